@@ -1,0 +1,1 @@
+//! TCP, TLS and UDP data path of the agent.

@@ -1,0 +1,1 @@
+//! HTTP data path of the agent.

@@ -1,0 +1,1 @@
+//! Pure routing tables of the agent.

@@ -1,0 +1,1 @@
+//! The NovaEdge agent: an unprivileged proxy fed by snapshots.

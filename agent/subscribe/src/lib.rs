@@ -1,0 +1,1 @@
+//! Snapshot subscription of the agent: staging, ACK/NACK, last good copy on disk.

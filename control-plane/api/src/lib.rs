@@ -1,0 +1,1 @@
+//! Gateway API and NovaEdge object types.

@@ -1,0 +1,1 @@
+//! Pure compilation of native objects into snapshot resources.

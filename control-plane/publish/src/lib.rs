@@ -1,0 +1,1 @@
+//! Versioned snapshots, deltas and agent sessions over gRPC.

@@ -1,0 +1,1 @@
+//! The NovaEdge control plane.

@@ -1,0 +1,1 @@
+//! Typed objects, reverse references and change tracking.

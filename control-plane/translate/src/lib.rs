@@ -1,0 +1,1 @@
+//! Pure, incremental translation of Gateway API objects into native objects and statuses.
