@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     std::fs::write(out.join("novaedge.v1.binpb"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
-        .bytes(".novaedge.v1")
+        .bytes(".")
         .skip_debug([".novaedge.v1.Certificate"])
         .compile_fds(descriptors)?;
     Ok(())

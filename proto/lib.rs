@@ -1,6 +1,21 @@
 //! The wire contract between the NovaEdge control plane and its agents.
+//!
+//! Source: `proto/novaedge/v1/*.proto`, compiled by `build.rs` without protoc.
 
 /// Package `novaedge.v1`.
 pub mod v1 {
+    #![allow(missing_docs, clippy::all, clippy::pedantic, unused_qualifications)]
     tonic::include_proto!("novaedge.v1");
+
+    impl std::fmt::Debug for Certificate {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("Certificate")
+                .field("fingerprint", &self.fingerprint)
+                .finish_non_exhaustive()
+        }
+    }
 }
+
+/// The encoded `FileDescriptorSet` of the package, for gRPC reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/novaedge.v1.binpb"));
