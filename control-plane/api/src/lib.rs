@@ -1,1 +1,3 @@
 //! Gateway API and NovaEdge object types.
+
+pub mod native;

@@ -1,0 +1,87 @@
+//! NovaEdge's own kinds in `novaedge.io/v1alpha1`: ProxyGateway, ProxyRoute and ProxyBackend.
+//!
+//! They are the durable, inspectable projection of the translation and an API for users who write
+//! them by hand. Private keys and endpoints of Services never pass through them. Where the Gateway
+//! API has a good shape (matches, filters, header lists), these kinds reuse it.
+
+mod backend;
+mod gateway;
+mod route;
+
+pub use backend::*;
+pub use gateway::*;
+pub use route::*;
+
+/// API group of the native kinds.
+pub const GROUP: &str = "novaedge.io";
+/// API version of the native kinds.
+pub const VERSION: &str = "v1alpha1";
+
+/// Label and annotation that name the Gateway API object a native object was made for.
+///
+/// The annotation holds `Kind/namespace/name`. Label values may hold neither slashes nor more than
+/// 63 characters, so the label holds `Kind.namespace.name`, shortened with a hash when it is too long.
+pub const OWNER: &str = "novaedge.io/gateway-api-owner";
+/// Annotation on ProxyRoutes of layer 4: `TCP`, `TLS` or `UDP`.
+pub const L4_PROTOCOL: &str = "novaedge.io/l4-protocol";
+/// `controllerName` of the GatewayClasses that NovaEdge manages.
+pub const CONTROLLER_NAME: &str = "novaedge.io/gateway-controller";
+
+/// A namespaced reference to an object whose kind the field implies.
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespacedRef {
+    /// Namespace. Empty: the namespace of the object that holds the reference.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+/// A reference to a Secret, ConfigMap or ClusterTrustBundle that holds certificates.
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct CaRef {
+    /// `ConfigMap` (key `ca.crt`), `Secret` (key `ca.crt`) or `ClusterTrustBundle`.
+    pub kind: String,
+    /// Namespace. Empty: the namespace of the object that holds the reference.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+/// Status that all native kinds share.
+#[derive(
+    Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct NativeStatus {
+    /// Condition `Ready`: reasons `Valid`, `Invalid`, `Pending`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition>,
+}

@@ -1,0 +1,139 @@
+//! ProxyBackend: endpoints and how to talk to them.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{CaRef, NamespacedRef, NativeStatus, ProxyInvalid};
+
+/// Endpoints of a Service, or endpoints written here, and how to talk to them.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "novaedge.io",
+    version = "v1alpha1",
+    kind = "ProxyBackend",
+    namespaced,
+    status = "NativeStatus",
+    derive = "PartialEq",
+    shortname = "pbe"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyBackendSpec {
+    /// The Service whose ready endpoints are used. Exactly one of this and `endpoints` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_ref: Option<ProxyServiceRef>,
+    /// Endpoints by address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<ProxyEndpoint>,
+    /// HTTP1 (default) or HTTP2.
+    #[serde(default)]
+    pub protocol: ProxyBackendProtocol,
+    /// TLS to the endpoints. Absent: cleartext.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ProxyBackendTls>,
+    /// RoundRobin (default), LeastRequest, Random or SourceHash.
+    #[serde(default)]
+    pub lb_policy: ProxyLbPolicy,
+    /// Milliseconds until a connection attempt fails. Absent: 2000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_timeout_ms: Option<u64>,
+    /// Milliseconds until an idle pooled connection is closed. Absent: 60000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
+    /// Connections per endpoint and agent. Absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// Set when nothing may be sent here as configured, for instance with an unusable
+    /// BackendTLSPolicy: HTTP answers 500, never cleartext instead of TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalid: Option<ProxyInvalid>,
+}
+
+/// A port of a Service.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyServiceRef {
+    /// Namespace. Empty: the ProxyBackend's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Port number of the Service.
+    pub port: u16,
+}
+
+/// An endpoint.
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyEndpoint {
+    /// IPv4 or IPv6 address, or a DNS name.
+    pub address: String,
+    /// Port.
+    pub port: u16,
+}
+
+/// Protocol towards the endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProxyBackendProtocol {
+    /// HTTP/1.1, WebSocket included; TCP for routes of layer 4.
+    #[default]
+    HTTP1,
+    /// HTTP/2, with prior knowledge on cleartext.
+    HTTP2,
+}
+
+/// TLS towards the endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyBackendTls {
+    /// SNI, and the certificate's name unless `subjectAltNames` is set.
+    pub server_name: String,
+    /// The authorities to trust. Empty: the system's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ca_certificate_refs: Vec<CaRef>,
+    /// Any one of these must be in the certificate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subject_alt_names: Vec<ProxySubjectAltName>,
+}
+
+/// A name in a certificate: exactly one field is set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ProxySubjectAltName {
+    /// DNS name.
+    Hostname(String),
+    /// URI, such as a SPIFFE ID.
+    Uri(String),
+}
+
+/// How an endpoint is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProxyLbPolicy {
+    /// In turn.
+    #[default]
+    RoundRobin,
+    /// The less busy of two.
+    LeastRequest,
+    /// At random.
+    Random,
+    /// By client address.
+    SourceHash,
+}
+
+impl ProxyServiceRef {
+    /// The Service, in the namespace of `holder` unless one is given.
+    pub fn service(&self, holder: &str) -> NamespacedRef {
+        NamespacedRef {
+            namespace: if self.namespace.is_empty() {
+                holder.to_owned()
+            } else {
+                self.namespace.clone()
+            },
+            name: self.name.clone(),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! ProxyGateway: the listeners of one Gateway, its ListenerSets included.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{CaRef, NamespacedRef, NativeStatus};
+
+/// Listeners to serve under one set of addresses.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "novaedge.io",
+    version = "v1alpha1",
+    kind = "ProxyGateway",
+    namespaced,
+    status = "NativeStatus",
+    derive = "PartialEq",
+    shortname = "pgw"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyGatewaySpec {
+    /// Addresses to serve on. Empty: whatever the environment assigns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// The listeners, in the order of the Gateway, then of its ListenerSets by precedence.
+    pub listeners: Vec<ProxyListener>,
+    /// Secret of type kubernetes.io/tls that is shown to TLS backends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_client_certificate_ref: Option<NamespacedRef>,
+}
+
+/// A port, a protocol and a hostname.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyListener {
+    /// Name, unique in the ProxyGateway. For a listener of a ListenerSet:
+    /// `<namespace>.<listener set>.<section name>`, shortened with a hash past 253 characters.
+    pub name: String,
+    /// The ListenerSet that the listener comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listener_set_ref: Option<NamespacedRef>,
+    /// The name as its user wrote it. Empty: the same as `name`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub section_name: String,
+    /// The port that clients see, 1 to 65535.
+    pub port: u16,
+    /// HTTP, HTTPS, TLS, TCP or UDP.
+    pub protocol: ProxyProtocol,
+    /// Host to serve; `*.` in front matches one or more labels. Absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// TLS settings; required for HTTPS and TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ProxyListenerTls>,
+}
+
+/// Protocol of a listener.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+pub enum ProxyProtocol {
+    /// Cleartext HTTP/1.1 and HTTP/2 with prior knowledge.
+    #[default]
+    HTTP,
+    /// HTTP over TLS that ends here.
+    HTTPS,
+    /// TLS that is passed through by SNI, or ends here and goes on as TCP.
+    TLS,
+    /// TCP.
+    TCP,
+    /// UDP.
+    UDP,
+}
+
+/// TLS settings of a listener.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyListenerTls {
+    /// Terminate (default) or Passthrough.
+    #[serde(default)]
+    pub mode: ProxyTlsMode,
+    /// Secrets of type kubernetes.io/tls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificate_refs: Vec<NamespacedRef>,
+    /// What clients must show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_validation: Option<ProxyClientValidation>,
+}
+
+/// Where TLS ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProxyTlsMode {
+    /// At the gateway.
+    #[default]
+    Terminate,
+    /// At the backend.
+    Passthrough,
+}
+
+/// Validation of client certificates.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyClientValidation {
+    /// AllowValidOnly (default) or AllowInsecureFallback.
+    #[serde(default)]
+    pub mode: ProxyClientValidationMode,
+    /// The authorities that may have signed it.
+    pub ca_certificate_refs: Vec<CaRef>,
+}
+
+/// What happens to a client without a valid certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProxyClientValidationMode {
+    /// Its handshake fails.
+    #[default]
+    AllowValidOnly,
+    /// It is let in.
+    AllowInsecureFallback,
+}
