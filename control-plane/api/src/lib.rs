@@ -1,3 +1,7 @@
 //! Gateway API and NovaEdge object types.
 
+pub mod gateway;
 pub mod native;
+
+pub use k8s_openapi;
+pub use kube;
