@@ -3,5 +3,8 @@
 pub mod gateway;
 pub mod native;
 
+pub mod field;
+pub mod meta;
+
 pub use k8s_openapi;
 pub use kube;

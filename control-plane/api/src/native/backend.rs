@@ -62,6 +62,21 @@ pub struct ProxyServiceRef {
     pub name: String,
     /// Port number of the Service.
     pub port: u16,
+    /// Which of the Service's ports of that number: TCP (default) or UDP.
+    #[serde(default, skip_serializing_if = "ProxyServiceProtocol::is_tcp")]
+    pub protocol: ProxyServiceProtocol,
+}
+
+/// Transport protocol of a Service's port.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum ProxyServiceProtocol {
+    /// TCP.
+    #[default]
+    TCP,
+    /// UDP.
+    UDP,
 }
 
 /// An endpoint.
@@ -122,6 +137,20 @@ pub enum ProxyLbPolicy {
     Random,
     /// By client address.
     SourceHash,
+}
+
+impl ProxyServiceProtocol {
+    /// The word as it stands in JSON and in EndpointSlices.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TCP => "TCP",
+            Self::UDP => "UDP",
+        }
+    }
+
+    fn is_tcp(&self) -> bool {
+        *self == Self::TCP
+    }
 }
 
 impl ProxyServiceRef {
