@@ -2,6 +2,8 @@
 //!
 //! Source: `proto/novaedge/v1/*.proto`, compiled by `build.rs` without protoc.
 
+pub mod digest;
+
 /// Package `novaedge.v1`.
 pub mod v1 {
     #![allow(missing_docs, clippy::all, clippy::pedantic, unused_qualifications)]
