@@ -1,1 +1,51 @@
 //! Pure routing tables of the agent.
+//!
+//! A [`TablesBuilder`] turns the resources of a snapshot, step by step, into [`Tables`]: what to listen on, which rule a
+//! request or connection belongs to, what the rule's filters do, and which backend comes next. Nothing here does IO, reads
+//! a clock or takes a lock; a match allocates nothing.
+//!
+//! Modules, in reading order: [`tables`] and [`socket`] (what there is), [`listener`] (routes of a listener), [`host`] and
+//! [`request`] (what a request is matched by), [`rule`], [`filters`], [`weighted`] and [`backend`] (what a rule says),
+//! [`builder`] (how tables are made), [`client_hello`] (what TLS says before it starts).
+
+pub mod tables;
+pub mod socket;
+pub mod listener;
+pub mod host;
+mod host_index;
+mod host_table;
+mod l4_table;
+mod rank;
+pub mod request;
+mod conditions;
+mod query;
+pub mod rule;
+pub mod filters;
+pub mod weighted;
+pub mod backend;
+pub mod shard_map;
+pub mod builder;
+pub mod error;
+pub mod client_hello;
+
+pub use self::{
+    backend::{
+        Backend, BackendProtocol, BackendTls, Certificate, Endpoint, Host, LoadBalancing, SubjectAltName, TrustBundle,
+    },
+    builder::TablesBuilder,
+    error::Fault,
+    filters::{
+        Cors, CorsDecision, Filters, HeaderOps, Mirror, PathModifier, Redirect, RedirectContext, Rewrite, Scheme,
+        merge_cors_headers,
+    },
+    host::HostPattern,
+    listener::{
+        ClientValidation, ClientValidationMode, HttpListener, ListenerInfo, Matched, TlsListener, TlsMode,
+    },
+    request::RequestHead,
+    rule::{HttpRule, Invalid, L4Rule, Retry, RouteId, RouteKind, SessionCarrier, SessionPersistence},
+    shard_map::ShardMap,
+    socket::{Authority, HttpSocket, L4Socket, Socket, SocketKey, TlsSocket, TlsTarget, Transport},
+    tables::Tables,
+    weighted::{BackendChoice, Target, WeightedBackends},
+};
