@@ -1,1 +1,8 @@
-//! End-to-end tests over real sockets.
+//! End-to-end tests over real sockets: a whole system in this process, origins and clients on
+//! loopback, manifests in a temporary folder.
+
+pub mod certificates;
+pub mod clients;
+pub mod manifests;
+pub mod origins;
+pub mod ports;
