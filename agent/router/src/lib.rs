@@ -8,42 +8,46 @@
 //! [`request`] (what a request is matched by), [`rule`], [`filters`], [`weighted`] and [`backend`] (what a rule says),
 //! [`builder`] (how tables are made), [`client_hello`] (what TLS says before it starts).
 
-pub mod tables;
-pub mod socket;
-pub mod listener;
+pub mod backend;
+pub mod builder;
+pub mod client_hello;
+mod conditions;
+pub mod error;
+pub mod filters;
 pub mod host;
 mod host_index;
 mod host_table;
 mod l4_table;
+pub mod listener;
+mod query;
 mod rank;
 pub mod request;
-mod conditions;
-mod query;
 pub mod rule;
-pub mod filters;
-pub mod weighted;
-pub mod backend;
 pub mod shard_map;
-pub mod builder;
-pub mod error;
-pub mod client_hello;
+pub mod socket;
+pub mod tables;
+pub mod weighted;
 
 pub use self::{
     backend::{
-        Backend, BackendProtocol, BackendTls, Certificate, Endpoint, Host, LoadBalancing, SubjectAltName, TrustBundle,
+        Backend, BackendProtocol, BackendTls, Certificate, Endpoint, Host, LoadBalancing,
+        SubjectAltName, TrustBundle,
     },
     builder::TablesBuilder,
     error::Fault,
     filters::{
-        Cors, CorsDecision, Filters, HeaderOps, Mirror, PathModifier, Redirect, RedirectContext, Rewrite, Scheme,
-        merge_cors_headers,
+        Cors, CorsDecision, Filters, HeaderOps, Mirror, PathModifier, Redirect, RedirectContext,
+        Rewrite, Scheme, merge_cors_headers,
     },
     host::HostPattern,
     listener::{
-        ClientValidation, ClientValidationMode, HttpListener, ListenerInfo, Matched, TlsListener, TlsMode,
+        ClientValidation, ClientValidationMode, HttpListener, ListenerInfo, Matched, TlsListener,
+        TlsMode,
     },
     request::RequestHead,
-    rule::{HttpRule, Invalid, L4Rule, Retry, RouteId, RouteKind, SessionCarrier, SessionPersistence},
+    rule::{
+        HttpRule, Invalid, L4Rule, Retry, RouteId, RouteKind, SessionCarrier, SessionPersistence,
+    },
     shard_map::ShardMap,
     socket::{Authority, HttpSocket, L4Socket, Socket, SocketKey, TlsSocket, TlsTarget, Transport},
     tables::Tables,

@@ -1,0 +1,139 @@
+//! Backends, their endpoints, and the certificates and roots of both sides.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::rule::Invalid;
+
+/// A backend with its endpoints. Live state (pools, positions, health) belongs to the data path, keyed by `name`.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// Resource name.
+    pub name: Arc<str>,
+    /// What the endpoints speak.
+    pub protocol: BackendProtocol,
+    /// Set: connections are encrypted.
+    pub tls: Option<BackendTls>,
+    /// How an endpoint is chosen.
+    pub load_balancing: LoadBalancing,
+    /// Limit of a connection attempt.
+    pub connect_timeout: Option<Duration>,
+    /// Unused connections are closed after this time.
+    pub idle_timeout: Option<Duration>,
+    /// Bound of the connections to this backend.
+    pub max_connections: Option<u32>,
+    /// Set: nothing may be sent there. Never falls back to cleartext.
+    pub invalid: Option<Invalid>,
+    /// Ready endpoints, in the order of the wire. Empty: HTTP answers 503.
+    pub endpoints: Arc<[Endpoint]>,
+}
+
+/// What a backend speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackendProtocol {
+    /// HTTP/1.1, or TCP for L4 routes. Rules of GRPCRoutes use HTTP/2 all the same.
+    #[default]
+    Http1,
+    /// HTTP/2, by prior knowledge or ALPN.
+    Http2,
+}
+
+/// How an endpoint is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoadBalancing {
+    /// One after the other.
+    #[default]
+    RoundRobin,
+    /// The one with the fewest open requests, of two taken at random.
+    LeastRequest,
+    /// Any.
+    Random,
+    /// By the client's address.
+    SourceHash,
+}
+
+/// How connections to a backend are encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendTls {
+    /// SNI, and the name to verify unless `sans` is set.
+    pub server_name: Arc<str>,
+    /// Resource names of the accepted roots. Empty: the system's.
+    pub trust_bundles: Vec<Arc<str>>,
+    /// Accepted names; any one suffices.
+    pub sans: Vec<SubjectAltName>,
+}
+
+/// A name in a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubjectAltName {
+    /// A DNS name.
+    Dns(Arc<str>),
+    /// A URI, such as a SPIFFE ID.
+    Uri(Arc<str>),
+}
+
+/// One server of a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where it is.
+    pub address: Host,
+    /// Its port, never 0.
+    pub port: u16,
+    /// Its zone, if known.
+    pub zone: Option<Arc<str>>,
+    /// Its node, if known.
+    pub node: Option<Arc<str>>,
+}
+
+impl Endpoint {
+    /// The socket address, unless the endpoint is named by DNS.
+    pub fn socket_addr(&self) -> Option<SocketAddr> {
+        match &self.address {
+            Host::Ip(ip) => Some(SocketAddr::new(*ip, self.port)),
+            Host::Dns(_) => None,
+        }
+    }
+}
+
+/// An address or a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// An address.
+    Ip(IpAddr),
+    /// A name to resolve, lower case.
+    Dns(Arc<str>),
+}
+
+/// A certificate with its key, as PEM. `Debug` shows the fingerprint only.
+#[derive(PartialEq, Eq)]
+pub struct Certificate {
+    /// Resource name.
+    pub name: Arc<str>,
+    /// Leaf first.
+    pub chain_pem: Vec<u8>,
+    /// PKCS #8, PKCS #1 or SEC 1.
+    pub private_key_pem: Vec<u8>,
+    /// SHA-256 of the leaf, hexadecimal.
+    pub fingerprint: Arc<str>,
+}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificate")
+            .field("name", &self.name)
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Roots to verify a peer with, as PEM.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TrustBundle {
+    /// Resource name.
+    pub name: Arc<str>,
+    /// One or more certificates.
+    pub ca_pem: Vec<u8>,
+}

@@ -1,0 +1,85 @@
+//! What a match asks for besides the path.
+
+use std::sync::Arc;
+
+use regex::Regex;
+
+use crate::{host::HostPattern, request::RequestHead};
+
+/// A limit of a candidate to some of the hosts of its own hostname.
+///
+/// A route of `*.example.com` on a listener of `a.example.com` serves that host only.
+#[derive(Clone, Debug)]
+pub(crate) enum HostLimit {
+    /// The whole own hostname is served.
+    None,
+    /// Only hosts within one of these.
+    To(Arc<[HostPattern]>),
+}
+
+impl HostLimit {
+    pub(crate) fn allows(&self, host: &str) -> bool {
+        match self {
+            Self::None => true,
+            Self::To(patterns) => patterns.iter().any(|pattern| pattern.matches(host)),
+        }
+    }
+}
+
+/// What a request must have besides its path.
+#[derive(Debug, Default)]
+pub(crate) struct Conditions {
+    /// The match is one of a GRPCRoute.
+    pub(crate) grpc: bool,
+    pub(crate) method: Option<Box<str>>,
+    pub(crate) headers: Vec<NameValue>,
+    pub(crate) query_params: Vec<NameValue>,
+}
+
+/// A header or a query parameter that must have a value.
+#[derive(Debug)]
+pub(crate) struct NameValue {
+    pub(crate) name: Box<str>,
+    pub(crate) value: ValueMatch,
+}
+
+#[derive(Debug)]
+pub(crate) enum ValueMatch {
+    Exact(Box<str>),
+    Regex(Regex),
+}
+
+impl Conditions {
+    /// True if every request meets them.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.grpc
+            && self.method.is_none()
+            && self.headers.is_empty()
+            && self.query_params.is_empty()
+    }
+
+    pub(crate) fn meets(&self, request: &impl RequestHead) -> bool {
+        (!self.grpc || request.is_grpc())
+            && self
+                .method
+                .as_ref()
+                .is_none_or(|method| **method == *request.method())
+            && self.headers.iter().all(|condition| {
+                request
+                    .header(&condition.name)
+                    .is_some_and(|value| condition.value.matches(&value))
+            })
+            && self.query_params.iter().all(|condition| {
+                crate::query::meets(request.query().unwrap_or_default(), condition)
+            })
+    }
+}
+
+impl ValueMatch {
+    pub(crate) fn matches(&self, value: &str) -> bool {
+        match self {
+            Self::Exact(expected) => **expected == *value,
+            Self::Regex(regex) => regex.is_match(value),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The choice among the backends of a rule.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use crate::{filters::Filters, rule::Invalid};
+
+/// The backends of a rule with their weights.
+#[derive(Debug)]
+pub struct WeightedBackends {
+    /// Choices with a weight above 0, each with the sum of the weights up to and including its own.
+    choices: Box<[(u64, BackendChoice)]>,
+    turns: AtomicU64,
+}
+
+/// One backend of a rule.
+#[derive(Debug)]
+pub struct BackendChoice {
+    /// Where the share of this choice goes.
+    pub target: Target,
+    /// Filters of this choice alone; they come after those of the rule.
+    pub filters: Filters,
+}
+
+/// Where a share of the traffic goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Resource name of a backend, to be looked up in [`crate::Tables::backends`].
+    Backend(Arc<str>),
+    /// Nowhere: answer 500, or close.
+    Invalid(Invalid),
+}
+
+impl WeightedBackends {
+    /// Backends in the order of the rule, each with its weight.
+    pub fn new(backends: impl IntoIterator<Item = (u32, BackendChoice)>) -> Self {
+        let mut total = 0_u64;
+        let choices = backends
+            .into_iter()
+            .filter(|(weight, _)| *weight > 0)
+            .map(|(weight, choice)| {
+                total += u64::from(weight);
+                (total, choice)
+            })
+            .collect();
+        Self {
+            choices,
+            turns: AtomicU64::new(0),
+        }
+    }
+
+    /// The next choice. None: there are no backends, or all weights are 0.
+    ///
+    /// Shares are met closely over any run of picks, long or short (a few picks off after hundreds), without a lock: the
+    /// picks walk the golden ratio's sequence, the most even one of those that need no more state than a counter.
+    pub fn pick(&self) -> Option<&BackendChoice> {
+        let (total, last) = self.choices.last()?;
+        if self.choices.len() == 1 {
+            return Some(last);
+        }
+        let point = self
+            .turns
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_mul(GOLDEN_RATIO);
+        // The point of [0, 1), as a fraction of 2^64, is stretched to [0, total).
+        let (share, _) = wide_multiply(point, *total);
+        let at = self.choices.partition_point(|(sum, _)| *sum <= share);
+        self.choices.get(at).map(|(_, choice)| choice)
+    }
+
+    /// All choices with a weight above 0, with their weights.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &BackendChoice)> {
+        let mut before = 0;
+        self.choices.iter().map(move |(sum, choice)| {
+            let weight = sum - before;
+            before = *sum;
+            (u32::try_from(weight).unwrap_or(u32::MAX), choice)
+        })
+    }
+
+    /// True if [`WeightedBackends::pick`] has nothing to give.
+    pub fn is_empty(&self) -> bool {
+        self.choices.is_empty()
+    }
+}
+
+/// 2^64 divided by the golden ratio, made odd.
+const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// High and low half of a product.
+fn wide_multiply(a: u64, b: u64) -> (u64, u64) {
+    let product = u128::from(a) * u128::from(b);
+    #[allow(clippy::cast_possible_truncation)] // The halves are what is asked for.
+    ((product >> 64) as u64, product as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backends(weights: &[u32]) -> WeightedBackends {
+        WeightedBackends::new(weights.iter().enumerate().map(|(index, weight)| {
+            let target = Target::Backend(index.to_string().into());
+            (
+                *weight,
+                BackendChoice {
+                    target,
+                    filters: Filters::default(),
+                },
+            )
+        }))
+    }
+
+    fn count(weights: &[u32], skip: usize, picks: usize) -> Vec<usize> {
+        let backends = backends(weights);
+        let mut counts = vec![0; weights.len()];
+        for pick in 0..skip + picks {
+            let Target::Backend(name) = &backends.pick().unwrap().target else {
+                panic!("no backend")
+            };
+            if pick >= skip {
+                counts[name.parse::<usize>().unwrap()] += 1;
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn shares_are_met_within_one_point_over_any_five_hundred_picks() {
+        for weights in [
+            &[70, 30, 0][..],
+            &[1, 1],
+            &[1, 1, 1],
+            &[90, 10],
+            &[99, 1],
+            &[1_000_000, 1, 500_000],
+            &[3; 16],
+        ] {
+            let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+            for skip in [0, 1, 333, 12_345] {
+                for (index, picked) in count(weights, skip, 500).into_iter().enumerate() {
+                    let expected = 500.0 * f64::from(weights[index]) / total as f64;
+                    let off = (picked as f64 - expected).abs();
+                    assert!(
+                        off <= 5.0,
+                        "{weights:?} after {skip}: {picked} instead of {expected}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_weights_are_met_over_a_long_run() {
+        let counts = count(&[1_000_000, 1_000_000, 250_000], 0, 90_000);
+        for (picked, expected) in counts.into_iter().zip([40_000_usize, 40_000, 10_000]) {
+            assert!(
+                picked.abs_diff(expected) <= 10,
+                "{picked} instead of {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_weight_of_zero_is_never_picked() {
+        assert_eq!(count(&[0, 5, 0], 0, 100), [0, 100, 0]);
+        assert!(backends(&[0, 0]).pick().is_none());
+        assert!(backends(&[]).pick().is_none());
+    }
+
+    #[test]
+    fn weights_are_told_back() {
+        assert_eq!(
+            backends(&[2, 0, 7])
+                .iter()
+                .map(|(weight, _)| weight)
+                .collect::<Vec<_>>(),
+            [2, 7]
+        );
+    }
+}
