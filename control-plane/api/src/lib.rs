@@ -3,6 +3,7 @@
 pub mod gateway;
 pub mod native;
 
+pub mod decode;
 pub mod field;
 pub mod meta;
 

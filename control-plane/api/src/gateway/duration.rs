@@ -29,11 +29,11 @@ impl Duration {
             (secs % 60, "s"),
             (ms, "ms"),
         ];
-        let text: String = parts
+        let parts = parts
             .iter()
             .filter(|(n, _)| *n > 0)
-            .map(|(n, unit)| format!("{n}{unit}"))
-            .collect();
+            .map(|(n, unit)| format!("{n}{unit}"));
+        let text = parts.collect::<Vec<_>>().concat();
         Self(if text.is_empty() {
             "0s".to_owned()
         } else {

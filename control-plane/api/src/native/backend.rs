@@ -148,6 +148,7 @@ impl ProxyServiceProtocol {
         }
     }
 
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out a reference
     fn is_tcp(&self) -> bool {
         *self == Self::TCP
     }
