@@ -1,0 +1,213 @@
+//! Plots as SVG, without any library: grouped bars and lines.
+
+use std::fmt::Write as _;
+
+const WIDTH: f64 = 860.0;
+const LEFT: f64 = 70.0;
+const TOP: f64 = 50.0;
+const HEIGHT: f64 = 300.0;
+const COLOURS: [&str; 5] = ["#2e7d32", "#1565c0", "#ef6c00", "#6a1b9a", "#455a64"];
+
+/// One named series of values.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// Name in the legend.
+    pub name: String,
+    /// One value per label; NaN leaves a gap.
+    pub values: Vec<f64>,
+}
+
+/// Groups of bars: one group per label, one bar per series.
+#[allow(clippy::cast_precision_loss)]
+pub fn bars(title: &str, unit: &str, labels: &[String], series: &[Series]) -> String {
+    let mut svg = Canvas::new(title, unit, labels, series);
+    let group = svg.plot_width() / labels.len().max(1) as f64;
+    let bar = group * 0.8 / series.len().max(1) as f64;
+    for (index, one) in series.iter().enumerate() {
+        for (at, value) in one.values.iter().enumerate().filter(|(_, v)| v.is_finite()) {
+            let x = LEFT + group * at as f64 + group * 0.1 + bar * index as f64;
+            let y = svg.y(*value);
+            let _ = writeln!(
+                svg.text,
+                r#"<rect x="{x:.1}" y="{y:.1}" width="{:.1}" height="{:.1}" fill="{}"/>"#,
+                bar * 0.94,
+                TOP + HEIGHT - y,
+                colour(index)
+            );
+            let _ = writeln!(
+                svg.text,
+                r#"<text x="{:.1}" y="{:.1}" text-anchor="middle" font-size="10">{}</text>"#,
+                x + bar * 0.47,
+                y - 3.0,
+                short(*value)
+            );
+        }
+    }
+    svg.finish()
+}
+
+/// Lines over the labels, evenly spaced.
+#[allow(clippy::cast_precision_loss)]
+pub fn lines(title: &str, unit: &str, labels: &[String], series: &[Series]) -> String {
+    let mut svg = Canvas::new(title, unit, labels, series);
+    let group = svg.plot_width() / labels.len().max(1) as f64;
+    for (index, one) in series.iter().enumerate() {
+        let mut path = String::new();
+        for (at, value) in one.values.iter().enumerate().filter(|(_, v)| v.is_finite()) {
+            let (x, y) = (LEFT + group * (at as f64 + 0.5), svg.y(*value));
+            let _ = write!(
+                path,
+                "{}{x:.1} {y:.1} ",
+                if path.is_empty() { "M" } else { "L" }
+            );
+            let _ = writeln!(
+                svg.text,
+                r#"<circle cx="{x:.1}" cy="{y:.1}" r="3" fill="{}"/><text x="{x:.1}" y="{:.1}" text-anchor="middle" font-size="10">{}</text>"#,
+                colour(index),
+                y - 6.0,
+                short(*value)
+            );
+        }
+        let _ = writeln!(
+            svg.text,
+            r#"<path d="{path}" fill="none" stroke="{}" stroke-width="2"/>"#,
+            colour(index)
+        );
+    }
+    svg.finish()
+}
+
+struct Canvas {
+    text: String,
+    top_value: f64,
+}
+
+impl Canvas {
+    /// Title, legend, scale and labels.
+    #[allow(clippy::cast_precision_loss)]
+    fn new(title: &str, unit: &str, labels: &[String], series: &[Series]) -> Self {
+        let values = series
+            .iter()
+            .flat_map(|s| &s.values)
+            .copied()
+            .filter(|v| v.is_finite());
+        let top_value = round_up(values.fold(0.0, f64::max));
+        let mut text = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {}\" \
+             font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" \
+             fill=\"white\"/>\n<text x=\"{LEFT}\" y=\"20\" font-size=\"15\">{}</text>\n",
+            TOP + HEIGHT + 60.0,
+            escape(title)
+        );
+        for step in 0..=4 {
+            let value = top_value * f64::from(step) / 4.0;
+            let y = TOP + HEIGHT * (1.0 - f64::from(step) / 4.0);
+            let _ = writeln!(
+                text,
+                r##"<line x1="{LEFT}" y1="{y}" x2="{}" y2="{y}" stroke="#ddd"/><text x="{}" y="{}" text-anchor="end">{}</text>"##,
+                WIDTH - 20.0,
+                LEFT - 6.0,
+                y + 4.0,
+                short(value)
+            );
+        }
+        let _ = writeln!(
+            text,
+            r#"<text x="12" y="{}" font-size="11">{}</text>"#,
+            TOP - 12.0,
+            escape(unit)
+        );
+        let group = (WIDTH - LEFT - 20.0) / labels.len().max(1) as f64;
+        for (at, label) in labels.iter().enumerate() {
+            let x = LEFT + group * (at as f64 + 0.5);
+            let _ = writeln!(
+                text,
+                r#"<text x="{x:.1}" y="{}" text-anchor="middle" font-size="11">{}</text>"#,
+                TOP + HEIGHT + 18.0,
+                escape(label)
+            );
+        }
+        for (index, one) in series.iter().enumerate() {
+            let x = LEFT + 150.0 * index as f64;
+            let y = TOP + HEIGHT + 42.0;
+            let _ = writeln!(
+                text,
+                r#"<rect x="{x}" y="{}" width="12" height="12" fill="{}"/><text x="{}" y="{y}">{}</text>"#,
+                y - 11.0,
+                colour(index),
+                x + 18.0,
+                escape(&one.name)
+            );
+        }
+        Self { text, top_value }
+    }
+
+    fn plot_width(&self) -> f64 {
+        WIDTH - LEFT - 20.0
+    }
+
+    fn y(&self, value: f64) -> f64 {
+        TOP + HEIGHT * (1.0 - value / self.top_value)
+    }
+
+    fn finish(mut self) -> String {
+        self.text.push_str("</svg>\n");
+        self.text
+    }
+}
+
+fn colour(index: usize) -> &'static str {
+    COLOURS
+        .get(index % COLOURS.len())
+        .copied()
+        .unwrap_or("black")
+}
+
+/// The next 1, 2 or 5 times a power of ten.
+fn round_up(value: f64) -> f64 {
+    if value <= 0.0 {
+        return 1.0;
+    }
+    let power = 10_f64.powf(value.log10().floor());
+    let factor = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .find(|f| f * power >= value)
+        .unwrap_or(10.0);
+    factor * power
+}
+
+fn short(value: f64) -> String {
+    match value {
+        v if v == 0.0 => "0".to_owned(),
+        v if v < 10.0 => format!("{v:.2}"),
+        v if v < 100.0 => format!("{v:.1}"),
+        v => format!("{v:.0}"),
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plot_holds_every_value_and_name() {
+        let labels = ["a".to_owned(), "b<c".to_owned()];
+        let series = [Series {
+            name: "one".to_owned(),
+            values: vec![1.0, f64::NAN],
+        }];
+        let svg = bars("title", "µs", &labels, &series);
+        assert!(svg.contains(">1.00<") && svg.contains("b&lt;c") && svg.contains(">one<"));
+        assert_eq!(
+            svg.matches("<rect").count(),
+            3,
+            "background, one bar, legend"
+        );
+    }
+}

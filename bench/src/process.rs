@@ -1,0 +1,146 @@
+//! Processes under measurement: pinned to a core, with the CPU time of all their children, ended by
+//! their pid.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+
+/// A running program.
+pub struct Process {
+    /// What it is, for messages.
+    pub name: String,
+    child: Child,
+}
+
+impl Process {
+    /// Starts `program` with `arguments` on core `core`, its output going to `log`.
+    pub fn start(
+        name: &str,
+        core: usize,
+        program: &str,
+        arguments: &[&str],
+        log: &Path,
+    ) -> anyhow::Result<Self> {
+        let output =
+            fs::File::create(log).with_context(|| format!("creating {}", log.display()))?;
+        let child = Command::new("taskset")
+            .args(["-c", &core.to_string(), program])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("starting {name} ({program})"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+        })
+    }
+
+    /// Waits until `address` accepts connections, at most ten seconds.
+    pub fn wait_for(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended early: {status}", self.name);
+            }
+            if Instant::now() > deadline {
+                bail!("{} does not listen on {address}", self.name);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// CPU time that it and its children have used.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        let family = family(self.child.id())?;
+        Ok(family.into_iter().map(cpu_of).sum())
+    }
+
+    /// Resident memory of it and its children, in bytes.
+    pub fn memory(&self) -> anyhow::Result<u64> {
+        let family = family(self.child.id())?;
+        Ok(family.into_iter().map(memory_of).sum())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // SIGTERM lets a master end its workers; kill(1) is used since std can only SIGKILL.
+        let _ = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < deadline {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A pid and the pids of all its descendants.
+fn family(root: u32) -> anyhow::Result<Vec<u32>> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Ok(pid) = name.to_string_lossy().parse::<u32>() else {
+            continue;
+        };
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+            continue;
+        };
+        // The command may hold blanks and parentheses; the last one ends it.
+        let parent = stat
+            .rsplit(')')
+            .next()
+            .and_then(|rest| rest.split_whitespace().nth(1));
+        if let Some(parent) = parent.and_then(|parent| parent.parse::<u32>().ok()) {
+            parents.push((pid, parent));
+        }
+    }
+    let mut family = vec![root];
+    let mut at = 0;
+    while let Some(&pid) = family.get(at) {
+        family.extend(
+            parents
+                .iter()
+                .filter(|(_, parent)| *parent == pid)
+                .map(|(child, _)| child),
+        );
+        at += 1;
+    }
+    Ok(family)
+}
+
+/// Nanoseconds on a CPU, over all threads: finer than the ticks in `stat`.
+fn cpu_of(pid: u32) -> Duration {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Duration::ZERO;
+    };
+    let nanoseconds = tasks
+        .filter_map(Result::ok)
+        .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
+        .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok())
+        .sum();
+    Duration::from_nanos(nanoseconds)
+}
+
+fn memory_of(pid: u32) -> u64 {
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+        return 0;
+    };
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
