@@ -1,1 +1,34 @@
 //! Versioned snapshots, deltas and agent sessions over gRPC.
+//!
+//! The pipeline hands changed resources to a [`Publisher`]; a [`Server`] brings them to the agents
+//! that subscribe. Pure parts (no IO, no clock, no tokio): [`encoded`], [`log`], [`step`],
+//! [`session`], [`fetch`].
+
+pub mod encoded;
+pub mod log;
+pub mod step;
+
+pub mod session;
+
+pub mod fetch;
+
+mod acks;
+mod agents;
+mod metrics;
+mod publisher;
+
+mod codec;
+mod guard;
+mod server;
+mod service;
+mod stream;
+
+#[cfg(test)]
+mod testing;
+
+pub use acks::{Acks, AgentAck};
+pub use encoded::{Refused, RefusedError};
+pub use log::LogLimits;
+pub use metrics::Metrics;
+pub use publisher::{Publisher, Updated};
+pub use server::{Exposure, ServeError, Server, ServerConfig};

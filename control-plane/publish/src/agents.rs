@@ -1,0 +1,226 @@
+//! The agents connected to this replica, for people and for the pipeline.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use dashmap::{DashMap, mapref::entry::Entry};
+use novaedge_proto::v1;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    acks::{Acks, AgentAck},
+    log::SnapshotVersion,
+};
+
+/// Rejections that [`Agents::list`] shows per agent.
+const MAX_LISTED_REJECTIONS: usize = 100;
+
+/// The registry. A node has one entry: its newest stream takes over from an older one, which may be
+/// the rest of a connection that broke.
+#[derive(Debug, Default)]
+pub(crate) struct Agents {
+    by_node: DashMap<Arc<str>, Agent>,
+    acks: watch::Sender<Acks>,
+    streams: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Agent {
+    stream: u64,
+    taken_over: CancellationToken,
+    node: v1::Node,
+    peer_address: String,
+    connected_at_ms: i64,
+    acknowledged_at_ms: i64,
+    sent: Option<SnapshotVersion>,
+    ack: Arc<AgentAck>,
+}
+
+/// A stream's place in the registry; it is given up with [`Agents::leave`].
+#[derive(Debug)]
+pub(crate) struct Place {
+    node: Arc<str>,
+    stream: u64,
+    /// Cancelled when a newer stream of the same node takes over.
+    pub(crate) taken_over: CancellationToken,
+}
+
+impl Place {
+    /// The node id.
+    pub(crate) fn node(&self) -> &str {
+        &self.node
+    }
+}
+
+impl Agents {
+    /// Enters a stream whose subscription is complete.
+    pub(crate) fn join(&self, node: v1::Node, peer_address: String, now_ms: i64) -> Place {
+        let place = Place {
+            node: node.id.as_str().into(),
+            stream: self.streams.fetch_add(1, Ordering::Relaxed),
+            taken_over: CancellationToken::new(),
+        };
+        let agent = Agent {
+            stream: place.stream,
+            taken_over: place.taken_over.clone(),
+            node,
+            peer_address,
+            connected_at_ms: now_ms,
+            acknowledged_at_ms: 0,
+            sent: None,
+            ack: Arc::default(),
+        };
+        let ack = Arc::clone(&agent.ack);
+        // The entry stays locked until the acks are changed, so that both agree on who is the newest.
+        let entry = match self.by_node.entry(Arc::clone(&place.node)) {
+            Entry::Occupied(mut entry) => {
+                entry.insert(agent).taken_over.cancel();
+                entry.into_ref()
+            }
+            Entry::Vacant(entry) => entry.insert(agent),
+        };
+        self.acks.send_modify(|acks| {
+            acks.agents.insert(Arc::clone(&place.node), ack);
+        });
+        drop(entry);
+        place
+    }
+
+    /// Takes a stream out, unless a newer one has its place.
+    pub(crate) fn leave(&self, place: &Place) {
+        let Entry::Occupied(entry) = self.by_node.entry(Arc::clone(&place.node)) else {
+            return;
+        };
+        if entry.get().stream == place.stream {
+            self.acks.send_modify(|acks| {
+                acks.agents.remove(&place.node);
+            });
+            entry.remove();
+        }
+    }
+
+    /// Notes the step in flight.
+    pub(crate) fn sent(&self, place: &Place, version: SnapshotVersion) {
+        if let Some(mut agent) = self.by_node.get_mut(&place.node)
+            && agent.stream == place.stream
+        {
+            agent.sent = Some(version);
+        }
+    }
+
+    /// Notes what an agent has in force now.
+    pub(crate) fn acknowledged(
+        &self,
+        place: &Place,
+        version: SnapshotVersion,
+        rejected: Vec<v1::RejectedResource>,
+        now_ms: i64,
+    ) {
+        let Some(mut agent) = self.by_node.get_mut(&place.node) else {
+            return;
+        };
+        if agent.stream != place.stream {
+            return;
+        }
+        agent.sent = None;
+        agent.acknowledged_at_ms = now_ms;
+        agent.ack = Arc::new(AgentAck {
+            version: Some(version.to_wire()),
+            rejected,
+        });
+        self.acks.send_modify(|acks| {
+            acks.agents
+                .insert(Arc::clone(&place.node), Arc::clone(&agent.ack));
+        });
+    }
+
+    /// What every agent has in force, as it changes.
+    pub(crate) fn acks(&self) -> watch::Receiver<Acks> {
+        self.acks.subscribe()
+    }
+
+    /// The agents by node id.
+    pub(crate) fn list(&self) -> Vec<v1::AgentStatus> {
+        let mut agents: Vec<_> = self.by_node.iter().map(|agent| agent.status()).collect();
+        agents.sort_by(|a, b| node_id(a).cmp(node_id(b)));
+        agents
+    }
+}
+
+impl Agent {
+    fn status(&self) -> v1::AgentStatus {
+        let rejected = self.ack.rejected.iter().take(MAX_LISTED_REJECTIONS);
+        v1::AgentStatus {
+            node: Some(self.node.clone()),
+            peer_address: self.peer_address.clone(),
+            acknowledged: self.ack.version.clone(),
+            sent: self.sent.map(SnapshotVersion::to_wire),
+            connected_at_ms: self.connected_at_ms,
+            acknowledged_at_ms: self.acknowledged_at_ms,
+            rejected: rejected.cloned().collect(),
+        }
+    }
+}
+
+fn node_id(status: &v1::AgentStatus) -> &str {
+    status.node.as_ref().map_or("", |node| node.id.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: &str) -> v1::Node {
+        v1::Node {
+            id: id.into(),
+            ..v1::Node::default()
+        }
+    }
+
+    fn version(sequence: u64) -> SnapshotVersion {
+        SnapshotVersion {
+            sequence,
+            ..SnapshotVersion::default()
+        }
+    }
+
+    #[test]
+    fn agents_are_listed_by_node_with_what_they_have() {
+        let agents = Agents::default();
+        let b = agents.join(node("b"), "10.0.0.2:1".into(), 5);
+        let _a = agents.join(node("a"), "10.0.0.1:1".into(), 6);
+        agents.sent(&b, version(3));
+        let listed = agents.list();
+        assert_eq!(node_id(&listed[0]), "a");
+        assert_eq!(listed[1].sent.as_ref().unwrap().sequence, 3);
+        assert_eq!(listed[1].acknowledged, None);
+        let rejected = vec![v1::RejectedResource::default(); 101];
+        agents.acknowledged(&b, version(3), rejected, 9);
+        let listed = agents.list();
+        assert_eq!(listed[1].acknowledged.as_ref().unwrap().sequence, 3);
+        assert_eq!(listed[1].acknowledged_at_ms, 9);
+        assert_eq!(listed[1].rejected.len(), 100);
+        assert_eq!(listed[1].sent, None);
+        let acks = agents.acks().borrow().clone();
+        assert_eq!(acks.agents["b"].rejected.len(), 101);
+        assert_eq!(acks.lowest(), Some(0));
+        agents.leave(&b);
+        assert_eq!(agents.list().len(), 1);
+    }
+
+    #[test]
+    fn a_newer_stream_of_a_node_takes_over() {
+        let agents = Agents::default();
+        let old = agents.join(node("a"), "old".into(), 1);
+        let new = agents.join(node("a"), "new".into(), 2);
+        assert!(old.taken_over.is_cancelled());
+        assert!(!new.taken_over.is_cancelled());
+        agents.acknowledged(&old, version(7), Vec::new(), 3);
+        agents.leave(&old);
+        assert_eq!(agents.list()[0].peer_address, "new");
+        assert_eq!(agents.acks().borrow().lowest(), Some(0));
+    }
+}

@@ -1,0 +1,192 @@
+//! The gRPC service `novaedge.v1.SnapshotDiscovery`.
+//!
+//! The dispatch is written by hand, because the generated one encodes every message anew for every
+//! agent: the step stream has a codec of its own.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use novaedge_proto::v1;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::TaskTracker;
+use tonic::{
+    Request, Response, Status, Streaming,
+    body::Body,
+    codegen::{BoxFuture, Service},
+    server::{Grpc, NamedService, StreamingService, UnaryService},
+};
+use tonic_prost::ProstCodec;
+
+use crate::{
+    codec::StepCodec,
+    fetch::{self, FetchError},
+    step::StepMessage,
+    stream::{self, StreamContext},
+};
+
+/// Messages that wait for the transport, per stream.
+const OUTBOUND_MESSAGES: usize = 1;
+
+/// The largest message that an agent may send, in bytes.
+pub(crate) const MAX_INBOUND_BYTES: usize = 4 << 20;
+
+/// The largest message that is sent, in bytes: gRPC's default limit at the receiver.
+pub(crate) const MAX_OUTBOUND_BYTES: usize = 4 << 20;
+
+/// The service; a clone is the same service.
+#[derive(Debug, Clone)]
+pub(crate) struct Discovery {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    context: Arc<StreamContext>,
+    sessions: Arc<Semaphore>,
+    max_sessions: usize,
+    tasks: TaskTracker,
+}
+
+impl Discovery {
+    /// A service for at most `max_sessions` streams, which run as tasks of `tasks`.
+    pub(crate) fn new(context: StreamContext, max_sessions: usize, tasks: TaskTracker) -> Self {
+        let max_sessions = max_sessions.min(Semaphore::MAX_PERMITS);
+        Self {
+            shared: Arc::new(Shared {
+                context: Arc::new(context),
+                sessions: Arc::new(Semaphore::new(max_sessions)),
+                max_sessions,
+                tasks,
+            }),
+        }
+    }
+}
+
+impl Shared {
+    fn stream(
+        &self,
+        request: Request<Streaming<v1::AgentMessage>>,
+    ) -> Result<Response<ReceiverStream<Result<StepMessage, Status>>>, Status> {
+        let metrics = self.context.publisher.metrics();
+        let Ok(permit) = Arc::clone(&self.sessions).try_acquire_owned() else {
+            metrics.sessions_refused.add(1);
+            return Err(Status::resource_exhausted(format!(
+                "{} agents are connected already, which is the limit (max_sessions)",
+                self.max_sessions
+            )));
+        };
+        let peer = request.remote_addr();
+        let peer = peer.map_or_else(String::new, |address| address.to_string());
+        let (outbound, messages) = mpsc::channel(OUTBOUND_MESSAGES);
+        let context = Arc::clone(&self.context);
+        self.tasks.spawn(async move {
+            stream::serve(context, request.into_inner(), outbound, peer).await;
+            drop(permit);
+        });
+        Ok(Response::new(ReceiverStream::new(messages)))
+    }
+
+    fn fetch(
+        &self,
+        request: &v1::FetchSnapshotRequest,
+    ) -> Result<Response<v1::FetchSnapshotResponse>, Status> {
+        let page = fetch::page(&self.context.publisher.log(), request);
+        let page = page.map_err(|error| match error {
+            FetchError::NothingPublished => Status::unavailable(error.to_string()),
+            FetchError::WrongToken => Status::invalid_argument(error.to_string()),
+        })?;
+        let response = page.into_response();
+        response
+            .map(Response::new)
+            .map_err(|error| Status::internal(format!("a published resource is broken: {error}")))
+    }
+
+    fn list(&self) -> Response<v1::ListAgentsResponse> {
+        let agents = self.context.publisher.agents().list();
+        Response::new(v1::ListAgentsResponse { agents })
+    }
+}
+
+impl NamedService for Discovery {
+    const NAME: &'static str = v1::snapshot_discovery_server::SERVICE_NAME;
+}
+
+impl Service<http::Request<Body>> for Discovery {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Self::Error>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+            Ok(match method {
+                "StreamSnapshots" => {
+                    let mut grpc = Grpc::new(StepCodec)
+                        .max_decoding_message_size(MAX_INBOUND_BYTES)
+                        .max_encoding_message_size(MAX_OUTBOUND_BYTES);
+                    grpc.streaming(StreamSnapshots(shared), request).await
+                }
+                "FetchSnapshot" => unary(FetchSnapshot(shared), request).await,
+                "ListAgents" => unary(ListAgents(shared), request).await,
+                _ => Status::unimplemented("no such method").into_http(),
+            })
+        })
+    }
+}
+
+async fn unary<S, M, R>(service: S, request: http::Request<Body>) -> http::Response<Body>
+where
+    S: UnaryService<M, Response = R>,
+    M: prost::Message + Default + Send + 'static,
+    R: prost::Message + Send + 'static,
+{
+    let mut grpc = Grpc::new(ProstCodec::<R, M>::default())
+        .max_decoding_message_size(MAX_INBOUND_BYTES)
+        .max_encoding_message_size(MAX_OUTBOUND_BYTES);
+    grpc.unary(service, request).await
+}
+
+type Answer<T> = std::future::Ready<Result<Response<T>, Status>>;
+
+struct StreamSnapshots(Arc<Shared>);
+
+impl StreamingService<v1::AgentMessage> for StreamSnapshots {
+    type Response = StepMessage;
+    type ResponseStream = ReceiverStream<Result<StepMessage, Status>>;
+    type Future = Answer<Self::ResponseStream>;
+
+    fn call(&mut self, request: Request<Streaming<v1::AgentMessage>>) -> Self::Future {
+        std::future::ready(self.0.stream(request))
+    }
+}
+
+struct FetchSnapshot(Arc<Shared>);
+
+impl UnaryService<v1::FetchSnapshotRequest> for FetchSnapshot {
+    type Response = v1::FetchSnapshotResponse;
+    type Future = Answer<Self::Response>;
+
+    fn call(&mut self, request: Request<v1::FetchSnapshotRequest>) -> Self::Future {
+        std::future::ready(self.0.fetch(&request.into_inner()))
+    }
+}
+
+struct ListAgents(Arc<Shared>);
+
+impl UnaryService<v1::ListAgentsRequest> for ListAgents {
+    type Response = v1::ListAgentsResponse;
+    type Future = Answer<Self::Response>;
+
+    fn call(&mut self, _: Request<v1::ListAgentsRequest>) -> Self::Future {
+        std::future::ready(Ok(self.0.list()))
+    }
+}

@@ -1,0 +1,12 @@
+//! The server over a loopback socket, with a plain gRPC client.
+#![allow(clippy::unwrap_used)] // a harness may panic
+
+#[path = "wire/harness.rs"]
+mod harness;
+
+#[path = "wire/inspection.rs"]
+mod inspection;
+#[path = "wire/limits.rs"]
+mod limits;
+#[path = "wire/stream.rs"]
+mod stream;
