@@ -1,1 +1,26 @@
 //! TCP, TLS and UDP data path of the agent.
+//!
+//! Each worker thread has one [`Worker`]; connections are futures on its `LocalSet`, so nothing here
+//! is shared between threads but counters and the snapshot. The owner of the sockets accepts, and
+//! calls [`Worker::serve_tcp`], [`Worker::serve_tls`] or [`Worker::serve_udp`].
+//!
+//! A connection looks the snapshot up when it begins. Later snapshots do not touch it.
+
+mod balance;
+mod buffers;
+mod counters;
+mod error;
+mod limits;
+mod relay;
+mod source;
+mod tcp;
+mod tls;
+mod udp;
+mod upstream;
+mod worker;
+
+pub use self::counters::{Counter, Counters, ErrorKind};
+pub use self::limits::Limits;
+pub use self::source::{Resolve, Resolving, Source, TlsLookup, View};
+pub use self::tls::HttpsConnection;
+pub use self::worker::Worker;

@@ -1,0 +1,128 @@
+//! TCP connections, and what TLS connections become once it is clear where they go.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use novaedge_router::{Socket, SocketKey};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::error::Error;
+use crate::relay::{RelayContext, RelayError, relay};
+use crate::source::Source;
+use crate::upstream::{BackendStream, Payload, Upstream, choose};
+use crate::worker::Worker;
+
+/// One side of a forwarded connection.
+pub(crate) trait Side: AsyncRead + AsyncWrite + Unpin {
+    /// The socket underneath.
+    fn socket(&self) -> &TcpStream;
+
+    /// Makes the close that follows a reset: the peer learns that the stream was cut off.
+    fn abort(&self) {
+        // Failing is harmless: the peer then sees an orderly end instead.
+        let _ = self.socket().set_zero_linger();
+    }
+}
+
+impl Side for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Side for tokio_rustls::server::TlsStream<TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+impl Side for tokio_rustls::client::TlsStream<TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+impl<S: Source> Worker<S> {
+    /// Serves a connection of a TCP socket to its end.
+    pub async fn serve_tcp(&self, stream: TcpStream, peer: SocketAddr, key: SocketKey) {
+        let _open = self.open();
+        if let Err(error) = self.tcp(stream, peer, key).await {
+            self.failed(&error, peer, key);
+        }
+    }
+
+    async fn tcp(&self, stream: TcpStream, peer: SocketAddr, key: SocketKey) -> Result<(), Error> {
+        let upstream = self.source.with(|view| {
+            self.tidy(view);
+            match view.tables.sockets.get(&key).map(|socket| &**socket) {
+                Some(Socket::Tcp(socket)) => {
+                    choose(view, socket.rule.as_deref(), &socket.info, Payload::Plain)
+                }
+                _ => Err(Error::NoRoute),
+            }
+        })?;
+        self.forward(stream, peer, &upstream, Vec::new()).await
+    }
+
+    /// Connects to the backend, sends it `head`, then forwards.
+    pub(crate) async fn forward<C: Side>(
+        &self,
+        client: C,
+        peer: SocketAddr,
+        upstream: &Upstream,
+        head: Vec<u8>,
+    ) -> Result<(), Error> {
+        let name = &upstream.backend.name;
+        let slot = self.balance.enter(&upstream.backend);
+        let mut slot = slot.ok_or_else(|| Error::BackendLimit(name.clone()))?;
+        match self.connect(upstream, peer.ip(), &mut slot).await? {
+            BackendStream::Plain(backend) => self.exchange(client, backend, head).await,
+            BackendStream::Tls(backend) => self.exchange(client, *backend, head).await,
+        }
+    }
+
+    async fn exchange<C: Side, B: Side>(
+        &self,
+        mut client: C,
+        mut backend: B,
+        head: Vec<u8>,
+    ) -> Result<(), Error> {
+        let sent = send_head(&mut backend, &head, self.limits.idle_timeout).await;
+        let result = match sent {
+            Ok(()) => {
+                self.counters.bytes_received_total.add(head.len() as u64);
+                drop(head);
+                let context = RelayContext {
+                    buffers: &self.buffers,
+                    idle_timeout: self.limits.idle_timeout,
+                    received: &self.counters.bytes_received_total,
+                    sent: &self.counters.bytes_sent_total,
+                };
+                relay(&mut client, &mut backend, context).await
+            }
+            Err(error) => Err(error),
+        };
+        match &result {
+            Err(RelayError::Client(_)) => backend.abort(),
+            Err(RelayError::Backend(_)) => client.abort(),
+            Ok(()) | Err(RelayError::Idle) => {}
+        }
+        Ok(result?)
+    }
+}
+
+async fn send_head<B: Side>(
+    backend: &mut B,
+    head: &[u8],
+    limit: Duration,
+) -> Result<(), RelayError> {
+    if head.is_empty() {
+        return Ok(());
+    }
+    let sent = timeout(limit, backend.write_all(head))
+        .await
+        .map_err(|_| RelayError::Idle)?;
+    sent.map_err(RelayError::Backend)
+}

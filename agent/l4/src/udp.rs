@@ -1,0 +1,386 @@
+//! UDP: one session per client address, each with a connected socket of its own to one endpoint.
+//!
+//! The endpoint is chosen for a session's first datagram and kept over snapshots as long as the
+//! route, the backend and the endpoint are still there. Replies leave by the listening socket.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use novaedge_router::{Backend, Endpoint, Host, L4Rule, Socket, SocketKey, Tables, Target};
+use socket2::{Domain, Protocol, Type};
+use tokio::net::UdpSocket;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::balance::Slot;
+use crate::counters::Gauge;
+use crate::error::Error;
+use crate::source::{Source, View};
+use crate::upstream::choose_backend;
+use crate::worker::Worker;
+
+mod sessions;
+
+use sessions::Sessions;
+
+/// Datagrams moved from one socket before others get their turn.
+const BURST: usize = 64;
+/// Datagrams that wait while the name of an endpoint is resolved.
+const MAX_WAITING: usize = 16;
+
+/// How many datagrams a socket had.
+#[derive(PartialEq, Eq)]
+enum Burst {
+    /// Fewer than [`BURST`]: it is empty now.
+    Part,
+    /// There may be more.
+    Full,
+}
+
+/// A listening socket with its sessions.
+struct Server<S> {
+    worker: Rc<Worker<S>>,
+    socket: UdpSocket,
+    key: SocketKey,
+    sessions: RefCell<Sessions<Session>>,
+    /// The tables that `epoch` stands for.
+    tables: RefCell<Option<Arc<Tables>>>,
+    epoch: Cell<u64>,
+}
+
+struct Session {
+    link: Rc<Link>,
+    /// The epoch of the tables that the session is known to agree with.
+    epoch: Cell<u64>,
+    backend: Arc<str>,
+    endpoint: Endpoint,
+    /// Receives replies; ends with the session.
+    _task: AbortOnDropHandle<()>,
+}
+
+/// The way to the endpoint.
+#[derive(Default)]
+struct Link {
+    /// `None` while the endpoint's name is resolved.
+    socket: RefCell<Option<Rc<UdpSocket>>>,
+    waiting: RefCell<Vec<Vec<u8>>>,
+}
+
+impl<S: Source> Worker<S> {
+    /// Serves a UDP socket until the future is dropped, which ends its sessions.
+    ///
+    /// Must run on a `LocalSet`. The socket is non-blocking and bound to the address that clients
+    /// send to.
+    pub async fn serve_udp(self: Rc<Self>, socket: UdpSocket, key: SocketKey) {
+        let server = Rc::new(Server {
+            worker: self,
+            socket,
+            key,
+            sessions: RefCell::default(),
+            tables: RefCell::default(),
+            epoch: Cell::new(0),
+        });
+        // The tasks of the sessions hold the server, so the sessions must go by hand.
+        let _end = EndSessions(Rc::clone(&server));
+        server.run().await;
+    }
+}
+
+struct EndSessions<S>(Rc<Server<S>>);
+
+impl<S> Drop for EndSessions<S> {
+    fn drop(&mut self) {
+        self.0.sessions.borrow_mut().clear();
+    }
+}
+
+impl<S: Source> Server<S> {
+    async fn run(self: &Rc<Self>) {
+        let idle = self.worker.limits.udp_idle_timeout;
+        let mut expiry = pin!(sleep_until(Instant::now() + idle));
+        loop {
+            tokio::select! {
+                ready = self.socket.readable() => {
+                    // Sessions and other sockets get their turn even in a flood.
+                    if ready.is_err() || self.receive_burst() == Burst::Full {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                () = expiry.as_mut() => {
+                    let now = Instant::now();
+                    expiry.as_mut().reset(self.expire(now));
+                }
+            }
+        }
+    }
+
+    /// Ends idle sessions; says when to look again.
+    fn expire(&self, now: Instant) -> Instant {
+        let idle = self.worker.limits.udp_idle_timeout;
+        let mut sessions = self.sessions.borrow_mut();
+        while let Some(used) = sessions.oldest_use() {
+            if used + idle > now {
+                return used + idle;
+            }
+            sessions.remove_oldest();
+        }
+        now + idle
+    }
+
+    fn receive_burst(self: &Rc<Self>) -> Burst {
+        let mut buffer = self.worker.datagram.borrow_mut();
+        for _ in 0..BURST {
+            match self.socket.try_recv_from(&mut buffer) {
+                Ok((length, client)) => {
+                    let datagram = buffer.get(..length).unwrap_or_default();
+                    self.worker.counters.bytes_received_total.add(length as u64);
+                    if let Err(error) = self.forward(client, datagram) {
+                        self.worker.counters.udp_dropped_datagrams_total.add(1);
+                        self.worker.failed(&error, client, self.key);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Burst::Part,
+                // An ICMP error of an earlier reply: it says nothing about the next datagram.
+                Err(_) => {}
+            }
+        }
+        Burst::Full
+    }
+
+    fn forward(self: &Rc<Self>, client: SocketAddr, datagram: &[u8]) -> Result<(), Error> {
+        let now = Instant::now();
+        self.worker.source.with(|view| {
+            self.notice(view);
+            if let Some(session) = self.sessions.borrow_mut().touch(client, now)
+                && self.agrees(session, view)
+            {
+                session.link.send(&self.worker, datagram);
+                return Ok(());
+            }
+            // A session that no longer fits makes room for its successor.
+            self.sessions.borrow_mut().remove(client);
+            let session = self.begin(view, client)?;
+            session.link.send(&self.worker, datagram);
+            let mut sessions = self.sessions.borrow_mut();
+            if sessions.len() >= self.worker.limits.udp_sessions.max(1)
+                && sessions.remove_oldest().is_some()
+            {
+                self.worker.counters.udp_evicted_sessions_total.add(1);
+            }
+            sessions.insert(client, session, now);
+            Ok(())
+        })
+    }
+
+    /// Starts a new epoch when the tables have changed.
+    fn notice(&self, view: View<'_>) {
+        let mut tables = self.tables.borrow_mut();
+        if !tables
+            .as_ref()
+            .is_some_and(|seen| Arc::ptr_eq(seen, view.tables))
+        {
+            *tables = Some(Arc::clone(view.tables));
+            self.epoch.set(self.epoch.get() + 1);
+            self.worker.tidy(view);
+        }
+    }
+
+    /// Whether the session may go on under these tables.
+    fn agrees(&self, session: &Session, view: View<'_>) -> bool {
+        if session.epoch.get() == self.epoch.get() {
+            return true;
+        }
+        let agrees = self.rule(view).is_some_and(|rule| {
+            rule.invalid.is_none()
+                && rule.backends.iter().any(|(_, choice)| {
+                    matches!(&choice.target, Target::Backend(name) if *name == session.backend)
+                })
+        }) && view
+            .tables
+            .backends
+            .get(&session.backend)
+            .is_some_and(|backend| {
+                backend.invalid.is_none() && backend.endpoints.contains(&session.endpoint)
+            });
+        session.epoch.set(self.epoch.get());
+        agrees
+    }
+
+    fn rule<'v>(&self, view: View<'v>) -> Option<&'v L4Rule> {
+        match &**view.tables.sockets.get(&self.key)? {
+            Socket::Udp(socket) => socket.rule.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn begin(self: &Rc<Self>, view: View<'_>, client: SocketAddr) -> Result<Session, Error> {
+        let backend = choose_backend(view, self.rule(view))?;
+        let name = Arc::clone(&backend.name);
+        let slot = self.worker.balance.enter(&backend);
+        let slot = slot.ok_or_else(|| Error::BackendLimit(Arc::clone(&name)))?;
+        let link = Rc::new(Link::default());
+        let endpoint = link.connect(&backend, &slot, client.ip())?;
+        let way = (Arc::clone(&name), endpoint.clone(), slot);
+        let task = Rc::clone(self).session(client, Rc::clone(&link), way);
+        Ok(Session {
+            link,
+            epoch: Cell::new(self.epoch.get()),
+            backend: name,
+            endpoint,
+            _task: AbortOnDropHandle::new(tokio::task::spawn_local(task)),
+        })
+    }
+
+    /// Resolves the endpoint if need be, then passes replies on for ever.
+    async fn session(
+        self: Rc<Self>,
+        client: SocketAddr,
+        link: Rc<Link>,
+        (backend, endpoint, mut slot): (Arc<str>, Endpoint, Slot),
+    ) {
+        let counters = &self.worker.counters;
+        counters.udp_sessions_total.add(1);
+        let _gauge = Gauge::enter(&counters.udp_active_sessions);
+        slot.settle(&endpoint);
+        let socket = match self.open(&endpoint, &link).await {
+            Ok(socket) => socket,
+            Err(cause) => {
+                self.worker
+                    .failed(&Error::Connect { backend, cause }, client, self.key);
+                // Taking it out drops this task's handle; the next datagram begins anew.
+                self.sessions.borrow_mut().remove(client);
+                return;
+            }
+        };
+        link.flush(&self.worker, &socket);
+        loop {
+            let ready = socket.readable().await;
+            if ready.is_err() || self.reply_burst(&socket, client) == Burst::Full {
+                tokio::task::yield_now().await;
+            }
+            self.sessions.borrow_mut().touch(client, Instant::now());
+        }
+    }
+
+    async fn open(&self, endpoint: &Endpoint, link: &Link) -> io::Result<Rc<UdpSocket>> {
+        if let Some(socket) = &*link.socket.borrow() {
+            return Ok(Rc::clone(socket));
+        }
+        let Host::Dns(name) = &endpoint.address else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let limit = self.worker.limits.connect_timeout;
+        let resolved = tokio::time::timeout(limit, self.worker.resolver.resolve(name)).await;
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in resolved.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? {
+            match connect(SocketAddr::new(address, endpoint.port)) {
+                Ok(socket) => return Ok(link.settle(socket)),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn reply_burst(&self, socket: &UdpSocket, client: SocketAddr) -> Burst {
+        let counters = &self.worker.counters;
+        let mut buffer = self.worker.datagram.borrow_mut();
+        for _ in 0..BURST {
+            match socket.try_recv(&mut buffer) {
+                Ok(length) => {
+                    let reply = buffer.get(..length).unwrap_or_default();
+                    match self.socket.try_send_to(reply, client) {
+                        Ok(sent) => counters.bytes_sent_total.add(sent as u64),
+                        Err(_) => counters.udp_dropped_datagrams_total.add(1),
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Burst::Part,
+                // The endpoint refused an earlier datagram (ICMP); it may be back for the next.
+                Err(_) => counters.udp_dropped_datagrams_total.add(1),
+            }
+        }
+        Burst::Full
+    }
+}
+
+impl Link {
+    /// Connects to the first endpoint that has an address and a way to it, or settles on the first
+    /// one that is named by DNS.
+    fn connect(&self, backend: &Backend, slot: &Slot, client: IpAddr) -> Result<Endpoint, Error> {
+        let mut cause = None;
+        for endpoint in slot.order(backend, client) {
+            let Some(address) = endpoint.socket_addr() else {
+                return Ok(endpoint.clone());
+            };
+            match connect(address) {
+                Ok(socket) => {
+                    self.settle(socket);
+                    return Ok(endpoint.clone());
+                }
+                Err(error) => cause = Some(error),
+            }
+        }
+        let backend = Arc::clone(&backend.name);
+        Err(match cause {
+            Some(cause) => Error::Connect { backend, cause },
+            None => Error::NoEndpoint(backend),
+        })
+    }
+
+    fn settle(&self, socket: UdpSocket) -> Rc<UdpSocket> {
+        let socket = Rc::new(socket);
+        *self.socket.borrow_mut() = Some(Rc::clone(&socket));
+        socket
+    }
+
+    fn send<S>(&self, worker: &Worker<S>, datagram: &[u8]) {
+        let sent = if let Some(socket) = &*self.socket.borrow() {
+            send(socket, datagram)
+        } else {
+            let mut waiting = self.waiting.borrow_mut();
+            let room = waiting.len() < MAX_WAITING;
+            if room {
+                waiting.push(datagram.to_vec());
+            }
+            room
+        };
+        if !sent {
+            worker.counters.udp_dropped_datagrams_total.add(1);
+        }
+    }
+
+    fn flush<S>(&self, worker: &Worker<S>, socket: &UdpSocket) {
+        for datagram in self.waiting.take() {
+            if !send(socket, &datagram) {
+                worker.counters.udp_dropped_datagrams_total.add(1);
+            }
+        }
+    }
+}
+
+fn send(socket: &UdpSocket, datagram: &[u8]) -> bool {
+    match socket.try_send(datagram) {
+        Ok(_) => true,
+        // The error belongs to a datagram before; reading it has cleared it.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            socket.try_send(datagram).is_ok()
+        }
+        Err(_) => false,
+    }
+}
+
+/// A socket that sends to this address and receives from it alone.
+fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let domain = Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
+    socket.bind(&SocketAddr::new(any, 0).into())?;
+    socket.connect(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}

@@ -1,0 +1,164 @@
+//! From a rule to an open connection: the weighted choice, then the endpoints in turn.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use novaedge_router::{Backend, Endpoint, Host, Invalid, L4Rule, ListenerInfo, Target};
+use rustls::pki_types::ServerName;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::balance::Slot;
+use crate::error::Error;
+use crate::source::{Resolve, Source, View};
+use crate::worker::Worker;
+
+/// Where one connection goes, with all that the snapshot says about it.
+pub(crate) struct Upstream {
+    pub(crate) backend: Arc<Backend>,
+    tls: Option<UpstreamTls>,
+}
+
+struct UpstreamTls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+/// What is sent to the backend.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Payload {
+    /// The client's bytes, over TLS if the backend wants it.
+    Plain,
+    /// The client's own TLS, which must not be wrapped in another one.
+    ClientTls,
+}
+
+/// An open connection to an endpoint.
+pub(crate) enum BackendStream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Picks the backend of the next connection by the rule's weights.
+pub(crate) fn choose_backend(view: View<'_>, rule: Option<&L4Rule>) -> Result<Arc<Backend>, Error> {
+    let rule = rule.ok_or(Error::NoRoute)?;
+    usable(rule.invalid.as_ref())?;
+    let name = match &rule.backends.pick().ok_or(Error::NoBackend)?.target {
+        Target::Backend(name) => name,
+        Target::Invalid(invalid) => return Err(refusal(invalid)),
+    };
+    let backend = view.tables.backends.get(name);
+    let backend = backend.ok_or_else(|| Error::UnknownBackend(Arc::clone(name)))?;
+    usable(backend.invalid.as_ref())?;
+    Ok(Arc::clone(backend))
+}
+
+/// Picks the backend of the next connection, and its TLS settings.
+pub(crate) fn choose(
+    view: View<'_>,
+    rule: Option<&L4Rule>,
+    listener: &ListenerInfo,
+    payload: Payload,
+) -> Result<Upstream, Error> {
+    let backend = choose_backend(view, rule)?;
+    let tls = match &backend.tls {
+        Some(tls) if payload == Payload::Plain => {
+            let certificate = listener.backend_client_certificate.as_deref();
+            let config = view.tls.client(&backend.name, certificate);
+            let name = ServerName::try_from(tls.server_name.to_string()).ok();
+            let (Some(config), Some(name)) = (config, name) else {
+                return Err(Error::BackendTls(Arc::clone(&backend.name)));
+            };
+            Some(UpstreamTls {
+                connector: TlsConnector::from(config),
+                name,
+            })
+        }
+        _ => None,
+    };
+    Ok(Upstream { backend, tls })
+}
+
+fn usable(invalid: Option<&Invalid>) -> Result<(), Error> {
+    invalid.map_or(Ok(()), |invalid| Err(refusal(invalid)))
+}
+
+fn refusal(invalid: &Invalid) -> Error {
+    Error::Invalid {
+        reason: Arc::clone(&invalid.reason),
+        message: Arc::clone(&invalid.message),
+    }
+}
+
+impl<S: Source> Worker<S> {
+    /// Connects to the next endpoint, or to one behind it. Each endpoint is tried once.
+    pub(crate) async fn connect(
+        &self,
+        upstream: &Upstream,
+        client: IpAddr,
+        slot: &mut Slot,
+    ) -> Result<BackendStream, Error> {
+        let backend = &upstream.backend;
+        let deadline = Instant::now() + self.limits.connect_deadline;
+        let each = backend
+            .connect_timeout
+            .unwrap_or(self.limits.connect_timeout);
+        let mut cause = None;
+        for endpoint in slot.order(backend, client) {
+            let end = deadline.min(Instant::now() + each);
+            slot.settle(endpoint);
+            let attempt = open(endpoint, upstream.tls.as_ref(), &*self.resolver);
+            match timeout_at(end, attempt).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => cause = Some(error),
+                Err(_) => cause = Some(io::ErrorKind::TimedOut.into()),
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+        let backend = Arc::clone(&backend.name);
+        Err(match cause {
+            Some(cause) => Error::Connect { backend, cause },
+            None => Error::NoEndpoint(backend),
+        })
+    }
+}
+
+async fn open(
+    endpoint: &Endpoint,
+    tls: Option<&UpstreamTls>,
+    resolver: &dyn Resolve,
+) -> io::Result<BackendStream> {
+    let stream = match &endpoint.address {
+        Host::Ip(address) => TcpStream::connect(SocketAddr::new(*address, endpoint.port)).await?,
+        Host::Dns(name) => {
+            let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+            let mut connected = None;
+            for address in resolver.resolve(name).await? {
+                match TcpStream::connect(SocketAddr::new(address, endpoint.port)).await {
+                    Ok(stream) => {
+                        connected = Some(stream);
+                        break;
+                    }
+                    Err(error) => last = error,
+                }
+            }
+            connected.ok_or(last)?
+        }
+    };
+    stream.set_nodelay(true)?;
+    // A peer that vanished without a word is found by the kernel long before the idle timeout.
+    SockRef::from(&stream).set_keepalive(true)?;
+    match tls {
+        None => Ok(BackendStream::Plain(stream)),
+        Some(tls) => {
+            let stream = tls.connector.connect(tls.name.clone(), stream).await?;
+            Ok(BackendStream::Tls(Box::new(stream)))
+        }
+    }
+}

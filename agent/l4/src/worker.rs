@@ -1,0 +1,97 @@
+//! The worker: what all connections of one thread share.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use novaedge_router::SocketKey;
+use tokio::time::Instant;
+
+use crate::balance::Balance;
+use crate::buffers::Buffers;
+use crate::counters::{Counters, Gauge};
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::source::{Resolve, Source, View};
+
+/// The largest UDP payload, and a byte more than IPv4 can carry.
+const MAX_DATAGRAM: usize = 64 * 1024;
+
+/// The layer 4 data path of one thread. Connections are futures on a `LocalSet`; they look the
+/// snapshot up when they begin and are not touched by later ones.
+pub struct Worker<S> {
+    pub(crate) source: S,
+    pub(crate) resolver: Rc<dyn Resolve>,
+    pub(crate) limits: Limits,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) buffers: Buffers,
+    pub(crate) balance: Balance,
+    /// Used between two awaits only, by whichever UDP session has a datagram.
+    pub(crate) datagram: RefCell<Box<[u8]>>,
+}
+
+impl<S: Source> Worker<S> {
+    /// `index` tells the workers of a process apart; `counters` can be read from any thread.
+    pub fn new(
+        index: usize,
+        source: S,
+        resolver: Rc<dyn Resolve>,
+        limits: Limits,
+        counters: Arc<Counters>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            source,
+            resolver,
+            counters,
+            buffers: Buffers::new(limits.buffer, limits.spare_buffers),
+            balance: Balance::new(index, limits.workers),
+            datagram: RefCell::new(vec![0; MAX_DATAGRAM].into_boxed_slice()),
+            limits,
+        })
+    }
+
+    /// Forgets live state of backends that are gone, when there is much of it.
+    pub(crate) fn tidy(&self, view: View<'_>) {
+        if self.balance.len() > 2 * view.tables.backends.len() + 64 {
+            self.balance
+                .retain(|name| view.tables.backends.get(name).is_some());
+        }
+    }
+
+    /// Counts an open connection until the guard goes.
+    pub(crate) fn open(&self) -> OpenConnection<'_> {
+        self.counters.connections_total.add(1);
+        OpenConnection {
+            counters: &self.counters,
+            _gauge: Gauge::enter(&self.counters.active_connections),
+            since: Instant::now(),
+        }
+    }
+
+    pub(crate) fn failed(&self, error: &Error, peer: SocketAddr, key: SocketKey) {
+        self.counters.error(error.kind());
+        tracing::debug!(
+            socket = %key,
+            %peer,
+            kind = error.kind().as_str(),
+            error = error as &dyn std::error::Error,
+            "connection failed",
+        );
+    }
+}
+
+pub(crate) struct OpenConnection<'a> {
+    counters: &'a Counters,
+    _gauge: Gauge<'a>,
+    since: Instant,
+}
+
+impl Drop for OpenConnection<'_> {
+    fn drop(&mut self) {
+        let open = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.counters
+            .connection_duration_milliseconds_total
+            .add(open);
+    }
+}
