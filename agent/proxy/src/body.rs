@@ -1,0 +1,213 @@
+//! The body type of the forwarder: requests and responses in both directions carry it.
+//!
+//! It hides which codec the bytes come from, so that a protocol can move to another codec without a
+//! change to the forwarder.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use crate::downstream::InFlight;
+use crate::error::BodyError;
+
+/// A stream of data frames and trailers.
+#[derive(Default)]
+pub struct Body {
+    kind: Kind,
+}
+
+#[derive(Default)]
+enum Kind {
+    #[default]
+    Empty,
+    Full(Bytes),
+    Incoming(Incoming),
+    Guarded(Box<Guarded>),
+    Boxed(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError>>>),
+}
+
+/// Learns how a body ended. It is dropped unused when the body is given up early.
+pub(crate) trait OnEnd {
+    /// The body was read to its end.
+    fn ended(self: Box<Self>);
+}
+
+struct Guarded {
+    body: Body,
+    on_end: Option<Box<dyn OnEnd>>,
+    deadline: Option<Pin<Box<Sleep>>>,
+    in_flight: Option<InFlight>,
+}
+
+impl Body {
+    /// No bytes.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// These bytes, then the end.
+    #[must_use]
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        let kind = if bytes.is_empty() {
+            Kind::Empty
+        } else {
+            Kind::Full(bytes)
+        };
+        Self { kind }
+    }
+
+    /// Any body.
+    #[must_use]
+    pub fn boxed(body: impl HttpBody<Data = Bytes, Error = BodyError> + 'static) -> Self {
+        Self {
+            kind: Kind::Boxed(Box::pin(body)),
+        }
+    }
+
+    pub(crate) fn incoming(body: Incoming) -> Self {
+        let kind = if body.is_end_stream() {
+            Kind::Empty
+        } else {
+            Kind::Incoming(body)
+        };
+        Self { kind }
+    }
+
+    /// Tells `on_end` when the body has been read to its end. An empty body tells it at once.
+    pub(crate) fn on_end(self, on_end: Box<dyn OnEnd>) -> Self {
+        if self.is_end_stream() {
+            on_end.ended();
+            return self;
+        }
+        self.guarded(Some(on_end), None)
+    }
+
+    /// Fails the body when `deadline` passes before its end.
+    pub(crate) fn deadline(self, deadline: Instant) -> Self {
+        if self.is_end_stream() {
+            return self;
+        }
+        self.guarded(None, Some(Box::pin(tokio::time::sleep_until(deadline))))
+    }
+
+    /// Counts the request as in flight until the body is gone. Bodies of the gateway's own are too
+    /// short to matter.
+    pub(crate) fn holding(mut self, in_flight: InFlight) -> Self {
+        if let Kind::Guarded(guarded) = &mut self.kind {
+            guarded.in_flight = Some(in_flight);
+        }
+        self
+    }
+
+    fn guarded(self, on_end: Option<Box<dyn OnEnd>>, deadline: Option<Pin<Box<Sleep>>>) -> Self {
+        match self.kind {
+            Kind::Guarded(mut guarded) if guarded.on_end.is_none() || on_end.is_none() => {
+                guarded.on_end = guarded.on_end.or(on_end);
+                guarded.deadline = guarded.deadline.or(deadline);
+                Self {
+                    kind: Kind::Guarded(guarded),
+                }
+            }
+            kind => Self {
+                kind: Kind::Guarded(Box::new(Guarded {
+                    body: Self { kind },
+                    on_end,
+                    deadline,
+                    in_flight: None,
+                })),
+            },
+        }
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Body")
+            .field("size", &self.size_hint())
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl HttpBody for Body ===
+
+type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        let this = self.get_mut();
+        match &mut this.kind {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.kind = Kind::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Kind::Incoming(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|error| BodyError::Transport(error.into())),
+            Kind::Guarded(guarded) => guarded.poll_frame(cx),
+            Kind::Boxed(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Full(_) => false,
+            Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Guarded(guarded) => guarded.body.is_end_stream(),
+            Kind::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Incoming(body) => body.size_hint(),
+            Kind::Guarded(guarded) => guarded.body.size_hint(),
+            Kind::Boxed(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Guarded {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Pending => {
+                if let Some(deadline) = &mut self.deadline
+                    && deadline.as_mut().poll(cx).is_ready()
+                {
+                    self.on_end = None;
+                    return Poll::Ready(Some(Err(BodyError::Timeout)));
+                }
+            }
+            Poll::Ready(Some(Ok(_))) => {
+                // The codecs stop asking when a body of known length is complete, without the last `None`.
+                if self.body.is_end_stream() {
+                    self.end();
+                }
+            }
+            Poll::Ready(None) => self.end(),
+            Poll::Ready(Some(Err(_))) => self.on_end = None,
+        }
+        polled
+    }
+
+    fn end(&mut self) {
+        self.deadline = None;
+        if let Some(on_end) = self.on_end.take() {
+            on_end.ended();
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Limits and timeouts of the data path, with their defaults in one place.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Everything that bounds a worker. One value is shared by all workers.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Limits of client connections.
+    pub downstream: DownstreamLimits,
+    /// Limits of connections to backends.
+    pub upstream: UpstreamLimits,
+    /// Limits of mirrored requests.
+    pub mirror: MirrorLimits,
+    /// Bytes of a request body kept for a replay; a larger body is sent once.
+    pub replay_buffer: usize,
+    /// Idle time after which an upgraded connection is closed. There is no total limit.
+    pub tunnel_idle: Duration,
+    /// Peers whose `X-Forwarded-*` fields are kept and extended. Everyone else's are replaced.
+    pub trusted_proxies: Vec<Network>,
+    /// The pseudonym in `Via` (RFC 9110 section 7.6.3).
+    pub via: &'static str,
+    /// Workers in this process: a backend's connection limit is divided among them.
+    pub workers: u32,
+}
+
+/// Limits of client connections. The HTTP/2 values are Envoy's recommended edge settings.
+#[derive(Clone, Debug)]
+pub struct DownstreamLimits {
+    /// From the first byte of a request head (or the accept) to its end.
+    pub header_read_timeout: Duration,
+    /// From the accept to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// Between requests on a connection without one in flight.
+    pub keep_alive_idle: Duration,
+    /// Without a byte in either direction while requests are in flight.
+    pub stall_timeout: Duration,
+    /// How often the timeouts above are checked: their resolution.
+    pub tick: Duration,
+    /// Header fields of an HTTP/1.1 request.
+    pub max_headers: usize,
+    /// Bytes of a request head, and the read buffer of an HTTP/1.1 connection.
+    pub max_head_bytes: usize,
+    /// Concurrent streams of an HTTP/2 connection.
+    pub http2_streams: u32,
+    /// Flow-control window of an HTTP/2 stream, in bytes.
+    pub http2_stream_window: u32,
+    /// Flow-control window of an HTTP/2 connection, in bytes.
+    pub http2_connection_window: u32,
+    /// Bytes of a decoded HTTP/2 header list.
+    pub http2_header_list: u32,
+}
+
+/// Limits of connections to backends, each per worker.
+#[derive(Clone, Debug)]
+pub struct UpstreamLimits {
+    /// Used when a backend names none.
+    pub connect_timeout: Duration,
+    /// Used when a backend names none: an idle connection is closed after this.
+    pub idle_timeout: Duration,
+    /// Idle HTTP/1.1 connections kept for one endpoint.
+    pub max_idle: usize,
+    /// Requests that wait for a connection of one endpoint when its limit is reached.
+    pub max_waiting: usize,
+    /// Streams that one HTTP/2 connection carries before another is opened, unless the peer allows fewer.
+    pub http2_streams: usize,
+    /// Bytes of a response head.
+    pub max_head_bytes: usize,
+    /// How long the addresses of a DNS name are kept.
+    pub dns_ttl: Duration,
+    /// DNS names whose addresses are kept.
+    pub dns_names: usize,
+}
+
+/// Limits of mirrored requests, each per worker.
+#[derive(Clone, Debug)]
+pub struct MirrorLimits {
+    /// Mirrored requests in flight; more are dropped and counted.
+    pub concurrency: usize,
+    /// Bytes of a body that a slow mirror may lag behind before it is given up.
+    pub lag: usize,
+    /// From the start of a mirrored request to the end of its response.
+    pub timeout: Duration,
+}
+
+/// An address prefix in CIDR notation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Any address of the network.
+    pub address: IpAddr,
+    /// Leading bits that count.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// Whether `address` is inside. An IPv4-mapped IPv6 address counts as IPv4.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address.to_canonical(), address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let shift = 32 - u32::from(self.prefix.min(32));
+                let mask = u32::MAX.checked_shl(shift).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let shift = 128 - u32::from(self.prefix.min(128));
+                let mask = u128::MAX.checked_shl(shift).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            downstream: DownstreamLimits::default(),
+            upstream: UpstreamLimits::default(),
+            mirror: MirrorLimits::default(),
+            replay_buffer: 64 * 1024,
+            tunnel_idle: Duration::from_secs(3600),
+            trusted_proxies: Vec::new(),
+            via: "novaedge",
+            workers: 1,
+        }
+    }
+}
+
+impl Default for DownstreamLimits {
+    fn default() -> Self {
+        Self {
+            header_read_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(10),
+            keep_alive_idle: Duration::from_secs(75),
+            stall_timeout: Duration::from_secs(3600),
+            tick: Duration::from_secs(1),
+            max_headers: 100,
+            max_head_bytes: 60 * 1024,
+            http2_streams: 100,
+            http2_stream_window: 64 * 1024,
+            http2_connection_window: 1024 * 1024,
+            http2_header_list: 60 * 1024,
+        }
+    }
+}
+
+impl Default for UpstreamLimits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(60),
+            max_idle: 1024,
+            max_waiting: 1024,
+            http2_streams: 100,
+            max_head_bytes: 60 * 1024,
+            dns_ttl: Duration::from_secs(5),
+            dns_names: 1024,
+        }
+    }
+}
+
+impl Default for MirrorLimits {
+    fn default() -> Self {
+        Self {
+            concurrency: 64,
+            lag: 256 * 1024,
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_compare_leading_bits() {
+        let inside = |network: &str, prefix, address: &str| {
+            Network {
+                address: network.parse().unwrap(),
+                prefix,
+            }
+            .contains(address.parse().unwrap())
+        };
+        assert!(inside("10.1.0.0", 16, "10.1.255.1"));
+        assert!(!inside("10.1.0.0", 16, "10.2.0.1"));
+        assert!(inside("10.1.0.0", 16, "::ffff:10.1.2.3"));
+        assert!(inside("0.0.0.0", 0, "203.0.113.9"));
+        assert!(inside("fd00::", 8, "fd12::1"));
+        assert!(!inside("fd00::", 8, "fe80::1"));
+        assert!(!inside("::", 0, "203.0.113.9"));
+    }
+}

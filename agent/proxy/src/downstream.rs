@@ -1,0 +1,208 @@
+//! Client connections: what they may take, and how they end.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use crate::config::DownstreamLimits;
+use crate::drain::WakerState;
+
+mod serve;
+mod stream;
+
+/// All client connections of a worker. One look per tick replaces timers of their own, which would
+/// have to be set anew for each request.
+#[derive(Default)]
+pub(crate) struct Connections {
+    open: RefCell<Vec<Rc<Connection>>>,
+}
+
+/// A client connection.
+pub(crate) struct Connection {
+    traffic: Arc<Traffic>,
+    protocol: Cell<Protocol>,
+    in_flight: Cell<u32>,
+    /// Ticks since the state that a timeout measures began.
+    ticks: Cell<u32>,
+    state: Cell<State>,
+    end: Cell<Option<End>>,
+    waker: RefCell<Option<Waker>>,
+    position: Cell<usize>,
+}
+
+/// What moved on a connection since the last look. Shared with the stream, which must be able to
+/// leave this core's types when the connection is upgraded.
+#[derive(Debug)]
+pub(crate) struct Traffic {
+    moved: AtomicBool,
+    /// Bytes came that belong to no request yet.
+    partial: AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    ReadingHead,
+    Idle,
+    Busy,
+}
+
+/// How a connection is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// After what is in flight.
+    Graceful,
+    /// At once.
+    Abort,
+}
+
+/// A connection in the list, until it is dropped.
+pub(crate) struct Registered<'a> {
+    connections: &'a Connections,
+    connection: Rc<Connection>,
+}
+
+/// Counts a request in flight.
+pub(crate) struct InFlight(Rc<Connection>);
+
+impl Connections {
+    pub(crate) fn len(&self) -> usize {
+        self.open.borrow().len()
+    }
+
+    pub(crate) fn register(&self, protocol: Protocol) -> Registered<'_> {
+        let mut open = self.open.borrow_mut();
+        let connection = Rc::new(Connection {
+            traffic: Arc::new(Traffic {
+                moved: AtomicBool::new(false),
+                partial: AtomicBool::new(true),
+            }),
+            protocol: Cell::new(protocol),
+            in_flight: Cell::new(0),
+            ticks: Cell::new(0),
+            state: Cell::new(State::ReadingHead),
+            end: Cell::new(None),
+            waker: RefCell::default(),
+            position: Cell::new(open.len()),
+        });
+        open.push(Rc::clone(&connection));
+        drop(open);
+        Registered {
+            connections: self,
+            connection,
+        }
+    }
+
+    /// Looks at every connection once, and ends those that took too long.
+    pub(crate) fn check(&self, limits: &DownstreamLimits) {
+        for connection in self.open.borrow().iter() {
+            connection.check(limits);
+        }
+    }
+}
+
+impl Registered<'_> {
+    pub(crate) fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        let mut open = self.connections.open.borrow_mut();
+        let position = self.connection.position.get();
+        if position < open.len() {
+            open.swap_remove(position);
+            if let Some(moved) = open.get(position) {
+                moved.position.set(position);
+            }
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
+    /// A request head is complete.
+    pub(crate) fn begin(self: &Rc<Self>) -> InFlight {
+        self.in_flight.set(self.in_flight.get() + 1);
+        InFlight(Rc::clone(self))
+    }
+
+    pub(crate) fn end(&self) -> Option<End> {
+        self.end.get()
+    }
+
+    /// Notes whom to wake for an end.
+    pub(crate) fn register_waker(&self, waker: &Waker) -> WakerState {
+        let mut known = self.waker.borrow_mut();
+        if known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            return WakerState::Known;
+        }
+        *known = Some(waker.clone());
+        WakerState::New
+    }
+
+    fn check(&self, limits: &DownstreamLimits) {
+        let moved = self.traffic.moved.swap(false, Ordering::Relaxed);
+        let partial =
+            self.traffic.partial.load(Ordering::Relaxed) && self.protocol.get() == Protocol::Http1;
+        let state = match (self.in_flight.get(), partial) {
+            (0, true) => State::ReadingHead,
+            (0, false) => State::Idle,
+            _ => State::Busy,
+        };
+        // A head is bounded from its first byte; the other states from the last byte.
+        if state != self.state.replace(state) || (moved && state != State::ReadingHead) {
+            self.ticks.set(0);
+            return;
+        }
+        let ticks = self.ticks.get().saturating_add(1);
+        self.ticks.set(ticks);
+        let (limit, end) = match state {
+            State::ReadingHead => (limits.header_read_timeout, End::Abort),
+            State::Idle => (limits.keep_alive_idle, End::Graceful),
+            State::Busy => (limits.stall_timeout, End::Abort),
+        };
+        if limits.tick.saturating_mul(ticks) >= limit.max(Duration::from_nanos(1))
+            && self.end.get() != Some(End::Abort)
+        {
+            self.end.set(Some(end));
+            if let Some(waker) = &*self.waker.borrow() {
+                waker.wake_by_ref();
+            }
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let connection = &self.0;
+        let left = connection.in_flight.get().saturating_sub(1);
+        connection.in_flight.set(left);
+        if left == 0 {
+            connection.traffic.partial.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Traffic {
+    fn read(&self) {
+        self.moved.store(true, Ordering::Relaxed);
+        self.partial.store(true, Ordering::Relaxed);
+    }
+
+    fn written(&self) {
+        self.moved.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,187 @@
+//! The stream below a client connection: bytes that were read ahead come first.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::{Protocol, Traffic};
+
+/// The start of every HTTP/2 connection (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A stream of which the first bytes have been read already.
+#[derive(Debug)]
+pub struct Rewound<S> {
+    received: Bytes,
+    stream: S,
+}
+
+impl<S> Rewound<S> {
+    /// `received` comes before what `stream` yields.
+    pub fn new(received: impl Into<Bytes>, stream: S) -> Self {
+        Self {
+            received: received.into(),
+            stream,
+        }
+    }
+}
+
+/// Reads until it is clear what the client speaks. Idle connections hold no buffer meanwhile.
+pub(super) async fn sniff(
+    stream: TcpStream,
+    limit: Duration,
+) -> io::Result<(Protocol, Rewound<TcpStream>)> {
+    let sniffing = async {
+        let mut received = Vec::new();
+        loop {
+            stream.readable().await?;
+            match read_some(&stream, &mut received) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error),
+            }
+            if received.len() >= PREFACE.len() || !PREFACE.starts_with(&received) {
+                let http2 = received.starts_with(PREFACE);
+                return Ok((
+                    if http2 {
+                        Protocol::Http2
+                    } else {
+                        Protocol::Http1
+                    },
+                    received,
+                ));
+            }
+        }
+    };
+    let (protocol, received) = tokio::time::timeout(limit, sniffing).await??;
+    Ok((protocol, Rewound::new(received, stream)))
+}
+
+/// The buffer is on the stack, not in the future of a waiting connection.
+fn read_some(stream: &TcpStream, received: &mut Vec<u8>) -> io::Result<usize> {
+    let mut buffer = [0; 4096];
+    let count = stream.try_read(&mut buffer)?;
+    received.extend_from_slice(buffer.get(..count).unwrap_or_default());
+    Ok(count)
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.received.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let count = self.received.len().min(buf.remaining());
+        buf.put_slice(self.received.get(..count).unwrap_or_default());
+        self.received.advance(count);
+        if self.received.is_empty() {
+            // Gives the buffer back.
+            self.received = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Notes that bytes move.
+pub(super) struct Watched<S> {
+    stream: S,
+    traffic: Arc<Traffic>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, traffic: Arc<Traffic>) -> Self {
+        Self { stream, traffic }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if polled.is_ready() {
+            self.traffic.read();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if polled.is_ready() {
+            self.traffic.written();
+        }
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        if polled.is_ready() {
+            self.traffic.written();
+        }
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

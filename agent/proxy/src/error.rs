@@ -1,0 +1,100 @@
+//! What goes wrong while a request is forwarded.
+
+use std::error::Error as StdError;
+use std::io;
+
+/// An error of the transport below a body or a connection.
+pub type TransportError = Box<dyn StdError + Send + Sync>;
+
+/// Whose fault an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The client, or the way to it.
+    Downstream,
+    /// The backend, or the way to it.
+    Upstream,
+    /// This process.
+    Internal,
+}
+
+/// A body that ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The connection that the body comes from failed.
+    #[error("body transport failed")]
+    Transport(#[source] TransportError),
+    /// The time allowed for the whole exchange is over.
+    #[error("timed out while the response was under way")]
+    Timeout,
+    /// A mirror fell too far behind and was given up.
+    #[error("mirror fell behind")]
+    MirrorLag,
+    /// The body was asked for twice and is not kept any more.
+    #[error("body is not kept for another try")]
+    NotReplayable,
+}
+
+/// Why a try to get a response failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwardError {
+    /// The name of the endpoint has no addresses.
+    #[error("endpoint name cannot be resolved")]
+    Dns(#[source] io::Error),
+    /// The endpoint refused the connection, or the way to it is broken.
+    #[error("endpoint cannot be connected")]
+    Connect(#[source] io::Error),
+    /// Connecting took too long.
+    #[error("connecting to the endpoint timed out")]
+    ConnectTimeout,
+    /// The TLS handshake with the endpoint failed.
+    #[error("tls handshake with the endpoint failed")]
+    Tls(#[source] io::Error),
+    /// The gateway cannot speak TLS to this backend as configured.
+    #[error("backend has no usable tls configuration")]
+    TlsConfiguration,
+    /// There is no ready endpoint.
+    #[error("backend has no ready endpoints")]
+    NoEndpoints,
+    /// Too many connections or waiting requests.
+    #[error("connection limit of the endpoint is reached")]
+    Overflow,
+    /// The connection ended before a response began.
+    #[error("connection closed before a response")]
+    Reset(#[source] TransportError),
+    /// The endpoint does not speak the expected protocol.
+    #[error("endpoint broke the protocol")]
+    Protocol(#[source] TransportError),
+    /// The client's request body failed.
+    #[error("request body failed")]
+    RequestBody(#[source] TransportError),
+    /// The time of one try is over.
+    #[error("endpoint did not answer in time")]
+    TryTimeout,
+    /// The time of the whole request is over.
+    #[error("request timed out")]
+    RequestTimeout,
+}
+
+impl ForwardError {
+    /// Whose fault this is.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        match self {
+            Self::RequestBody(_) => Side::Downstream,
+            Self::TlsConfiguration | Self::NoEndpoints => Side::Internal,
+            _ => Side::Upstream,
+        }
+    }
+
+    /// Whether another try may succeed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        !matches!(
+            self,
+            Self::RequestBody(_)
+                | Self::TlsConfiguration
+                | Self::NoEndpoints
+                | Self::RequestTimeout
+        )
+    }
+}

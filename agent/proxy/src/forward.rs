@@ -1,0 +1,268 @@
+//! Gets a response from a backend: endpoints, tries, timeouts.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::{PathAndQuery, Uri};
+use http::{Method, Request, StatusCode, Version};
+use http_body::Body as _;
+use novaedge_router::{Backend, BackendProtocol, Retry};
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use crate::body::Body;
+use crate::error::ForwardError;
+use crate::headers;
+use crate::replay::Replay;
+use crate::tls::BackendClient;
+use crate::upstream::{Answer, BackendState, Endpoint, Link, Protocol, SendFailure, Wanted};
+use crate::worker::Worker;
+
+/// Connections that may turn out dead before a try counts as failed.
+const STALE_CONNECTIONS: u32 = 3;
+
+/// A request head as a backend will see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub method: Method,
+    pub target: PathAndQuery,
+    /// The host with its port.
+    pub host: HeaderValue,
+    /// Without `Host`.
+    pub headers: HeaderMap,
+    /// The protocol to switch to, as the client asked.
+    pub upgrade: Option<HeaderValue>,
+}
+
+/// How to reach one backend for one request.
+pub(crate) struct Route<'a> {
+    pub worker: &'a Worker,
+    pub backend: &'a Backend,
+    pub state: Rc<BackendState>,
+    pub protocol: Protocol,
+    pub tls: Option<Arc<BackendClient>>,
+    pub client: IpAddr,
+    /// The endpoint that the client's session names, if it is still there.
+    pub pinned: Option<u64>,
+    pub retry: Option<&'a Retry>,
+    /// When the whole exchange must be over.
+    pub deadline: Option<Instant>,
+    /// Limit of one try.
+    pub try_limit: Option<Duration>,
+}
+
+/// What a backend is spoken to in: gRPC needs HTTP/2 whatever the backend says.
+pub(crate) fn protocol(grpc: bool, backend: &Backend) -> Protocol {
+    if grpc || backend.protocol == BackendProtocol::Http2 {
+        Protocol::Http2
+    } else {
+        Protocol::Http1
+    }
+}
+
+/// An answer and who gave it.
+pub(crate) struct Forwarded {
+    pub answer: Answer,
+    pub endpoint: u64,
+}
+
+impl Route<'_> {
+    /// Sends the request, again if the rule says so, until there is an answer to pass on.
+    ///
+    /// Both limits cover the response to its last byte: a body that is not complete by then fails.
+    /// A switch of protocols ends both.
+    pub(crate) async fn forward(
+        &self,
+        outgoing: Outgoing,
+        body: Body,
+    ) -> Result<Forwarded, ForwardError> {
+        let retries = self.retry.map_or(0, |retry| retry.attempts);
+        if retries == 0 {
+            let endpoint = self.choose(&[])?;
+            return self.attempt(&endpoint, outgoing, body).await;
+        }
+        let replay =
+            (!body.is_end_stream()).then(|| Replay::new(body, self.worker.config.replay_buffer));
+        let mut tried: SmallVec<[Rc<Endpoint>; 4]> = SmallVec::new();
+        let mut left = retries;
+        loop {
+            let endpoint = self.choose(&tried)?;
+            let body = replay.as_ref().map_or_else(Body::empty, Replay::pass);
+            let result = self.attempt(&endpoint, outgoing.clone(), body).await;
+            let replayable = replay.as_ref().is_none_or(Replay::is_possible);
+            if left == 0 || !replayable || !self.wants_retry(&result) {
+                return result;
+            }
+            left -= 1;
+            drop(result);
+            tried.push(endpoint);
+            self.worker.metrics.retries.increment();
+            self.back_off().await?;
+        }
+    }
+
+    fn wants_retry(&self, result: &Result<Forwarded, ForwardError>) -> bool {
+        match result {
+            Ok(forwarded) => {
+                let status = forwarded.answer.response.status().as_u16();
+                self.retry
+                    .is_some_and(|retry| retry.codes.contains(&status))
+            }
+            Err(error) => error.is_retryable(),
+        }
+    }
+
+    async fn back_off(&self) -> Result<(), ForwardError> {
+        let wait = self.retry.map_or(Duration::ZERO, |retry| retry.backoff);
+        if wait.is_zero() {
+            return Ok(());
+        }
+        let end = Instant::now() + wait;
+        if self.deadline.is_some_and(|deadline| deadline <= end) {
+            return Err(ForwardError::RequestTimeout);
+        }
+        tokio::time::sleep_until(end).await;
+        Ok(())
+    }
+
+    fn choose(&self, tried: &[Rc<Endpoint>]) -> Result<Rc<Endpoint>, ForwardError> {
+        let endpoints = self.state.endpoints(self.backend);
+        let pinned = self.pinned.filter(|_| tried.is_empty());
+        if let Some(id) = pinned
+            && let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.id() == id)
+        {
+            return Ok(Rc::clone(endpoint));
+        }
+        let how = self.backend.load_balancing;
+        self.state
+            .choose(&endpoints, how, self.client, tried, &self.worker.random)
+            .ok_or(ForwardError::NoEndpoints)
+    }
+
+    /// One try, within its time.
+    async fn attempt(
+        &self,
+        endpoint: &Rc<Endpoint>,
+        outgoing: Outgoing,
+        body: Body,
+    ) -> Result<Forwarded, ForwardError> {
+        let try_deadline = self.try_limit.map(|limit| Instant::now() + limit);
+        let (deadline, elapsed) = match (self.deadline, try_deadline) {
+            (None, None) => (None, ForwardError::RequestTimeout),
+            (Some(whole), Some(one)) if one < whole => (Some(one), ForwardError::TryTimeout),
+            (None, Some(one)) => (Some(one), ForwardError::TryTimeout),
+            (Some(whole), _) => (Some(whole), ForwardError::RequestTimeout),
+        };
+        let asked = outgoing.upgrade.is_some();
+        let request = self.request(outgoing, body);
+        let exchange = self.exchange(endpoint, request);
+        let mut answer = match deadline {
+            None => exchange.await?,
+            Some(deadline) => tokio::time::timeout_at(deadline, exchange)
+                .await
+                .unwrap_or(Err(elapsed))?,
+        };
+        if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            if !asked || answer.upgrade.is_none() {
+                return Err(ForwardError::Protocol(
+                    "a switch of protocols that nobody asked for".into(),
+                ));
+            }
+        } else if let Some(deadline) = deadline {
+            answer.response = answer.response.map(|body| body.deadline(deadline));
+        }
+        let endpoint = endpoint.id();
+        Ok(Forwarded { answer, endpoint })
+    }
+
+    /// Sends the request on a connection, and again on a new one if the first turns out to have been
+    /// closed while it was idle and sending again is safe (RFC 9112 section 9.3.1).
+    async fn exchange(
+        &self,
+        endpoint: &Rc<Endpoint>,
+        request: Request<Body>,
+    ) -> Result<Answer, ForwardError> {
+        let mut request = request;
+        let mut wanted = Wanted::Any;
+        let mut stale = 0;
+        loop {
+            let link = self.link(endpoint, wanted).await?;
+            let reused = link.is_reused();
+            let spare = (reused
+                && headers::is_idempotent(request.method())
+                && request.body().is_end_stream())
+            .then(|| duplicate(&request));
+            let failure = match link.send(request).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => *failure,
+            };
+            let SendFailure { error, unsent } = failure;
+            let again = unsent.or(spare.filter(|_| matches!(error, ForwardError::Reset(_))));
+            match again {
+                Some(again) if stale < STALE_CONNECTIONS && reused => request = again,
+                _ => return Err(error),
+            }
+            stale += 1;
+            wanted = Wanted::New;
+        }
+    }
+
+    async fn link(&self, endpoint: &Rc<Endpoint>, wanted: Wanted) -> Result<Link, ForwardError> {
+        let settings = self.worker.pool_settings(self.backend);
+        let connector = &self.worker.connector;
+        endpoint
+            .acquire(
+                self.protocol,
+                self.tls.as_ref(),
+                settings,
+                connector,
+                wanted,
+            )
+            .await
+    }
+
+    /// The request in the form that the protocol wants.
+    fn request(&self, outgoing: Outgoing, body: Body) -> Request<Body> {
+        let mut request = Request::new(body);
+        let mut headers = outgoing.headers;
+        match self.protocol {
+            Protocol::Http1 => {
+                headers::join_cookies(&mut headers);
+                headers.insert(header::HOST, outgoing.host);
+                if let Some(upgrade) = outgoing.upgrade {
+                    headers.insert(header::UPGRADE, upgrade);
+                    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                } else if headers.contains_key(header::TE) {
+                    headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+                }
+                *request.uri_mut() = Uri::from(outgoing.target);
+                *request.version_mut() = Version::HTTP_11;
+            }
+            Protocol::Http2 => {
+                let scheme = if self.tls.is_some() { "https" } else { "http" };
+                let mut uri = http::uri::Parts::default();
+                uri.scheme = scheme.try_into().ok();
+                uri.authority = outgoing.host.as_bytes().try_into().ok();
+                uri.path_and_query = Some(outgoing.target);
+                *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+                *request.version_mut() = Version::HTTP_2;
+            }
+        }
+        *request.method_mut() = outgoing.method;
+        *request.headers_mut() = headers;
+        request
+    }
+}
+
+/// A request without a body, once more.
+fn duplicate(request: &Request<Body>) -> Request<Body> {
+    let mut copy = Request::new(Body::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}

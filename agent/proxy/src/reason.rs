@@ -1,0 +1,259 @@
+//! Answers that the gateway gives itself.
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+
+use crate::body::Body;
+use crate::error::ForwardError;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// Why the gateway answered instead of a backend. Logs and metrics carry [`Reason::code`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// No listener of the socket has this host.
+    NoListener,
+    /// No rule matches.
+    NoRoute,
+    /// `Host` or `:authority` is missing, repeated, malformed or contradictory.
+    InvalidHost,
+    /// The host belongs to another listener than the one that the TLS handshake chose.
+    Misdirected,
+    /// `CONNECT` is not offered.
+    Connect,
+    /// The rule cannot be served as written.
+    InvalidRule,
+    /// The rule has no backends, or all have weight 0.
+    NoBackends,
+    /// The chosen backend cannot be used as configured.
+    InvalidBackend,
+    /// The chosen backend has no ready endpoints.
+    NoEndpoints,
+    /// The endpoint's name has no addresses.
+    DnsFailed,
+    /// The endpoint cannot be connected.
+    ConnectFailed,
+    /// Connecting to the endpoint took too long.
+    ConnectTimeout,
+    /// The TLS handshake with the endpoint failed.
+    TlsFailed,
+    /// The backend's TLS configuration is unusable.
+    TlsConfiguration,
+    /// Connection or queue limits of the endpoint are reached.
+    Overflow,
+    /// The endpoint closed the connection before it answered.
+    UpstreamReset,
+    /// The endpoint broke the protocol.
+    UpstreamProtocol,
+    /// The client's request body failed.
+    RequestBody,
+    /// One try took too long.
+    BackendTimeout,
+    /// The whole request took too long.
+    RequestTimeout,
+}
+
+impl Reason {
+    /// All reasons, in the order of [`Reason::index`].
+    pub const ALL: [Self; 20] = [
+        Self::NoListener,
+        Self::NoRoute,
+        Self::InvalidHost,
+        Self::Misdirected,
+        Self::Connect,
+        Self::InvalidRule,
+        Self::NoBackends,
+        Self::InvalidBackend,
+        Self::NoEndpoints,
+        Self::DnsFailed,
+        Self::ConnectFailed,
+        Self::ConnectTimeout,
+        Self::TlsFailed,
+        Self::TlsConfiguration,
+        Self::Overflow,
+        Self::UpstreamReset,
+        Self::UpstreamProtocol,
+        Self::RequestBody,
+        Self::BackendTimeout,
+        Self::RequestTimeout,
+    ];
+
+    /// Position in [`Reason::ALL`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The status for HTTP clients.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::NoListener | Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::InvalidHost | Self::RequestBody => StatusCode::BAD_REQUEST,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::Connect => StatusCode::NOT_IMPLEMENTED,
+            Self::InvalidRule
+            | Self::NoBackends
+            | Self::InvalidBackend
+            | Self::TlsConfiguration => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoEndpoints | Self::Overflow => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DnsFailed
+            | Self::ConnectFailed
+            | Self::TlsFailed
+            | Self::UpstreamReset
+            | Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
+            Self::ConnectTimeout | Self::BackendTimeout | Self::RequestTimeout => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+        }
+    }
+
+    /// The word for logs and metrics.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NoListener => "no_listener",
+            Self::NoRoute => "no_route",
+            Self::InvalidHost => "invalid_host",
+            Self::Misdirected => "misdirected",
+            Self::Connect => "connect_method",
+            Self::InvalidRule => "invalid_rule",
+            Self::NoBackends => "no_backends",
+            Self::InvalidBackend => "invalid_backend",
+            Self::NoEndpoints => "no_endpoints",
+            Self::DnsFailed => "dns_failed",
+            Self::ConnectFailed => "connect_failed",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::TlsFailed => "tls_failed",
+            Self::TlsConfiguration => "tls_configuration",
+            Self::Overflow => "overflow",
+            Self::UpstreamReset => "upstream_reset",
+            Self::UpstreamProtocol => "upstream_protocol",
+            Self::RequestBody => "request_body",
+            Self::BackendTimeout => "backend_timeout",
+            Self::RequestTimeout => "request_timeout",
+        }
+    }
+
+    /// One sentence for the client. It names what failed, and nothing of what is behind the gateway.
+    fn text(self) -> &'static str {
+        match self {
+            Self::NoListener => "no listener for this host\n",
+            Self::NoRoute => "no route for this request\n",
+            Self::InvalidHost => "the Host of the request is missing, repeated or not valid\n",
+            Self::Misdirected => "this connection is not for this host\n",
+            Self::Connect => "CONNECT is not supported\n",
+            Self::InvalidRule => "the route is not valid\n",
+            Self::NoBackends => "the route has no backends\n",
+            Self::InvalidBackend => "the backend is not valid\n",
+            Self::NoEndpoints => "the backend has no ready endpoints\n",
+            Self::DnsFailed => "the backend's name cannot be resolved\n",
+            Self::ConnectFailed => "the backend cannot be reached\n",
+            Self::ConnectTimeout => "connecting to the backend timed out\n",
+            Self::TlsFailed => "the TLS handshake with the backend failed\n",
+            Self::TlsConfiguration => "the backend's TLS configuration is not usable\n",
+            Self::Overflow => "too many requests wait for the backend\n",
+            Self::UpstreamReset => "the backend closed the connection without a response\n",
+            Self::UpstreamProtocol => "the backend sent no valid response\n",
+            Self::RequestBody => "the request body ended early\n",
+            Self::BackendTimeout => "the backend did not answer in time\n",
+            Self::RequestTimeout => "the request timed out\n",
+        }
+    }
+
+    /// The gRPC status, where gRPC has its own word for this (grpc/doc/statuscodes.md).
+    fn grpc_status(self) -> Option<u8> {
+        match self.status() {
+            StatusCode::NOT_FOUND => Some(12),
+            StatusCode::GATEWAY_TIMEOUT => Some(4),
+            status if status.is_server_error() && self != Self::Connect => Some(14),
+            _ => None,
+        }
+    }
+
+    /// The answer for an HTTP client.
+    #[must_use]
+    pub fn response(self) -> Response<Body> {
+        let mut response = Response::new(Body::full(self.text()));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        response
+    }
+
+    /// The answer for a gRPC client: a response of trailers alone. What gRPC has no status for is
+    /// answered as to an HTTP client.
+    #[must_use]
+    pub fn grpc_response(self) -> Response<Body> {
+        let Some(status) = self.grpc_status() else {
+            return self.response();
+        };
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/grpc"),
+        );
+        headers.insert(GRPC_STATUS, HeaderValue::from(u16::from(status)));
+        headers.insert(
+            GRPC_MESSAGE,
+            HeaderValue::from_static(self.text().trim_end()),
+        );
+        response
+    }
+}
+
+impl From<&ForwardError> for Reason {
+    fn from(error: &ForwardError) -> Self {
+        match error {
+            ForwardError::Dns(_) => Self::DnsFailed,
+            ForwardError::Connect(_) => Self::ConnectFailed,
+            ForwardError::ConnectTimeout => Self::ConnectTimeout,
+            ForwardError::Tls(_) => Self::TlsFailed,
+            ForwardError::TlsConfiguration => Self::TlsConfiguration,
+            ForwardError::NoEndpoints => Self::NoEndpoints,
+            ForwardError::Overflow => Self::Overflow,
+            ForwardError::Reset(_) => Self::UpstreamReset,
+            ForwardError::Protocol(_) => Self::UpstreamProtocol,
+            ForwardError::RequestBody(_) => Self::RequestBody,
+            ForwardError::TryTimeout => Self::BackendTimeout,
+            ForwardError::RequestTimeout => Self::RequestTimeout,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_listed_in_order() {
+        for (index, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), index);
+        }
+    }
+
+    #[test]
+    fn grpc_clients_get_a_status() {
+        let status = |reason: Reason| {
+            let response = reason.grpc_response();
+            (
+                response.status().as_u16(),
+                response
+                    .headers()
+                    .get("grpc-status")
+                    .map(|value| value.to_str().unwrap().to_owned()),
+            )
+        };
+        assert_eq!(status(Reason::NoRoute), (200, Some("12".into())));
+        assert_eq!(status(Reason::NoEndpoints), (200, Some("14".into())));
+        assert_eq!(status(Reason::InvalidRule), (200, Some("14".into())));
+        assert_eq!(status(Reason::RequestTimeout), (200, Some("4".into())));
+        assert_eq!(status(Reason::Misdirected), (421, None));
+        assert_eq!(status(Reason::InvalidHost), (400, None));
+    }
+}

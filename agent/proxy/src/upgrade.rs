@@ -1,0 +1,153 @@
+//! Connections that leave HTTP behind, such as WebSockets: bytes are copied both ways.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// Bytes in both directions.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
+
+/// A connection whose codec will let go of it.
+pub struct PendingUpgrade(Pin<Box<dyn Future<Output = io::Result<Box<dyn Duplex>>>>>);
+
+impl PendingUpgrade {
+    pub(crate) fn hyper(upgrade: OnUpgrade) -> Self {
+        Self(Box::pin(async move {
+            let upgraded = upgrade.await.map_err(io::Error::other)?;
+            Ok(Box::new(TokioIo::new(upgraded)) as Box<dyn Duplex>)
+        }))
+    }
+
+    /// Keeps `held` for as long as the connection lives.
+    pub(crate) fn holding(self, held: impl Unpin + 'static) -> Self {
+        Self(Box::pin(async move {
+            let io = self.0.await?;
+            Ok(Box::new(Holding { io, _held: held }) as Box<dyn Duplex>)
+        }))
+    }
+}
+
+impl std::fmt::Debug for PendingUpgrade {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PendingUpgrade")
+    }
+}
+
+/// Copies both ways until both ends have closed, or nothing moved for `idle`. One end may close its
+/// direction and go on reading.
+pub(crate) async fn tunnel(
+    client: PendingUpgrade,
+    backend: PendingUpgrade,
+    idle: Duration,
+) -> io::Result<()> {
+    let (client, backend) = futures_util::future::try_join(client.0, backend.0).await?;
+    let moved = Rc::new(Cell::new(Instant::now()));
+    let mut client = Watched {
+        io: client,
+        moved: Rc::clone(&moved),
+    };
+    let mut backend = Watched {
+        io: backend,
+        moved: Rc::clone(&moved),
+    };
+    let copy = tokio::io::copy_bidirectional(&mut client, &mut backend);
+    let idle = async {
+        loop {
+            let end = moved.get() + idle;
+            if Instant::now() >= end {
+                break;
+            }
+            tokio::time::sleep_until(end).await;
+        }
+    };
+    tokio::select! {
+        copied = copy => copied.map(drop),
+        () = idle => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// Notes when bytes last moved.
+struct Watched {
+    io: Box<dyn Duplex>,
+    moved: Rc<Cell<Instant>>,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        if polled.is_ready() {
+            self.moved.set(Instant::now());
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        if polled.is_ready() {
+            self.moved.set(Instant::now());
+        }
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+struct Holding<T> {
+    io: Box<dyn Duplex>,
+    _held: T,
+}
+
+impl<T: Unpin> AsyncRead for Holding<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<T: Unpin> AsyncWrite for Holding<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,83 @@
+//! Connections to backends: pools per endpoint, on one core, without locks.
+
+use http::{Request, Response};
+
+use crate::body::Body;
+use crate::error::ForwardError;
+use crate::upgrade::PendingUpgrade;
+
+mod connect;
+mod endpoint;
+mod http1;
+mod http2;
+mod pool;
+
+pub(crate) use connect::Connector;
+pub(crate) use endpoint::{BackendState, Endpoint};
+pub(crate) use http2::Spawner;
+pub(crate) use pool::PoolSettings;
+
+/// What a pool's connections speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Which connection a request is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// An open one if there is one.
+    Any,
+    /// None that was idle: one of those has just failed.
+    New,
+}
+
+/// A response whose head has arrived.
+pub(crate) struct Answer {
+    pub response: Response<Body>,
+    /// The connection, when the backend switched protocols.
+    pub upgrade: Option<PendingUpgrade>,
+}
+
+/// A request that got no response.
+pub(crate) struct SendFailure {
+    pub error: ForwardError,
+    /// The request, when no byte of it was sent.
+    pub unsent: Option<Request<Body>>,
+}
+
+/// The right to send one request on a connection.
+pub(crate) enum Link {
+    Http1(http1::Lease),
+    Http2(http2::Lease),
+}
+
+impl Link {
+    /// Whether the connection carried another request before: it may be stale.
+    pub(crate) fn is_reused(&self) -> bool {
+        match self {
+            Self::Http1(lease) => lease.is_reused(),
+            Self::Http2(lease) => lease.is_reused(),
+        }
+    }
+
+    /// Sends a request and waits for the head of the response.
+    pub(crate) async fn send(self, request: Request<Body>) -> Result<Answer, Box<SendFailure>> {
+        match self {
+            Self::Http1(lease) => lease.send(request).await,
+            Self::Http2(lease) => lease.send(request).await,
+        }
+    }
+}
+
+/// Tells a broken connection from a broken protocol and from a broken request body.
+fn classify(error: hyper::Error) -> ForwardError {
+    if error.is_user() {
+        ForwardError::RequestBody(error.into())
+    } else if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
+        ForwardError::Protocol(error.into())
+    } else {
+        ForwardError::Reset(error.into())
+    }
+}

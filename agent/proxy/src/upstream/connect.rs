@@ -1,0 +1,157 @@
+//! Opens transport connections to endpoints.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use novaedge_router::{Endpoint, Host};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::task::TaskTracker;
+
+use super::Protocol;
+use crate::error::ForwardError;
+use crate::resolve::DnsCache;
+use crate::tls::BackendClient;
+
+/// What opening and driving connections needs, once per worker.
+pub(crate) struct Connector {
+    pub dns: DnsCache,
+    /// Owns the tasks that drive connections.
+    pub tasks: TaskTracker,
+    /// Bytes of a response head.
+    pub max_head_bytes: usize,
+}
+
+impl Connector {
+    /// Connects within `limit`, with the TLS handshake.
+    pub(super) async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        tls: Option<&Arc<BackendClient>>,
+        protocol: Protocol,
+        limit: Duration,
+    ) -> Result<Stream, ForwardError> {
+        let connecting = async {
+            let stream = self.connect_tcp(endpoint).await?;
+            match tls {
+                None => Ok(Stream::Tcp(stream)),
+                Some(tls) => handshake(stream, tls, protocol).await,
+            }
+        };
+        tokio::time::timeout(limit, connecting)
+            .await
+            .unwrap_or(Err(ForwardError::ConnectTimeout))
+    }
+
+    async fn connect_tcp(&self, endpoint: &Endpoint) -> Result<TcpStream, ForwardError> {
+        let addresses: Rc<[IpAddr]> = match &endpoint.address {
+            Host::Ip(address) => [*address].into(),
+            Host::Dns(name) => self.dns.resolve(name).await.map_err(ForwardError::Dns)?,
+        };
+        let mut last = io::ErrorKind::NotFound.into();
+        for address in addresses.iter() {
+            match TcpStream::connect(SocketAddr::new(*address, endpoint.port)).await {
+                Ok(stream) => {
+                    stream.set_nodelay(true).map_err(ForwardError::Connect)?;
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(ForwardError::Connect(last))
+    }
+}
+
+async fn handshake(
+    stream: TcpStream,
+    tls: &BackendClient,
+    protocol: Protocol,
+) -> Result<Stream, ForwardError> {
+    let config = match protocol {
+        Protocol::Http1 => &tls.http1,
+        Protocol::Http2 => &tls.http2,
+    };
+    let stream = TlsConnector::from(Arc::clone(config))
+        .connect(tls.server_name.clone(), stream)
+        .await
+        .map_err(ForwardError::Tls)?;
+    if protocol == Protocol::Http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        let error = io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the backend did not agree on h2",
+        );
+        return Err(ForwardError::Tls(error));
+    }
+    Ok(Stream::Tls(Box::new(stream)))
+}
+
+/// A transport connection.
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! HTTP/2 connections: many requests at a time.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::rc::Rc;
+use std::task::Poll;
+
+use http::Request;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio_util::task::TaskTracker;
+
+use super::connect::{Connector, Stream};
+use super::endpoint::Active;
+use super::pool::{Pool, Slot};
+use super::{Answer, SendFailure, classify};
+use crate::body::{Body, OnEnd};
+use crate::error::ForwardError;
+
+/// Flow-control windows towards backends, in bytes.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// An open connection.
+pub(super) struct Connection {
+    sender: SendRequest<Body>,
+    /// Requests under way.
+    streams: Cell<usize>,
+    /// Streams that the peer allows now.
+    allowed: Rc<Cell<usize>>,
+    used: Cell<bool>,
+    _slot: Slot,
+}
+
+/// One stream of a connection.
+pub(crate) struct Lease {
+    stream: Stream2,
+    reused: bool,
+    _active: Active,
+}
+
+struct Stream2 {
+    connection: Rc<Connection>,
+    pool: Rc<Pool>,
+}
+
+impl Connection {
+    /// Starts HTTP/2 on a stream and a task that drives it.
+    pub(super) async fn open(
+        stream: Stream,
+        slot: Slot,
+        streams: usize,
+        connector: &Connector,
+    ) -> Result<Rc<Self>, ForwardError> {
+        let (sender, connection) = Builder::new(Spawner(connector.tasks.clone()))
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(u32::try_from(connector.max_head_bytes).unwrap_or(u32::MAX))
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| ForwardError::Protocol(error.into()))?;
+        let allowed = Rc::new(Cell::new(streams));
+        let shared = Rc::clone(&allowed);
+        let mut connection = Box::pin(connection);
+        connector.tasks.spawn_local(std::future::poll_fn(move |cx| {
+            let polled = connection.as_mut().poll(cx);
+            shared.set(streams.min(connection.current_max_send_streams()).max(1));
+            match polled {
+                Poll::Ready(_) => Poll::Ready(()),
+                Poll::Pending => Poll::Pending,
+            }
+        }));
+        Ok(Rc::new(Self {
+            sender,
+            streams: Cell::new(0),
+            allowed,
+            used: Cell::new(false),
+            _slot: slot,
+        }))
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.streams.get() < self.allowed.get()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.streams.get() == 0
+    }
+}
+
+impl Lease {
+    pub(super) fn new(connection: &Rc<Connection>, pool: &Rc<Pool>, active: Active) -> Self {
+        connection.streams.set(connection.streams.get() + 1);
+        Self {
+            stream: Stream2 {
+                connection: Rc::clone(connection),
+                pool: Rc::clone(pool),
+            },
+            reused: connection.used.replace(true),
+            _active: active,
+        }
+    }
+
+    pub(super) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    pub(super) async fn send(self, request: Request<Body>) -> Result<Answer, Box<SendFailure>> {
+        let response = self
+            .stream
+            .connection
+            .sender
+            .clone()
+            .try_send_request(request)
+            .await;
+        let response = response.map_err(|mut failure| {
+            let unsent = failure.take_message();
+            Box::new(SendFailure {
+                error: classify(failure.into_error()),
+                unsent,
+            })
+        })?;
+        let response = response.map(|body| Body::incoming(body).on_end(Box::new(self)));
+        Ok(Answer {
+            response,
+            upgrade: None,
+        })
+    }
+}
+
+impl OnEnd for Lease {
+    fn ended(self: Box<Self>) {}
+}
+
+impl Drop for Stream2 {
+    fn drop(&mut self) {
+        let connection = &self.connection;
+        connection
+            .streams
+            .set(connection.streams.get().saturating_sub(1));
+        self.pool.stream_ended();
+    }
+}
+
+/// Spawns the tasks of a connection on this core.
+#[derive(Clone)]
+pub(crate) struct Spawner(pub TaskTracker);
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Spawner {
+    fn execute(&self, future: F) {
+        self.0.spawn_local(future);
+    }
+}

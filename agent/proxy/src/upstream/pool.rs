@@ -1,0 +1,335 @@
+//! The connections to one endpoint with one protocol and one TLS identity.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use novaedge_router::Endpoint as Address;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::connect::Connector;
+use super::endpoint::Active;
+use super::{Link, Protocol, Wanted, http1, http2};
+use crate::error::ForwardError;
+use crate::tls::BackendClient;
+
+/// Limits of a pool, from the backend and the worker's configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolSettings {
+    pub connect_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub max_connections: usize,
+    pub max_idle: usize,
+    pub max_waiting: usize,
+    pub http2_streams: usize,
+}
+
+/// Open and opening connections.
+pub(crate) struct Pool {
+    protocol: Protocol,
+    tls: Option<Arc<BackendClient>>,
+    settings: Cell<PoolSettings>,
+    /// Idle HTTP/1.1 connections; the one used last is on top.
+    idle: RefCell<Vec<Idle>>,
+    multiplexed: RefCell<Vec<Multiplexed>>,
+    open: Cell<usize>,
+    waiting: Cell<usize>,
+    /// An HTTP/2 connection is being opened; others wait for it.
+    opening: Cell<bool>,
+    /// How often opening failed, and how last.
+    failures: Cell<(u64, io::ErrorKind)>,
+    changed: Notify,
+}
+
+struct Idle {
+    connection: http1::Connection,
+    since: Instant,
+}
+
+struct Multiplexed {
+    connection: Rc<http2::Connection>,
+    idle_since: Cell<Option<Instant>>,
+}
+
+/// Counts an open connection. A connection in the pool must not keep the pool alive.
+pub(super) struct Slot(Weak<Pool>);
+
+/// The end of an attempt to open an HTTP/2 connection, however it comes.
+struct Opening<'a>(&'a Pool);
+
+impl Pool {
+    pub(super) fn new(
+        protocol: Protocol,
+        tls: Option<Arc<BackendClient>>,
+        settings: PoolSettings,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            protocol,
+            tls,
+            settings: Cell::new(settings),
+            idle: RefCell::default(),
+            multiplexed: RefCell::default(),
+            open: Cell::new(0),
+            waiting: Cell::new(0),
+            opening: Cell::new(false),
+            failures: Cell::new((0, io::ErrorKind::Other)),
+            changed: Notify::new(),
+        })
+    }
+
+    pub(super) fn serves(&self, protocol: Protocol, tls: Option<&Arc<BackendClient>>) -> bool {
+        self.protocol == protocol
+            && match (&self.tls, tls) {
+                (None, None) => true,
+                (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+                _ => false,
+            }
+    }
+
+    pub(super) fn configure(&self, settings: PoolSettings) {
+        self.settings.set(settings);
+    }
+
+    /// A connection for one request: an open one, or a new one.
+    pub(super) async fn acquire(
+        self: &Rc<Self>,
+        address: &Address,
+        connector: &Rc<Connector>,
+        active: Active,
+        wanted: Wanted,
+    ) -> Result<Link, ForwardError> {
+        match self.protocol {
+            Protocol::Http1 => self.acquire_http1(address, connector, active, wanted).await,
+            Protocol::Http2 => self.acquire_http2(address, connector, active).await,
+        }
+    }
+
+    async fn acquire_http1(
+        self: &Rc<Self>,
+        address: &Address,
+        connector: &Rc<Connector>,
+        active: Active,
+        wanted: Wanted,
+    ) -> Result<Link, ForwardError> {
+        let mut wanted = wanted;
+        loop {
+            if wanted == Wanted::Any
+                && let Some(connection) = self.pop_idle()
+            {
+                return Ok(Link::Http1(http1::Lease::new(
+                    connection, self, connector, true, active,
+                )));
+            }
+            if let Some(slot) = self.slot() {
+                let stream = self.connect(address, connector).await?;
+                let connection = http1::Connection::open(stream, slot, connector).await?;
+                return Ok(Link::Http1(http1::Lease::new(
+                    connection, self, connector, false, active,
+                )));
+            }
+            if wanted == Wanted::New {
+                // At the limit an idle connection makes room for the new one.
+                wanted = Wanted::Any;
+                drop(self.pop_idle());
+                continue;
+            }
+            self.wait().await?;
+        }
+    }
+
+    async fn acquire_http2(
+        self: &Rc<Self>,
+        address: &Address,
+        connector: &Rc<Connector>,
+        active: Active,
+    ) -> Result<Link, ForwardError> {
+        loop {
+            if let Some(connection) = self.multiplexed_with_room() {
+                return Ok(Link::Http2(http2::Lease::new(&connection, self, active)));
+            }
+            if !self.opening.get()
+                && let Some(slot) = self.slot()
+            {
+                let connection = self.open_http2(address, connector, slot).await?;
+                return Ok(Link::Http2(http2::Lease::new(&connection, self, active)));
+            }
+            let (failures, _) = self.failures.get();
+            self.wait().await?;
+            let (now, kind) = self.failures.get();
+            if now != failures && self.multiplexed_with_room().is_none() {
+                return Err(ForwardError::Connect(kind.into()));
+            }
+        }
+    }
+
+    async fn open_http2(
+        self: &Rc<Self>,
+        address: &Address,
+        connector: &Rc<Connector>,
+        slot: Slot,
+    ) -> Result<Rc<http2::Connection>, ForwardError> {
+        self.opening.set(true);
+        let opening = Opening(self);
+        let streams = self.settings.get().http2_streams;
+        let opened = async {
+            let stream = self.connect(address, connector).await?;
+            http2::Connection::open(stream, slot, streams, connector).await
+        };
+        let opened = opened.await;
+        match &opened {
+            Ok(connection) => self.multiplexed.borrow_mut().push(Multiplexed {
+                connection: Rc::clone(connection),
+                idle_since: Cell::new(None),
+            }),
+            Err(error) => {
+                let kind = match error {
+                    ForwardError::Connect(error)
+                    | ForwardError::Tls(error)
+                    | ForwardError::Dns(error) => error.kind(),
+                    ForwardError::ConnectTimeout => io::ErrorKind::TimedOut,
+                    _ => io::ErrorKind::Other,
+                };
+                self.failures
+                    .set((self.failures.get().0.wrapping_add(1), kind));
+            }
+        }
+        drop(opening);
+        opened
+    }
+
+    async fn connect(
+        &self,
+        address: &Address,
+        connector: &Connector,
+    ) -> Result<super::connect::Stream, ForwardError> {
+        let limit = self.settings.get().connect_timeout;
+        connector
+            .connect(address, self.tls.as_ref(), self.protocol, limit)
+            .await
+    }
+
+    /// Waits for a change of the pool. Bounded in waiters, and in time like connecting.
+    async fn wait(&self) -> Result<(), ForwardError> {
+        let settings = self.settings.get();
+        if self.waiting.get() >= settings.max_waiting {
+            return Err(ForwardError::Overflow);
+        }
+        self.waiting.set(self.waiting.get() + 1);
+        let _waiting = Waiting(self);
+        tokio::time::timeout(settings.connect_timeout, self.changed.notified())
+            .await
+            .map_err(|_| ForwardError::Overflow)
+    }
+
+    fn pop_idle(&self) -> Option<http1::Connection> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(top) = idle.pop() {
+            if top.connection.is_ready() {
+                return Some(top.connection);
+            }
+        }
+        None
+    }
+
+    fn multiplexed_with_room(&self) -> Option<Rc<http2::Connection>> {
+        let mut connections = self.multiplexed.borrow_mut();
+        connections.retain(|open| !open.connection.is_closed());
+        let open = connections.iter().find(|open| open.connection.has_room())?;
+        open.idle_since.set(None);
+        Some(Rc::clone(&open.connection))
+    }
+
+    fn slot(self: &Rc<Self>) -> Option<Slot> {
+        let open = self.open.get();
+        (open < self.settings.get().max_connections).then(|| {
+            self.open.set(open + 1);
+            Slot(Rc::downgrade(self))
+        })
+    }
+
+    /// Takes back a connection that is ready for another request.
+    pub(super) fn put(&self, connection: http1::Connection) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < self.settings.get().max_idle {
+            let since = Instant::now();
+            idle.push(Idle { connection, since });
+        }
+        drop(idle);
+        self.notify();
+    }
+
+    pub(super) fn stream_ended(&self) {
+        self.notify();
+    }
+
+    fn notify(&self) {
+        if self.waiting.get() > 0 {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Closes what is dead or has been idle too long.
+    pub(super) fn sweep(&self, now: Instant) {
+        let timeout = self.settings.get().idle_timeout;
+        // Dropping a connection gives its slot back, which looks at this pool again: drop outside the borrow.
+        let mut expired = Vec::new();
+        let mut idle = self.idle.borrow_mut();
+        for index in (0..idle.len()).rev() {
+            let stale = idle
+                .get(index)
+                .is_some_and(|idle| now - idle.since >= timeout || !idle.connection.is_ready());
+            if stale {
+                expired.push(idle.remove(index));
+            }
+        }
+        drop(idle);
+        drop(expired);
+        let mut closed = Vec::new();
+        self.multiplexed.borrow_mut().retain(|open| {
+            if !open.connection.is_idle() {
+                open.idle_since.set(None);
+                return !open.connection.is_closed();
+            }
+            let since = open.idle_since.get().unwrap_or(now);
+            open.idle_since.set(Some(since));
+            let keep = now - since < timeout && !open.connection.is_closed();
+            if !keep {
+                closed.push(Rc::clone(&open.connection));
+            }
+            keep
+        });
+        drop(closed);
+    }
+
+    /// Connections open now.
+    pub(super) fn open(&self) -> usize {
+        self.open.get()
+    }
+}
+
+struct Waiting<'a>(&'a Pool);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.set(self.0.waiting.get().saturating_sub(1));
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.opening.set(false);
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.open.set(pool.open.get().saturating_sub(1));
+            pool.notify();
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! One core's part of the data path.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use novaedge_router::{Backend, HttpListener, Tables};
+use rustc_hash::FxHashMap;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::downstream::Connections;
+use crate::error::ForwardError;
+use crate::headers::Via;
+use crate::metrics::{ListenerMetrics, Metrics};
+use crate::random::Random;
+use crate::resolve::{DnsCache, Resolve};
+use crate::tls::{BackendClient, TlsConfigs};
+use crate::upstream::{BackendState, Connector, PoolSettings};
+
+/// What all workers serve from: swapped as one pointer.
+#[derive(Debug)]
+pub struct Runtime {
+    /// The routing tables.
+    pub tables: Arc<Tables>,
+    /// TLS on both sides, made for these tables.
+    pub tls: Arc<TlsConfigs>,
+}
+
+/// The pointer that a new snapshot swaps.
+pub type Live = Arc<ArcSwap<Runtime>>;
+
+/// How many sweeps of pools fit between two looks at client connections is fixed: pools need less precision.
+const TICKS_PER_SWEEP: u32 = 5;
+
+/// Serves connections on one core. Everything in it belongs to that core: no locks, nothing shared
+/// but the [`Live`] pointer and the counters.
+pub struct Worker {
+    pub(crate) config: Arc<Config>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) connector: Rc<Connector>,
+    pub(crate) random: Random,
+    pub(crate) via: Via,
+    pub(crate) connections: Connections,
+    pub(crate) mirrors_in_flight: Cell<usize>,
+    /// Owns every task of this worker.
+    pub(crate) tasks: TaskTracker,
+    live: RefCell<arc_swap::Cache<Live, Arc<Runtime>>>,
+    current: RefCell<Rc<Current>>,
+    backends: RefCell<FxHashMap<Arc<str>, Rc<BackendState>>>,
+    stop: CancellationToken,
+}
+
+/// The runtime that requests of this core use now. Cloning it touches no memory of other cores.
+pub(crate) struct Current {
+    pub runtime: Arc<Runtime>,
+    listeners: RefCell<FxHashMap<*const HttpListener, Arc<ListenerMetrics>>>,
+}
+
+impl Worker {
+    /// A worker, with a housekeeping task on the current `LocalSet`. Call [`Worker::shut_down`] at the end.
+    #[must_use]
+    pub fn new(
+        config: Arc<Config>,
+        live: Live,
+        metrics: Arc<Metrics>,
+        resolver: Rc<dyn Resolve>,
+        seed: u64,
+    ) -> Rc<Self> {
+        let upstream = &config.upstream;
+        let tasks = TaskTracker::new();
+        let connector = Rc::new(Connector {
+            dns: DnsCache::new(resolver, upstream.dns_ttl, upstream.dns_names),
+            tasks: tasks.clone(),
+            max_head_bytes: upstream.max_head_bytes,
+        });
+        let runtime = live.load_full();
+        let worker = Rc::new(Self {
+            via: Via::new(config.via),
+            metrics,
+            connector,
+            random: Random::new(seed),
+            connections: Connections::default(),
+            mirrors_in_flight: Cell::new(0),
+            tasks,
+            live: RefCell::new(arc_swap::Cache::new(live)),
+            current: RefCell::new(Rc::new(Current::new(runtime))),
+            backends: RefCell::default(),
+            stop: CancellationToken::new(),
+            config,
+        });
+        worker
+            .tasks
+            .spawn_local(Self::keep_house(Rc::clone(&worker)));
+        worker
+    }
+
+    /// Stops housekeeping and waits for the worker's tasks until `deadline`. Client connections are
+    /// ended by their [`crate::Drain`] before. Returns whether nothing was left running.
+    pub async fn shut_down(&self, deadline: Instant) -> bool {
+        self.stop.cancel();
+        self.backends.borrow_mut().clear();
+        self.tasks.close();
+        tokio::time::timeout_at(deadline, self.tasks.wait())
+            .await
+            .is_ok()
+    }
+
+    /// Client connections open now.
+    pub fn open_connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// What requests use from now on: one relaxed look at the pointer.
+    pub(crate) fn current(&self) -> Rc<Current> {
+        let mut live = self.live.borrow_mut();
+        let runtime = live.load();
+        let current = self.current.borrow();
+        if Arc::ptr_eq(&current.runtime, runtime) {
+            return Rc::clone(&current);
+        }
+        drop(current);
+        let fresh = Rc::new(Current::new(Arc::clone(runtime)));
+        self.current.replace(Rc::clone(&fresh));
+        fresh
+    }
+
+    /// The live state of a backend on this core.
+    pub(crate) fn backend(&self, backend: &Backend) -> Rc<BackendState> {
+        if let Some(state) = self.backends.borrow().get(&backend.name) {
+            return Rc::clone(state);
+        }
+        // Cores start at different endpoints, so that they do not all use the first one first.
+        let start = self.random.below(backend.endpoints.len());
+        let state = Rc::new(BackendState::new(start));
+        self.backends
+            .borrow_mut()
+            .insert(Arc::clone(&backend.name), Rc::clone(&state));
+        state
+    }
+
+    /// Limits of a pool of this backend. A backend's connection limit is shared by the workers.
+    pub(crate) fn pool_settings(&self, backend: &Backend) -> PoolSettings {
+        let upstream = &self.config.upstream;
+        let share = |limit: u32| limit.div_ceil(self.config.workers.max(1)).max(1) as usize;
+        PoolSettings {
+            connect_timeout: backend.connect_timeout.unwrap_or(upstream.connect_timeout),
+            idle_timeout: backend.idle_timeout.unwrap_or(upstream.idle_timeout),
+            max_connections: backend.max_connections.map_or(usize::MAX, share),
+            max_idle: upstream.max_idle,
+            max_waiting: upstream.max_waiting,
+            http2_streams: upstream.http2_streams,
+        }
+    }
+
+    async fn keep_house(self: Rc<Self>) {
+        let mut ticks = tokio::time::interval(self.config.downstream.tick);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut until_sweep = TICKS_PER_SWEEP;
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                _ = ticks.tick() => {}
+            }
+            self.connections.check(&self.config.downstream);
+            until_sweep -= 1;
+            if until_sweep == 0 {
+                until_sweep = TICKS_PER_SWEEP;
+                self.sweep_backends();
+            }
+        }
+    }
+
+    fn sweep_backends(&self) {
+        let now = Instant::now();
+        let current = self.current();
+        let tables = &current.runtime.tables;
+        let mut gone = Vec::new();
+        self.backends.borrow_mut().retain(|name, state| {
+            let kept = tables.backends.get(name).is_some();
+            if !kept {
+                gone.push(Rc::clone(state));
+            }
+            kept
+        });
+        drop(gone);
+        let states: Vec<Rc<BackendState>> = self.backends.borrow().values().cloned().collect();
+        for state in states {
+            state.sweep(now);
+        }
+    }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker")
+            .field("connections", &self.connections.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Current {
+    fn new(runtime: Arc<Runtime>) -> Self {
+        Self {
+            runtime,
+            listeners: RefCell::default(),
+        }
+    }
+
+    /// The TLS client of a backend, if the backend wants TLS.
+    pub(crate) fn backend_client(
+        &self,
+        backend: &Backend,
+        certificate: Option<&Arc<str>>,
+    ) -> Result<Option<Arc<BackendClient>>, ForwardError> {
+        if backend.tls.is_none() {
+            return Ok(None);
+        }
+        let client = self
+            .runtime
+            .tls
+            .backend(&backend.name, certificate.map(|name| &**name));
+        client.map(Some).ok_or(ForwardError::TlsConfiguration)
+    }
+
+    /// The counters of a listener of these tables.
+    pub(crate) fn listener_metrics(
+        &self,
+        listener: &Arc<HttpListener>,
+        metrics: &Metrics,
+    ) -> Arc<ListenerMetrics> {
+        // The tables keep the listener alive, so its address names it as long as this map lives.
+        let mut listeners = self.listeners.borrow_mut();
+        let counters = listeners
+            .entry(Arc::as_ptr(listener))
+            .or_insert_with(|| metrics.listener(&listener.info.name));
+        Arc::clone(counters)
+    }
+}
