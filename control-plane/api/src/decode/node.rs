@@ -155,17 +155,26 @@ impl<'de, 'p> Node<'de, 'p> {
         result
     }
 
-    /// A number or boolean in quotes is the commonest mistake in YAML, and the easiest to mend.
-    fn quoted(&self, mut error: Error) -> Error {
-        if let Value::String(text) = self.value
-            && error.fix.is_none()
-            && error.message.starts_with("invalid type: string")
-            && !error.message.contains("expected a string")
-            && (text.parse::<i64>().is_ok() || matches!(text.as_str(), "true" | "false"))
-        {
-            error.fix = Some(format!("write {text} without quotes"));
+    /// Quotes too many or too few are the commonest mistakes in YAML, and the easiest to mend.
+    fn quoted(&self, error: Error) -> Error {
+        let wants_string = error.message.ends_with("expected a string");
+        let fix = match self.value {
+            Value::String(text)
+                if error.message.starts_with("invalid type: string")
+                    && !wants_string
+                    && (text.parse::<i64>().is_ok()
+                        || matches!(text.as_str(), "true" | "false")) =>
+            {
+                format!("write {text} without quotes")
+            }
+            Value::Number(number) if wants_string => format!("write \"{number}\" with quotes"),
+            Value::Bool(_) if wants_string => "write the word with quotes".to_owned(),
+            _ => return error,
+        };
+        Error {
+            fix: Some(fix),
+            ..error
         }
-        error
     }
 
     fn unexpected(&self) -> Unexpected<'de> {

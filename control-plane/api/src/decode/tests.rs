@@ -42,6 +42,10 @@ fn type_errors_name_the_field() {
         "spec.rules[0].backendRefs[0].port: invalid value: integer `70000`, expected u16",
     );
     check(
+        "hostnames: [1.5]",
+        "spec.hostnames[0]: invalid type: floating point `1.5`, expected a string (write \"1.5\" with quotes)",
+    );
+    check(
         "parentRefs: [{namespace: b}]",
         "spec.parentRefs[0].name: required field is missing",
     );
