@@ -83,9 +83,13 @@ pub fn decode(value: Value) -> Result<Object, DecodeError> {
 /// Decodes one object that an API server has judged already: unknown fields, which a newer API may define, are
 /// returned beside it.
 pub fn decode_lenient(mut value: Value) -> Result<(Object, Vec<FieldError>), DecodeError> {
-    let kind = kind_of(&value)?;
+    let (kind, version) = kind_of(&value)?;
+    let needs_hostnames = kind == Kind::TlsRoute && version == "v1";
     strip_nulls(&mut value);
     normalize_namespace(kind, &mut value);
+    if needs_hostnames && value["spec"].is_object() && !has_hostnames(&value) {
+        return Err(without_hostnames(&value));
+    }
     match kind {
         Kind::GatewayClass => read::<gateway::GatewayClass>(kind, value),
         Kind::Gateway => read::<gateway::Gateway>(kind, value),
@@ -143,7 +147,24 @@ pub fn served_versions(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-fn kind_of(value: &Value) -> Result<Kind, DecodeError> {
+/// The types forget the version, and only v1 asks a TLSRoute for host names.
+fn has_hostnames(value: &Value) -> bool {
+    let hostnames = value["spec"].get("hostnames");
+    hostnames.is_some_and(|hostnames| hostnames.as_array().is_none_or(|names| !names.is_empty()))
+}
+
+fn without_hostnames(value: &Value) -> DecodeError {
+    let error = FieldError::new("spec.hostnames", "must have at least 1 element, has 0");
+    let errors = vec![error.with_fix("name the servers, or use a TCPRoute for every connection")];
+    DecodeError::Invalid {
+        kind: Kind::TlsRoute,
+        key: key_of(value),
+        errors,
+    }
+}
+
+/// The kind, and the version's name.
+fn kind_of(value: &Value) -> Result<(Kind, &str), DecodeError> {
     let text = |field: &'static str| {
         value
             .get(field)
@@ -160,7 +181,7 @@ fn kind_of(value: &Value) -> Result<Kind, DecodeError> {
         _ => served_versions(kind),
     };
     if served.contains(&version) {
-        return Ok(kind);
+        return Ok((kind, version));
     }
     Err(DecodeError::UnknownVersion {
         kind,

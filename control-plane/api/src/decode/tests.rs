@@ -191,6 +191,23 @@ fn every_version_reads_as_one_type() {
 }
 
 #[test]
+fn tls_routes_need_hostnames_since_v1() {
+    let check = |version: &str, spec: Value, expect: &[&str]| {
+        let value = json!({
+            "apiVersion": format!("gateway.networking.k8s.io/{version}"), "kind": "TLSRoute",
+            "metadata": {"name": "a"}, "spec": spec,
+        });
+        assert_eq!(errors(value), expect);
+    };
+    let fix = "(name the servers, or use a TCPRoute for every connection)";
+    let expect = format!("spec.hostnames: must have at least 1 element, has 0 {fix}");
+    check("v1", json!({"rules": []}), &[&expect]);
+    check("v1", json!({"rules": [], "hostnames": []}), &[&expect]);
+    check("v1", json!({"rules": [], "hostnames": ["a"]}), &[]);
+    check("v1alpha2", json!({"rules": []}), &[]);
+}
+
+#[test]
 fn foreign_and_malformed_values_are_told_apart() {
     let foreign = decode(
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"}}),

@@ -40,6 +40,10 @@ pub(super) fn gateway(at: At<'_>, spec: &GatewaySpec) {
     if let Some(infrastructure) = &spec.infrastructure {
         self::infrastructure(at.field("infrastructure"), infrastructure);
     }
+    if let Some(allowed) = &spec.allowed_listeners {
+        let at = at.field("allowedListeners");
+        listeners::selector(at.field("namespaces"), allowed.namespaces.selector.as_ref());
+    }
     if let Some(tls) = &spec.tls {
         gateway_tls(at.field("tls"), tls);
     }

@@ -6,8 +6,8 @@ use super::place::At;
 use super::text::{GROUP, HOSTNAME, KIND, SUBDOMAIN, is_domain_path};
 use super::{filters, refs};
 use crate::gateway::{
-    AllowedRoutes, FromNamespaces, Listener, ListenerFilters, ListenerTlsConfig, ProtocolType,
-    TlsModeType,
+    AllowedRoutes, FromNamespaces, LabelSelector, Listener, ListenerFilters, ListenerTlsConfig,
+    ProtocolType, TlsModeType,
 };
 
 /// One to 64 listeners with unique names, each with a combination of port, protocol and host name of its own.
@@ -114,6 +114,7 @@ pub(super) fn options(at: At<'_>, options: &BTreeMap<String, String>) {
 
 fn allowed_routes(at: At<'_>, allowed: &AllowedRoutes) {
     let at = at.field("allowedRoutes");
+    selector(at.field("namespaces"), allowed.namespaces.selector.as_ref());
     if allowed.namespaces.from == FromNamespaces::None {
         let at = at.field("namespaces");
         at.field("from")
@@ -123,6 +124,18 @@ fn allowed_routes(at: At<'_>, allowed: &AllowedRoutes) {
         at.field("group").text(&kind.group, 0..=253, GROUP);
         at.field("kind").text(&kind.kind, 1..=63, KIND);
     });
+}
+
+/// The types of Kubernetes read an absent key or operator as an empty one.
+pub(super) fn selector(at: At<'_>, selector: Option<&LabelSelector>) {
+    let at = at.field("selector");
+    let requirements = selector.and_then(|selector| selector.match_expressions.as_deref());
+    let at = at.field("matchExpressions");
+    for (index, requirement) in requirements.unwrap_or_default().iter().enumerate() {
+        let at = at.index(index);
+        at.field("key").length(&requirement.key, 1..=317);
+        at.field("operator").length(&requirement.operator, 1..=63);
+    }
 }
 
 fn listener_filters(at: At<'_>, protocol: &ProtocolType, filters: &ListenerFilters) {

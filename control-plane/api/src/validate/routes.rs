@@ -35,7 +35,7 @@ pub(super) fn grpc(at: At<'_>, spec: &GrpcRouteSpec) {
 pub(super) fn tls(at: At<'_>, spec: &TlsRouteSpec) {
     refs::parents(at, &spec.parent_refs);
     at.field("hostnames")
-        .each(&spec.hostnames, 1..=1024, |at, hostname| {
+        .each(&spec.hostnames, 0..=1024, |at, hostname| {
             at.text(hostname, 1..=253, HOSTNAME);
             if hostname.parse::<IpAddr>().is_ok() {
                 at.error_with_fix(

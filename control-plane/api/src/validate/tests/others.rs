@@ -74,10 +74,6 @@ fn stream_routes() {
                 &[],
             ),
             (
-                "{rules: [{backendRefs: [{name: a, port: 1}]}]}",
-                &["spec.hostnames: must have at least 1 element"],
-            ),
-            (
                 "{hostnames: [10.0.0.1], rules: [{backendRefs: [{name: a, port: 1}]}]}",
                 &["spec.hostnames[0]: hostnames cannot contain an IP"],
             ),

@@ -1,0 +1,117 @@
+//! The upstream module in Go's module cache.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use novaedge_api::gateway;
+use novaedge_api::meta::Kind;
+use serde_json::Value;
+
+/// Releases that the tests read, the newest last.
+pub const VERSIONS: [&str; 3] = ["v1.4.1", "v1.6.3", "v1.7.0"];
+
+/// The folder of a release.
+///
+/// # Panics
+///
+/// If it is not there: these tests must not be skipped.
+pub fn folder(version: &str) -> PathBuf {
+    let output = Command::new("go")
+        .args(["env", "GOMODCACHE"])
+        .output()
+        .expect("Go must be installed: its module cache holds the upstream module");
+    let cache = String::from_utf8(output.stdout).expect("a path in UTF-8");
+    let folder = PathBuf::from(cache.trim()).join(format!("sigs.k8s.io/gateway-api@{version}"));
+    assert!(
+        folder.is_dir(),
+        "{} is missing; run ./test/upstream/fetch.sh at the repository's root",
+        folder.display()
+    );
+    folder
+}
+
+/// One served version of a kind and its schema.
+pub struct Schema {
+    /// Release, such as `v1.7.0`.
+    pub release: &'static str,
+    /// Kind as it stands in the CRD.
+    pub name: String,
+    /// `group/version`.
+    pub api_version: String,
+    /// The schema of the whole object.
+    pub schema: Value,
+}
+
+impl Schema {
+    /// Release, version and kind.
+    pub fn label(&self) -> String {
+        format!("{} {} {}", self.release, self.api_version, self.name)
+    }
+}
+
+/// The schemas of every served version of our kinds in a release's experimental channel.
+pub fn schemas(release: &'static str) -> Vec<Schema> {
+    let mut schemas = Vec::new();
+    for crd in yaml_files(&folder(release).join("config/crd/experimental"))
+        .iter()
+        .flat_map(documents)
+    {
+        let (group, name) = (&crd["spec"]["group"], &crd["spec"]["names"]["kind"]);
+        let (Some(group), Some(name)) = (group.as_str(), name.as_str()) else {
+            continue;
+        };
+        if Kind::find(group, name).is_none() {
+            continue;
+        }
+        for version in crd["spec"]["versions"].as_array().expect("versions") {
+            if version["served"] != true {
+                continue;
+            }
+            let version_name = version["name"].as_str().expect("a version's name");
+            assert!(
+                gateway::served_versions(name).contains(&version_name),
+                "{release} serves {name} {version_name}"
+            );
+            schemas.push(Schema {
+                release,
+                name: name.to_owned(),
+                api_version: format!("{group}/{version_name}"),
+                schema: version["schema"]["openAPIV3Schema"].clone(),
+            });
+        }
+    }
+    schemas
+}
+
+/// Every YAML file below a folder, sorted.
+pub fn yaml_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut pending = vec![folder.to_owned()];
+    while let Some(folder) = pending.pop() {
+        for entry in fs::read_dir(&folder).expect("the folder can be read") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                pending.push(path);
+            } else if path
+                .extension()
+                .is_some_and(|extension| extension == "yaml")
+            {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The documents of a YAML file that hold something.
+pub fn documents(file: &PathBuf) -> Vec<Value> {
+    let text = fs::read_to_string(file).expect("the file can be read");
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
+        .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    documents
+        .into_iter()
+        .filter(|document| !document.is_null())
+        .collect()
+}
