@@ -5,10 +5,12 @@
 //! API has a good shape (matches, filters, header lists), these kinds reuse it.
 
 mod backend;
+mod crds;
 mod gateway;
 mod route;
 
 pub use backend::*;
+pub use crds::crds;
 pub use gateway::*;
 pub use route::*;
 
@@ -83,5 +85,6 @@ pub struct CaRef {
 pub struct NativeStatus {
     /// Condition `Ready`: reasons `Valid`, `Invalid`, `Pending`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition>,
 }

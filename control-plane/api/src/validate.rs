@@ -1,11 +1,13 @@
 //! What an API server checks beyond types: the limits, patterns and CEL rules of the CRD schemas.
 //!
-//! The rules are those of the Gateway API v1.7 (experimental channel), with their messages. Each error names the
+//! The rules are those of the Gateway API v1.7 (experimental channel), with their messages, and those of the native
+//! kinds. Each error names the
 //! field, down to the element of a list.
 
 mod filters;
 mod gateways;
 mod listeners;
+mod native;
 mod place;
 mod policies;
 mod refs;
@@ -35,7 +37,9 @@ pub fn validate(object: &Object) -> Vec<FieldError> {
         Object::UdpRoute(route) => routes::udp(spec, &route.spec),
         Object::ReferenceGrant(grant) => policies::reference_grant(spec, &grant.spec),
         Object::BackendTlsPolicy(policy) => policies::backend_tls_policy(spec, &policy.spec),
-        Object::ProxyGateway(_) | Object::ProxyRoute(_) | Object::ProxyBackend(_) => {}
+        Object::ProxyGateway(gateway) => native::gateway(spec, &gateway.spec),
+        Object::ProxyRoute(route) => native::route(spec, &route.spec),
+        Object::ProxyBackend(backend) => native::backend(spec, &backend.spec),
         Object::Service(_)
         | Object::EndpointSlice(_)
         | Object::Secret(_)

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use module::{Schema, VERSIONS, documents, folder, schemas, yaml_files};
 use novaedge_api::decode::{DecodeError, decode};
 use novaedge_api::field::FieldError;
-use novaedge_api::meta::{Kind, Object};
+use novaedge_api::meta::Kind;
 use novaedge_api::validate::validate;
 use sample::{Extent, apply_defaults, object, places};
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ fn defaults_are_those_of_the_newest_schema() {
         .iter()
         .filter(|schema| schema.api_version.ends_with("/v1"))
     {
-        let spec = &schema.schema["properties"]["spec"];
+        let spec = &schema.object["properties"]["spec"];
         let full = object(schema, Extent::Full);
         let mut samples = vec![object(schema, Extent::Minimal), full.clone()];
         // Each object of the full sample, cut down to what its schema requires.
@@ -123,7 +123,7 @@ fn drop_empty(value: &mut Value) {
 #[test]
 fn what_we_write_is_valid_upstream() {
     for schema in schemas(NEWEST) {
-        let validator = jsonschema::validator_for(&schema.schema).expect("the schema compiles");
+        let validator = jsonschema::validator_for(&schema.object).expect("the schema compiles");
         for extent in [Extent::Full, Extent::Minimal] {
             let written = reencode(&schema, object(&schema, extent));
             let errors: Vec<String> = validator
@@ -150,7 +150,7 @@ fn what_upstream_refuses_we_refuse() {
         let before = problems(full.clone());
         let mut found = Vec::new();
         places(
-            &schema.schema["properties"]["spec"],
+            &schema.object["properties"]["spec"],
             &full["spec"],
             "/spec",
             &mut found,
@@ -266,12 +266,9 @@ fn examples_of_the_newest_release_are_valid() {
     }
 }
 
-fn read(schema: &Schema, value: Value) -> Object {
-    decode(value.clone()).unwrap_or_else(|error| panic!("{}: {error}\n{value:#}", schema.label()))
-}
-
 fn reencode(schema: &Schema, value: Value) -> Value {
-    read(schema, value).to_value().expect("an object is JSON")
+    let object = decode(value).unwrap_or_else(|error| panic!("{}: {error}", schema.label()));
+    object.to_value().expect("an object is JSON")
 }
 
 /// What decoding and validation find.

@@ -15,15 +15,24 @@ use super::{CaRef, NamespacedRef, NativeStatus, ProxyInvalid};
     namespaced,
     status = "NativeStatus",
     derive = "PartialEq",
-    shortname = "pbe"
+    shortname = "pbe",
+    doc = "Endpoints of a Service, or endpoints written here, and how to talk to them.",
+    printcolumn = r#"{"name":"Service","type":"string","jsonPath":".spec.serviceRef.name"}"#,
+    printcolumn = r#"{"name":"Port","type":"integer","jsonPath":".spec.serviceRef.port"}"#,
+    printcolumn = r#"{"name":"Protocol","type":"string","jsonPath":".spec.protocol"}"#,
+    printcolumn = r#"{"name":"Policy","type":"string","jsonPath":".spec.lbPolicy"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.invalid) || has(self.serviceRef) != (has(self.endpoints) && size(self.endpoints) > 0)", "message": "exactly one of serviceRef and endpoints must be set"}]))]
 pub struct ProxyBackendSpec {
     /// The Service whose ready endpoints are used. Exactly one of this and `endpoints` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_ref: Option<ProxyServiceRef>,
     /// Endpoints by address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
     pub endpoints: Vec<ProxyEndpoint>,
     /// HTTP1 (default) or HTTP2.
     #[serde(default)]
@@ -61,6 +70,7 @@ pub struct ProxyServiceRef {
     /// Name.
     pub name: String,
     /// Port number of the Service.
+    #[schemars(range(min = 1))]
     pub port: u16,
     /// Which of the Service's ports of that number: TCP (default) or UDP.
     #[serde(default, skip_serializing_if = "ProxyServiceProtocol::is_tcp")]
@@ -86,8 +96,10 @@ pub enum ProxyServiceProtocol {
 #[serde(rename_all = "camelCase")]
 pub struct ProxyEndpoint {
     /// IPv4 or IPv6 address, or a DNS name.
+    #[schemars(length(min = 1, max = 253))]
     pub address: String,
     /// Port.
+    #[schemars(range(min = 1))]
     pub port: u16,
 }
 
@@ -106,12 +118,15 @@ pub enum ProxyBackendProtocol {
 #[serde(rename_all = "camelCase")]
 pub struct ProxyBackendTls {
     /// SNI, and the certificate's name unless `subjectAltNames` is set.
+    #[schemars(length(min = 1, max = 253))]
     pub server_name: String,
     /// The authorities to trust. Empty: the system's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub ca_certificate_refs: Vec<CaRef>,
     /// Any one of these must be in the certificate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub subject_alt_names: Vec<ProxySubjectAltName>,
 }
 

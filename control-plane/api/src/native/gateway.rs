@@ -15,14 +15,23 @@ use super::{CaRef, NamespacedRef, NativeStatus};
     namespaced,
     status = "NativeStatus",
     derive = "PartialEq",
-    shortname = "pgw"
+    shortname = "pgw",
+    doc = "Listeners to serve under one set of addresses.",
+    printcolumn = r#"{"name":"Addresses","type":"string","jsonPath":".spec.addresses"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ProxyGatewaySpec {
     /// Addresses to serve on. Empty: whatever the environment assigns.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub addresses: Vec<String>,
     /// The listeners, in the order of the Gateway, then of its ListenerSets by precedence.
+    #[schemars(
+        length(max = 4096),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     pub listeners: Vec<ProxyListener>,
     /// Secret of type kubernetes.io/tls that is shown to TLS backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,9 +41,11 @@ pub struct ProxyGatewaySpec {
 /// A port, a protocol and a hostname.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "self.protocol in ['HTTPS', 'TLS'] == has(self.tls)", "message": "tls must be set for the protocols HTTPS and TLS, and for no other"}, {"rule": "!(self.protocol in ['TCP', 'UDP']) || !has(self.hostname)", "message": "hostname must not be set for the protocols TCP and UDP"}, {"rule": "self.protocol != 'HTTPS' || !has(self.tls) || self.tls.mode == 'Terminate'", "message": "tls.mode must be Terminate for the protocol HTTPS"}]))]
 pub struct ProxyListener {
     /// Name, unique in the ProxyGateway. For a listener of a ListenerSet:
     /// `<namespace>.<listener set>.<section name>`, shortened with a hash past 253 characters.
+    #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// The ListenerSet that the listener comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,11 +54,13 @@ pub struct ProxyListener {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub section_name: String,
     /// The port that clients see, 1 to 65535.
+    #[schemars(range(min = 1))]
     pub port: u16,
     /// HTTP, HTTPS, TLS, TCP or UDP.
     pub protocol: ProxyProtocol,
     /// Host to serve; `*.` in front matches one or more labels. Absent: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
     pub hostname: Option<String>,
     /// TLS settings; required for HTTPS and TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +105,7 @@ pub struct ProxyListenerTls {
     pub mode: ProxyTlsMode,
     /// Secrets of type kubernetes.io/tls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub certificate_refs: Vec<NamespacedRef>,
     /// What clients must show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,6 +130,7 @@ pub struct ProxyClientValidation {
     #[serde(default)]
     pub mode: ProxyClientValidationMode,
     /// The authorities that may have signed it.
+    #[schemars(length(min = 1, max = 64))]
     pub ca_certificate_refs: Vec<CaRef>,
 }
 

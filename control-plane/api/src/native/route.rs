@@ -15,9 +15,15 @@ use super::{NamespacedRef, NativeStatus};
     namespaced,
     status = "NativeStatus",
     derive = "PartialEq",
-    shortname = "prt"
+    shortname = "prt",
+    doc = "Rules that are attached to listeners of ProxyGateways.",
+    printcolumn = r#"{"name":"Protocol","type":"string","jsonPath":".spec.protocol"}"#,
+    printcolumn = r#"{"name":"Hostnames","type":"string","jsonPath":".spec.hostnames"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "self.protocol in ['HTTP', 'GRPC'] || self.rules.all(r, !has(r.matches) && !has(r.filters))", "message": "matches and filters need the protocol HTTP or GRPC"}]))]
 pub struct ProxyRouteSpec {
     /// HTTP (default), GRPC, TLS, TCP or UDP.
     #[serde(default)]
@@ -32,6 +38,7 @@ pub struct ProxyRouteSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_created: Option<String>,
     /// The rules, in order.
+    #[schemars(length(max = 128))]
     pub rules: Vec<ProxyRouteRule>,
 }
 
@@ -92,12 +99,15 @@ pub struct ProxyRouteRule {
     pub name: Option<String>,
     /// Any one of these suffices. Empty: everything matches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
     pub matches: Vec<ProxyMatch>,
     /// What happens to requests and responses, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
     pub filters: Vec<ProxyFilter>,
     /// Where the traffic goes, by weight. Empty and no redirect: HTTP answers 500.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub backend_refs: Vec<ProxyBackendRef>,
     /// Time limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,6 +203,7 @@ pub enum ProxyMatchType {
 /// A match on a gRPC call; at least one of service and method is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.service) || has(self.method)", "message": "at least one of service and method must be set"}]))]
 pub struct ProxyGrpcMethodMatch {
     /// Exact (default) or RegularExpression.
     #[serde(rename = "type", default)]
@@ -274,6 +285,7 @@ pub struct ProxyRedirect {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// 301, 302, 303, 307 or 308.
+    #[schemars(extend("enum" = [301, 302, 303, 307, 308]))]
     pub status_code: u16,
 }
 
@@ -292,12 +304,14 @@ pub struct ProxyUrlRewrite {
 /// A copy of requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "self.numerator <= self.denominator", "message": "numerator must be at most denominator"}]))]
 pub struct ProxyMirror {
     /// The ProxyBackend.
     pub backend_ref: NamespacedRef,
     /// Share copied: numerator of numerator/denominator.
     pub numerator: u32,
     /// Share copied: denominator, at least 1.
+    #[schemars(range(min = 1))]
     pub denominator: u32,
 }
 
@@ -325,22 +339,97 @@ pub struct ProxyCors {
 }
 
 /// A share of the traffic: `backend` or `invalid` is set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "BackendRefFields", into = "BackendRefFields")]
 pub struct ProxyBackendRef {
     /// Share of the sum of all weights. 0: none.
-    #[serde(default = "one")]
     pub weight: u32,
     /// Where it goes.
-    #[serde(flatten)]
     pub target: ProxyBackendTarget,
     /// Filters for this share only, after the rule's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<ProxyFilter>,
 }
 
+/// A share of the traffic: `backend` or `invalid` is set.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.backend) != has(self.invalid)", "message": "exactly one of backend and invalid must be set"}]))]
+struct BackendRefFields {
+    /// Share of the sum of all weights. 0: none.
+    #[serde(default = "one")]
+    #[schemars(range(max = 1_000_000))]
+    weight: u32,
+    /// The ProxyBackend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    backend: Option<NamespacedRef>,
+    /// Nowhere: HTTP answers 500, TCP and TLS close, UDP drops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    invalid: Option<ProxyInvalid>,
+    /// Filters for this share only, after the rule's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    filters: Vec<ProxyFilter>,
+}
+
+impl TryFrom<BackendRefFields> for ProxyBackendRef {
+    type Error = &'static str;
+
+    fn try_from(fields: BackendRefFields) -> Result<Self, Self::Error> {
+        let BackendRefFields {
+            weight,
+            backend,
+            invalid,
+            filters,
+        } = fields;
+        let target = match (backend, invalid) {
+            (Some(backend), None) => ProxyBackendTarget::Backend(backend),
+            (None, Some(invalid)) => ProxyBackendTarget::Invalid(invalid),
+            _ => return Err("exactly one of backend and invalid must be set"),
+        };
+        Ok(Self {
+            weight,
+            target,
+            filters,
+        })
+    }
+}
+
+impl From<ProxyBackendRef> for BackendRefFields {
+    fn from(reference: ProxyBackendRef) -> Self {
+        let ProxyBackendRef {
+            weight,
+            target,
+            filters,
+        } = reference;
+        let (backend, invalid) = match target {
+            ProxyBackendTarget::Backend(backend) => (Some(backend), None),
+            ProxyBackendTarget::Invalid(invalid) => (None, Some(invalid)),
+        };
+        Self {
+            weight,
+            backend,
+            invalid,
+            filters,
+        }
+    }
+}
+
+impl JsonSchema for ProxyBackendRef {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        BackendRefFields::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        BackendRefFields::json_schema(generator)
+    }
+}
+
 /// Where a share of the traffic goes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ProxyBackendTarget {
     /// A ProxyBackend.
@@ -356,6 +445,7 @@ fn one() -> u32 {
 /// Time limits of a rule, in milliseconds; 0 disables.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "!has(self.requestMs) || !has(self.backendRequestMs) || self.requestMs == 0 || self.backendRequestMs <= self.requestMs", "message": "backendRequestMs must be at most requestMs"}]))]
 pub struct ProxyTimeouts {
     /// For the whole request, retries included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -371,6 +461,7 @@ pub struct ProxyTimeouts {
 pub struct ProxyRetry {
     /// Status codes that are retried, 400 to 599.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(range(min = 400, max = 599)))]
     pub codes: Vec<u16>,
     /// Extra tries after the first.
     pub attempts: u32,

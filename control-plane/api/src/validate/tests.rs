@@ -2,6 +2,7 @@
 
 mod gateways;
 mod http;
+mod native;
 mod others;
 
 use serde_json::{Value, json};

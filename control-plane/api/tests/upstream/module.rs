@@ -40,7 +40,7 @@ pub struct Schema {
     /// `group/version`.
     pub api_version: String,
     /// The schema of the whole object.
-    pub schema: Value,
+    pub object: Value,
 }
 
 impl Schema {
@@ -77,7 +77,7 @@ pub fn schemas(release: &'static str) -> Vec<Schema> {
                 release,
                 name: name.to_owned(),
                 api_version: format!("{group}/{version_name}"),
-                schema: version["schema"]["openAPIV3Schema"].clone(),
+                object: version["schema"]["openAPIV3Schema"].clone(),
             });
         }
     }

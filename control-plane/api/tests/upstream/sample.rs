@@ -36,7 +36,7 @@ pub fn object(schema: &Schema, extent: Extent) -> Value {
     if schema.name == "GatewayClass" {
         object["metadata"] = json!({"name": "a"});
     }
-    let properties = &schema.schema["properties"];
+    let properties = &schema.object["properties"];
     object["spec"] = value(&properties["spec"], extent);
     if extent == Extent::Full && properties.get("status").is_some() {
         object["status"] = value(&properties["status"], extent);
@@ -117,9 +117,9 @@ pub fn apply_defaults(schema: &Value, value: &mut Value) {
             }
         }
         Value::Array(items) => {
-            items
-                .iter_mut()
-                .for_each(|item| apply_defaults(&schema["items"], item));
+            for item in items {
+                apply_defaults(&schema["items"], item);
+            }
         }
         _ => {}
     }

@@ -1,0 +1,148 @@
+use serde_json::{Value, json};
+
+use crate::decode::decode;
+use crate::validate::validate;
+
+fn check(kind: &str, spec: &str, expect: &[&str]) {
+    let spec: Value = serde_saphyr::from_str(spec).expect("the test's YAML is well-formed");
+    let value = json!({
+        "apiVersion": "novaedge.io/v1alpha1", "kind": kind,
+        "metadata": {"name": "a", "namespace": "ns"}, "spec": spec,
+    });
+    let errors: Vec<String> = match decode(value) {
+        Ok(object) => validate(&object).iter().map(ToString::to_string).collect(),
+        Err(error) => vec![error.to_string()],
+    };
+    let fits = errors.len() == expect.len()
+        && errors
+            .iter()
+            .zip(expect)
+            .all(|(error, expect)| error.starts_with(expect));
+    assert!(
+        fits,
+        "{kind} {spec}\n  found:    {errors:#?}\n  expected: {expect:#?}"
+    );
+}
+
+#[test]
+fn proxy_gateways() {
+    let listeners = |listeners: &str, expect: &[&str]| {
+        check("ProxyGateway", &format!("listeners: [{listeners}]"), expect);
+    };
+    listeners(
+        "{name: a, port: 80, protocol: HTTP}, {name: b, port: 443, protocol: HTTPS, tls: {}}",
+        &[],
+    );
+    listeners(
+        "{name: a, port: 0, protocol: TCP, hostname: a}, {name: a, port: 1, protocol: HTTPS}",
+        &[
+            "spec.listeners[0].hostname: hostname must not be set",
+            "spec.listeners[0].port: must be a port",
+            "spec.listeners[1].name: listener name must be unique",
+            "spec.listeners[1].tls: tls must be set for the protocols HTTPS and TLS",
+        ],
+    );
+    listeners(
+        "{name: a, port: 1, protocol: HTTP, tls: {}}, {name: b, port: 1, protocol: HTTPS, tls: {mode: Passthrough, \
+         certificateRefs: [{name: ''}], clientValidation: {caCertificateRefs: [{kind: Pod, name: p}]}}}",
+        &[
+            "spec.listeners[0].tls: tls must be set for the protocols HTTPS and TLS, and for no other",
+            "spec.listeners[1].tls.certificateRefs[0].name: must not be empty",
+            "spec.listeners[1].tls.clientValidation.caCertificateRefs[0].kind: must be ConfigMap, Secret",
+            "spec.listeners[1].tls.mode: tls.mode must be Terminate",
+        ],
+    );
+    check(
+        "ProxyGateway",
+        "{listeners: [], addresses: [10.0.0.1, A]}",
+        &["spec.addresses[1]: \"A\" is not a DNS name"],
+    );
+}
+
+#[test]
+fn proxy_backends() {
+    check("ProxyBackend", "serviceRef: {name: a, port: 80}", &[]);
+    check(
+        "ProxyBackend",
+        "endpoints: [{address: '::1', port: 80}]",
+        &[],
+    );
+    check("ProxyBackend", "invalid: {reason: R, message: M}", &[]);
+    check(
+        "ProxyBackend",
+        "{}",
+        &["spec: exactly one of serviceRef and endpoints must be set"],
+    );
+    check(
+        "ProxyBackend",
+        "{serviceRef: {name: a, port: 80}, endpoints: [{address: a, port: 0}], tls: {serverName: '*.a', \
+         subjectAltNames: [{uri: a}, {hostname: '*.a'}]}}",
+        &[
+            "spec: exactly one of serviceRef and endpoints must be set",
+            "spec.endpoints[0].port: must be a port",
+            "spec.tls.serverName: \"*.a\" is not a DNS name",
+            "spec.tls.subjectAltNames[0].uri: \"a\" is not an absolute URI",
+        ],
+    );
+    check(
+        "ProxyBackend",
+        "{serviceRef: {name: a, port: 80}, tls: {serverName: a, subjectAltNames: [{uri: a, hostname: a}]}}",
+        &["ProxyBackend/ns/a: spec.tls.subjectAltNames[0]: exactly one field must be set"],
+    );
+}
+
+#[test]
+fn proxy_routes() {
+    let rule = |rule: &str, expect: &[&str]| {
+        check(
+            "ProxyRoute",
+            &format!("{{parentRefs: [{{name: g}}], rules: [{{{rule}}}]}}"),
+            expect,
+        );
+    };
+    rule(
+        "backendRefs: [{backend: {name: b}, filters: [{cors: {maxAge: 5}}]}, {invalid: {reason: R, message: M}}]",
+        &[],
+    );
+    rule(
+        "backendRefs: [{backend: {name: b}, invalid: {reason: R, message: M}}]",
+        &[
+            "ProxyRoute/ns/a: spec.rules[0].backendRefs[0]: exactly one of backend and invalid must be set",
+        ],
+    );
+    rule(
+        "backendRefs: [{backend: {name: b}, wieght: 3}]",
+        &[
+            "ProxyRoute/ns/a: spec.rules[0].backendRefs[0].wieght: unknown field (did you mean `weight`?)",
+        ],
+    );
+    rule(
+        "backendRefs: [{backend: {name: b, nam: c}}]",
+        &["ProxyRoute/ns/a: spec.rules[0].backendRefs[0].backend.nam: unknown field"],
+    );
+    rule(
+        "matches: [{path: {type: Exact, value: a}, grpcMethod: {}, headers: [{name: ':a', value: b}]}], \
+         timeouts: {requestMs: 1, backendRequestMs: 2}, retry: {codes: [200], attempts: 1}",
+        &[
+            "spec.rules[0].matches[0].grpcMethod: at least one of service and method must be set",
+            "spec.rules[0].matches[0].headers[0].name: \":a\" is not a header name",
+            "spec.rules[0].matches[0].path.value: must be an absolute path",
+            "spec.rules[0].retry.codes[0]: must be from 400 to 599, is 200",
+            "spec.rules[0].timeouts: backendRequestMs must be at most requestMs",
+        ],
+    );
+    rule(
+        "filters: [{requestRedirect: {statusCode: 200}}, {requestHeaderModifier: {remove: ['a b']}}, \
+         {requestMirror: {backendRef: {name: b}, numerator: 2, denominator: 1}}]",
+        &[
+            "spec.rules[0].filters[0].requestRedirect.statusCode: must be 301",
+            "spec.rules[0].filters[1].requestHeaderModifier.remove[0]: \"a b\" is not a header name",
+            "spec.rules[0].filters[2].requestMirror: numerator must be at most denominator",
+        ],
+    );
+    check(
+        "ProxyRoute",
+        "{protocol: TCP, parentRefs: [{name: g}], rules: [{matches: [{}]}]}",
+        &["spec.rules[0]: matches and filters need the protocol HTTP or GRPC"],
+    );
+}
