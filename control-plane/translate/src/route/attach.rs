@@ -1,0 +1,273 @@
+//! Attachment: which listeners of a parent take a route.
+
+use novaedge_api::gateway::{GROUP, ParentReference, X_GROUP};
+use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
+use novaedge_api::native::ProxyTlsMode;
+
+use super::hostname;
+use crate::plan::{AllowedNamespaces, ListenerPlan, ParentPlan};
+use crate::view::View;
+
+/// What decides a route's attachment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate<'a> {
+    /// Kind of the route.
+    pub(crate) kind: Kind,
+    /// Its namespace.
+    pub(crate) namespace: &'a str,
+    /// Its hostnames that can be used.
+    pub(crate) hostnames: &'a [String],
+}
+
+/// What one parentRef comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Attachment {
+    /// The Gateway, also behind a ListenerSet.
+    pub(crate) gateway: ObjectKey,
+    /// The listeners that take the route; empty exactly when `refusal` is set.
+    pub(crate) listeners: Vec<Bound>,
+    /// Why no listener takes it.
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// A listener that takes the route.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Bound {
+    /// Native name.
+    pub(crate) name: String,
+    /// Whether it stands in the ProxyGateway.
+    pub(crate) usable: bool,
+    /// Whether TLS is passed through there.
+    pub(crate) passthrough: bool,
+    /// Hosts served there; empty for every host.
+    pub(crate) hostnames: Vec<String>,
+}
+
+/// Why no listener takes a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// A reason of the condition Accepted.
+    pub(crate) reason: &'static str,
+    /// What is wrong, and the fix.
+    pub(crate) message: String,
+}
+
+/// No listener has the section name and port.
+const NO_MATCHING_PARENT: &str = "NoMatchingParent";
+/// The listeners' `allowedRoutes` or protocol keep the route out.
+const NOT_ALLOWED_BY_LISTENERS: &str = "NotAllowedByListeners";
+/// No host in common with the listeners.
+const NO_MATCHING_LISTENER_HOSTNAME: &str = "NoMatchingListenerHostname";
+
+/// Attaches a route to one parent. None for parents that are not ours, whose status is not ours to
+/// write either.
+pub(crate) fn attach(
+    view: &View<'_>,
+    route: Candidate<'_>,
+    index: usize,
+    parent: &ParentReference,
+) -> Option<Attachment> {
+    let id = parent_id(parent, route.namespace)?;
+    let plan = view.parent_plan(&id)?;
+    let labels = || view.namespace_labels(route.namespace);
+    let found = select(
+        route,
+        &format!("spec.parentRefs[{index}]"),
+        parent,
+        &id,
+        &plan,
+        labels,
+    );
+    let (listeners, refusal) = match found {
+        Ok(listeners) => (listeners, None),
+        Err(refusal) => (Vec::new(), Some(refusal)),
+    };
+    Some(Attachment {
+        gateway: plan.gateway.clone(),
+        listeners,
+        refusal,
+    })
+}
+
+/// The Gateway or ListenerSet that a parentRef names. A parentRef to a Gateway never reaches the
+/// listeners of its ListenerSets.
+pub(super) fn parent_id(parent: &ParentReference, namespace: &str) -> Option<ObjectId> {
+    let group = matches!(parent.group.as_str(), GROUP | X_GROUP);
+    let kind = Kind::find(&parent.group, &parent.kind)
+        .filter(|kind| group && matches!(kind, Kind::Gateway | Kind::ListenerSet))?;
+    let given = parent
+        .namespace
+        .as_deref()
+        .filter(|given| !given.is_empty());
+    Some(ObjectId::new(
+        kind,
+        given.unwrap_or(namespace),
+        &parent.name,
+    ))
+}
+
+fn select(
+    route: Candidate<'_>,
+    field: &str,
+    parent: &ParentReference,
+    id: &ObjectId,
+    plan: &ParentPlan,
+    labels: impl Fn() -> Option<std::collections::BTreeMap<String, String>>,
+) -> Result<Vec<Bound>, Refusal> {
+    if id.kind == Kind::ListenerSet && !plan.accepted {
+        let text = format!(
+            "{field}: {id} is not accepted by Gateway {}, see the status of the ListenerSet",
+            plan.gateway
+        );
+        return Err(Refusal {
+            reason: NO_MATCHING_PARENT,
+            message: text,
+        });
+    }
+    let named: Vec<&ListenerPlan> = plan
+        .listeners
+        .iter()
+        .filter(|listener| is_meant(parent, listener))
+        .collect();
+    if named.is_empty() {
+        return Err(no_matching_parent(field, parent, id, plan));
+    }
+    let fitting: Vec<&ListenerPlan> = named
+        .iter()
+        .copied()
+        .filter(|l| l.allowed_kinds.contains(&route.kind))
+        .collect();
+    if fitting.is_empty() {
+        let text = format!("{field}: {}", kind_text(route, id, &named));
+        return Err(Refusal {
+            reason: NOT_ALLOWED_BY_LISTENERS,
+            message: text,
+        });
+    }
+    let admits = |listener: &&ListenerPlan| {
+        let allowed = &listener.allowed_namespaces;
+        allowed.admits(&listener.owner_namespace, route.namespace, &labels)
+    };
+    let allowed: Vec<&ListenerPlan> = fitting.iter().copied().filter(admits).collect();
+    if allowed.is_empty() {
+        let text = format!("{field}: {}", namespace_text(route, id, &fitting));
+        return Err(Refusal {
+            reason: NOT_ALLOWED_BY_LISTENERS,
+            message: text,
+        });
+    }
+    let bound: Vec<Bound> = allowed
+        .iter()
+        .filter_map(|listener| bind(route, listener))
+        .collect();
+    if bound.is_empty() {
+        let hosts: Vec<&str> = allowed
+            .iter()
+            .filter_map(|l| l.hostname.as_deref())
+            .collect();
+        let text = format!(
+            "spec.hostnames: {} have no host in common with the listeners of {id}, which serve {}; correct one of the two",
+            route.hostnames.join(", "),
+            hosts.join(", ")
+        );
+        return Err(Refusal {
+            reason: NO_MATCHING_LISTENER_HOSTNAME,
+            message: text,
+        });
+    }
+    Ok(bound)
+}
+
+fn is_meant(parent: &ParentReference, listener: &ListenerPlan) -> bool {
+    let section = parent
+        .section_name
+        .as_deref()
+        .filter(|name| !name.is_empty());
+    section.is_none_or(|name| name == listener.section_name)
+        && parent.port.is_none_or(|port| port == listener.port)
+}
+
+fn bind(route: Candidate<'_>, listener: &ListenerPlan) -> Option<Bound> {
+    let hostnames = match route.kind {
+        Kind::TcpRoute | Kind::UdpRoute => Vec::new(),
+        _ => hostname::intersect(listener.hostname.as_deref(), route.hostnames)?,
+    };
+    Some(Bound {
+        name: listener.name.clone(),
+        usable: listener.usable,
+        passthrough: listener.tls_mode == Some(ProxyTlsMode::Passthrough),
+        hostnames,
+    })
+}
+
+fn no_matching_parent(
+    field: &str,
+    parent: &ParentReference,
+    id: &ObjectId,
+    plan: &ParentPlan,
+) -> Refusal {
+    let wanted = match (&parent.section_name, parent.port) {
+        (Some(name), Some(port)) => format!("named {name} with port {port}"),
+        (Some(name), None) => format!("named {name}"),
+        (None, Some(port)) => format!("with port {port}"),
+        (None, None) => "at all".to_owned(),
+    };
+    let there: Vec<String> = plan
+        .listeners
+        .iter()
+        .map(|l| format!("{} ({})", l.section_name, l.port))
+        .collect();
+    let there = if there.is_empty() {
+        "none".to_owned()
+    } else {
+        there.join(", ")
+    };
+    let text = format!("{field}: {id} has no listener {wanted}; its listeners: {there}");
+    Refusal {
+        reason: NO_MATCHING_PARENT,
+        message: text,
+    }
+}
+
+fn kind_text(route: Candidate<'_>, id: &ObjectId, named: &[&ListenerPlan]) -> String {
+    let kinds = |listener: &&ListenerPlan| {
+        let kinds: Vec<&str> = listener
+            .allowed_kinds
+            .iter()
+            .map(|kind| kind.as_str())
+            .collect();
+        let kinds = if kinds.is_empty() {
+            "no kind".to_owned()
+        } else {
+            kinds.join(", ")
+        };
+        format!(
+            "{} ({}) takes {kinds}",
+            listener.section_name, listener.protocol
+        )
+    };
+    let each: Vec<String> = named.iter().map(kinds).collect();
+    format!(
+        "no listener of {id} takes a {}: {}; change the protocol or allowedRoutes.kinds of a listener, or refer to another",
+        route.kind,
+        each.join("; ")
+    )
+}
+
+fn namespace_text(route: Candidate<'_>, id: &ObjectId, fitting: &[&ListenerPlan]) -> String {
+    let from = |listener: &&ListenerPlan| {
+        let from = match &listener.allowed_namespaces {
+            AllowedNamespaces::None => "None",
+            AllowedNamespaces::Same => "Same",
+            AllowedNamespaces::All => "All",
+            AllowedNamespaces::Selector(_) => "Selector",
+        };
+        format!("{} ({from})", listener.section_name)
+    };
+    let each: Vec<String> = fitting.iter().map(from).collect();
+    format!(
+        "no listener of {id} takes routes of namespace {}: {}; change allowedRoutes.namespaces of a listener, or the labels of the namespace",
+        route.namespace,
+        each.join(", ")
+    )
+}
