@@ -12,17 +12,38 @@ use serde_json::Value;
 pub const VERSIONS: [&str; 3] = ["v1.4.1", "v1.6.3", "v1.7.0"];
 
 /// The folder of a release.
-///
+pub fn folder(version: &str) -> PathBuf {
+    in_cache(&format!("sigs.k8s.io/gateway-api@{version}"))
+}
+
+/// The examples and the conformance suite's manifests of a release.
+pub fn manifests(version: &str) -> Vec<PathBuf> {
+    // The suite became a module of its own after v1.4.
+    let suite = match version {
+        "v1.4.1" => folder(version).join("conformance"),
+        _ => in_cache(&format!("sigs.k8s.io/gateway-api/conformance@{version}")),
+    };
+    let folders = [
+        folder(version).join("examples"),
+        suite.join("base"),
+        suite.join("tests"),
+    ];
+    folders
+        .iter()
+        .flat_map(|folder| yaml_files(folder))
+        .collect()
+}
+
 /// # Panics
 ///
-/// If it is not there: these tests must not be skipped.
-pub fn folder(version: &str) -> PathBuf {
+/// If the folder is not there: these tests must not be skipped.
+fn in_cache(module: &str) -> PathBuf {
     let output = Command::new("go")
         .args(["env", "GOMODCACHE"])
         .output()
         .expect("Go must be installed: its module cache holds the upstream module");
     let cache = String::from_utf8(output.stdout).expect("a path in UTF-8");
-    let folder = PathBuf::from(cache.trim()).join(format!("sigs.k8s.io/gateway-api@{version}"));
+    let folder = PathBuf::from(cache.trim()).join(module);
     assert!(
         folder.is_dir(),
         "{} is missing; run ./test/upstream/fetch.sh at the repository's root",
@@ -108,6 +129,11 @@ pub fn yaml_files(folder: &Path) -> Vec<PathBuf> {
 /// The documents of a YAML file that hold something.
 pub fn documents(file: &PathBuf) -> Vec<Value> {
     let text = fs::read_to_string(file).expect("the file can be read");
+    // The suite fills these in before it applies a manifest.
+    let text = text
+        .replace("{GATEWAY_CONTROLLER_NAME}", "example.com/controller")
+        .replace("PLACEHOLDER_USABLE_ADDRS", "192.0.2.1")
+        .replace("PLACEHOLDER_UNUSABLE_ADDRS", "192.0.2.2");
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
         .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     documents
