@@ -5,6 +5,7 @@
 
 mod node;
 mod spelling;
+mod versions;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -84,12 +85,24 @@ pub fn decode(value: Value) -> Result<Object, DecodeError> {
 /// returned beside it.
 pub fn decode_lenient(mut value: Value) -> Result<(Object, Vec<FieldError>), DecodeError> {
     let (kind, version) = kind_of(&value)?;
-    let needs_hostnames = kind == Kind::TlsRoute && version == "v1";
+    let version = version.to_owned();
     strip_nulls(&mut value);
     normalize_namespace(kind, &mut value);
-    if needs_hostnames && value["spec"].is_object() && !has_hostnames(&value) {
-        return Err(without_hostnames(&value));
+    let (object, mut unknown) = by_kind(kind, value)?;
+    let errors = versions::check(&object, &version);
+    if errors.is_empty() {
+        return Ok((object, unknown));
     }
+    unknown.extend(errors);
+    unknown.sort();
+    Err(DecodeError::Invalid {
+        kind,
+        key: object.key(),
+        errors: unknown,
+    })
+}
+
+fn by_kind(kind: Kind, value: Value) -> Result<(Object, Vec<FieldError>), DecodeError> {
     match kind {
         Kind::GatewayClass => read::<gateway::GatewayClass>(kind, value),
         Kind::Gateway => read::<gateway::Gateway>(kind, value),
@@ -144,22 +157,6 @@ pub fn served_versions(kind: Kind) -> &'static [&'static str] {
         native::GROUP => &["v1alpha1"],
         "certificates.k8s.io" => &["v1beta1", "v1alpha1"],
         _ => &["v1"],
-    }
-}
-
-/// The types forget the version, and only v1 asks a TLSRoute for host names.
-fn has_hostnames(value: &Value) -> bool {
-    let hostnames = value["spec"].get("hostnames");
-    hostnames.is_some_and(|hostnames| hostnames.as_array().is_none_or(|names| !names.is_empty()))
-}
-
-fn without_hostnames(value: &Value) -> DecodeError {
-    let error = FieldError::new("spec.hostnames", "must have at least 1 element, has 0");
-    let errors = vec![error.with_fix("name the servers, or use a TCPRoute for every connection")];
-    DecodeError::Invalid {
-        kind: Kind::TlsRoute,
-        key: key_of(value),
-        errors,
     }
 }
 

@@ -9,7 +9,7 @@ mod sample;
 
 use std::collections::BTreeSet;
 
-use module::{Schema, VERSIONS, documents, manifests, schemas};
+use module::{Schema, VERSIONS, documents, folder, manifests, schemas, yaml_files};
 use novaedge_api::decode::{DecodeError, decode};
 use novaedge_api::field::FieldError;
 use novaedge_api::meta::Kind;
@@ -264,6 +264,23 @@ fn examples_and_conformance_manifests_are_valid() {
         }
     }
     assert!(bad.is_empty(), "{bad:#?}");
+}
+
+#[test]
+fn upstreams_invalid_examples_are_refused() {
+    let mut tried = 0;
+    for file in VERSIONS
+        .into_iter()
+        .flat_map(|release| yaml_files(&folder(release).join("hack/invalid-examples")))
+    {
+        // One bad document makes the file bad.
+        let refused = documents(&file)
+            .into_iter()
+            .any(|document| !problems(document).is_empty());
+        assert!(refused, "{} is taken", file.display());
+        tried += 1;
+    }
+    assert!(tried > 100, "only {tried} files were found");
 }
 
 fn reencode(schema: &Schema, value: Value) -> Value {

@@ -139,10 +139,13 @@ fn defaults_of_the_schema_are_applied() {
 fn every_version_reads_as_one_type() {
     let check = |api_version: &str, kind: &str, expect: Result<Kind, &str>| {
         let rules = json!([{"backendRefs": []}]);
-        let value = json!({
+        let mut value = json!({
             "apiVersion": api_version, "kind": kind, "metadata": {"name": "a"},
             "spec": {"rules": rules, "parentRefs": []},
         });
+        if kind == "TLSRoute" {
+            value["spec"]["hostnames"] = json!(["a"]);
+        }
         let got = decode(value)
             .map(|object| object.kind())
             .map_err(|error| error.to_string());
@@ -191,20 +194,43 @@ fn every_version_reads_as_one_type() {
 }
 
 #[test]
-fn tls_routes_need_hostnames_since_v1() {
-    let check = |version: &str, spec: Value, expect: &[&str]| {
+fn limits_that_v1alpha2_did_not_have() {
+    let check = |kind: &str, version: &str, spec: Value, expect: &[&str]| {
         let value = json!({
-            "apiVersion": format!("gateway.networking.k8s.io/{version}"), "kind": "TLSRoute",
+            "apiVersion": format!("gateway.networking.k8s.io/{version}"), "kind": kind,
             "metadata": {"name": "a"}, "spec": spec,
         });
-        assert_eq!(errors(value), expect);
+        assert_eq!(errors(value), expect, "{kind} {version}");
     };
-    let fix = "(name the servers, or use a TCPRoute for every connection)";
-    let expect = format!("spec.hostnames: must have at least 1 element, has 0 {fix}");
-    check("v1", json!({"rules": []}), &[&expect]);
-    check("v1", json!({"rules": [], "hostnames": []}), &[&expect]);
-    check("v1", json!({"rules": [], "hostnames": ["a"]}), &[]);
-    check("v1alpha2", json!({"rules": []}), &[]);
+    let no_hostname = "spec.hostnames: must have at least 1 element, has 0 (name the servers, or use a TCPRoute for \
+                       every connection)";
+    let two_rules = "spec.rules: must have at most 1 element, has 2 (split the route)";
+    check("TLSRoute", "v1", json!({"rules": []}), &[no_hostname]);
+    check(
+        "TLSRoute",
+        "v1alpha3",
+        json!({"rules": [], "hostnames": []}),
+        &[no_hostname],
+    );
+    check(
+        "TLSRoute",
+        "v1",
+        json!({"rules": [{}, {}], "hostnames": ["a"]}),
+        &[two_rules],
+    );
+    check("TLSRoute", "v1alpha2", json!({"rules": [{}, {}]}), &[]);
+    for kind in ["TCPRoute", "UDPRoute"] {
+        check(kind, "v1", json!({"rules": [{}]}), &[]);
+        check(kind, "v1", json!({"rules": [{}, {}]}), &[two_rules]);
+        check(kind, "v1alpha2", json!({"rules": [{}, {}]}), &[]);
+    }
+    let typo = "spec.hostname: unknown field (did you mean `hostnames`?)";
+    check(
+        "TLSRoute",
+        "v1",
+        json!({"rules": [], "hostname": ["a"]}),
+        &[typo, no_hostname],
+    );
 }
 
 #[test]

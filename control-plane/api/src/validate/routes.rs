@@ -44,17 +44,17 @@ pub(super) fn tls(at: At<'_>, spec: &TlsRouteSpec) {
                 );
             }
         });
-    at.field("rules").each(&spec.rules, 1..=1, stream_rule);
+    at.field("rules").each(&spec.rules, 1..=16, stream_rule);
 }
 
 pub(super) fn tcp(at: At<'_>, spec: &TcpRouteSpec) {
     refs::parents(at, &spec.parent_refs);
-    at.field("rules").each(&spec.rules, 1..=1, stream_rule);
+    at.field("rules").each(&spec.rules, 1..=16, stream_rule);
 }
 
 pub(super) fn udp(at: At<'_>, spec: &UdpRouteSpec) {
     refs::parents(at, &spec.parent_refs);
-    at.field("rules").each(&spec.rules, 1..=1, stream_rule);
+    at.field("rules").each(&spec.rules, 1..=16, stream_rule);
 }
 
 fn stream_rule(at: At<'_>, rule: &StreamRouteRule) {
