@@ -28,8 +28,8 @@ use crate::diagnostic::Diagnostic;
 use crate::names;
 use crate::plan::{RoutePlan, Traffic};
 use crate::view::View;
-use attach::{Attachment, Candidate, Refusal, attach};
-use fault::{Fault, UNSUPPORTED_VALUE};
+use attach::{Attachment, Candidate, attach};
+use fault::Fault;
 use rules::{Converted, Rules};
 
 /// What a route comes to. None when there is no such route.
@@ -167,13 +167,17 @@ fn plan(view: &View<'_>, head: &Head<'_>, convert: impl FnOnce(&mut Rules<'_, '_
         plan.backends = found.backends;
     }
     plan.services = found.services;
-    let errors = bad_hostnames
+    let refusals = attachments
         .iter()
-        .chain(&judgement.rules)
-        .chain(&judgement.references);
-    for diagnostic in errors.map(|fault| head.diagnostic(fault)) {
-        if !plan.diagnostics.contains(&diagnostic) {
-            plan.diagnostics.push(diagnostic);
+        .filter_map(|(_, attachment)| attachment.refusal.as_ref());
+    let rules = judgement.rules.iter().chain(&judgement.references);
+    let mut told: Vec<&Fault> = Vec::new();
+    for fault in refusals.chain(&bad_hostnames).chain(rules) {
+        // A filter may be a fault of its rule and a reference at once: one finding says both.
+        let said = |other: &&Fault| other.field == fault.field && other.message == fault.message;
+        if !told.iter().any(said) {
+            told.push(fault);
+            plan.diagnostics.push(head.diagnostic(fault));
         }
     }
     plan.diagnostics
@@ -219,11 +223,7 @@ fn attachments<'h>(
         if hostnames.is_empty() && !bad_hostnames.is_empty() && attachment.refusal.is_none() {
             // A list without a usable host must not become the list that means every host.
             attachment.listeners.clear();
-            let message = fault::join(bad_hostnames);
-            attachment.refusal = Some(Refusal {
-                reason: UNSUPPORTED_VALUE,
-                message,
-            });
+            attachment.refusal = bad_hostnames.first().cloned();
         }
         found.push((parent, attachment));
     }

@@ -238,7 +238,7 @@ fn port_fault(
         }
         PortError::Transport(others) => {
             let text = format!(
-                "port {number} of Service {service} is a {} port, which a {kind} cannot use; use another port or kind of route",
+                "port {number} of Service {service} is a {} port, which {kind}s cannot use; use another port or kind of route",
                 others.join(" and ")
             );
             Fault::new(field, UNSUPPORTED_PROTOCOL, text)

@@ -4,6 +4,7 @@ use novaedge_api::gateway::{GROUP, ParentReference, X_GROUP};
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use novaedge_api::native::ProxyTlsMode;
 
+use super::fault::Fault;
 use super::hostname;
 use crate::plan::{AllowedNamespaces, ListenerPlan, ParentPlan};
 use crate::view::View;
@@ -27,7 +28,7 @@ pub(crate) struct Attachment {
     /// The listeners that take the route; empty exactly when `refusal` is set.
     pub(crate) listeners: Vec<Bound>,
     /// Why no listener takes it.
-    pub(crate) refusal: Option<Refusal>,
+    pub(crate) refusal: Option<Fault>,
 }
 
 /// A listener that takes the route.
@@ -41,15 +42,6 @@ pub(crate) struct Bound {
     pub(crate) passthrough: bool,
     /// Hosts served there; empty for every host.
     pub(crate) hostnames: Vec<String>,
-}
-
-/// Why no listener takes a route.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// A reason of the condition Accepted.
-    pub(crate) reason: &'static str,
-    /// What is wrong, and the fix.
-    pub(crate) message: String,
 }
 
 /// No listener has the section name and port.
@@ -113,16 +105,13 @@ fn select(
     id: &ObjectId,
     plan: &ParentPlan,
     labels: impl Fn() -> Option<std::collections::BTreeMap<String, String>>,
-) -> Result<Vec<Bound>, Refusal> {
+) -> Result<Vec<Bound>, Fault> {
     if id.kind == Kind::ListenerSet && !plan.accepted {
         let text = format!(
-            "{field}: {id} is not accepted by Gateway {}, see the status of the ListenerSet",
+            "{id} is not accepted by Gateway {}, see the status of the ListenerSet",
             plan.gateway
         );
-        return Err(Refusal {
-            reason: NO_MATCHING_PARENT,
-            message: text,
-        });
+        return Err(Fault::new(field, NO_MATCHING_PARENT, text));
     }
     let named: Vec<&ListenerPlan> = plan
         .listeners
@@ -138,11 +127,8 @@ fn select(
         .filter(|l| l.allowed_kinds.contains(&route.kind))
         .collect();
     if fitting.is_empty() {
-        let text = format!("{field}: {}", kind_text(route, id, &named));
-        return Err(Refusal {
-            reason: NOT_ALLOWED_BY_LISTENERS,
-            message: text,
-        });
+        let text = kind_text(route, id, &named);
+        return Err(Fault::new(field, NOT_ALLOWED_BY_LISTENERS, text));
     }
     let admits = |listener: &&ListenerPlan| {
         let allowed = &listener.allowed_namespaces;
@@ -150,11 +136,8 @@ fn select(
     };
     let allowed: Vec<&ListenerPlan> = fitting.iter().copied().filter(admits).collect();
     if allowed.is_empty() {
-        let text = format!("{field}: {}", namespace_text(route, id, &fitting));
-        return Err(Refusal {
-            reason: NOT_ALLOWED_BY_LISTENERS,
-            message: text,
-        });
+        let text = namespace_text(route, id, &fitting);
+        return Err(Fault::new(field, NOT_ALLOWED_BY_LISTENERS, text));
     }
     let bound: Vec<Bound> = allowed
         .iter()
@@ -166,14 +149,15 @@ fn select(
             .filter_map(|l| l.hostname.as_deref())
             .collect();
         let text = format!(
-            "spec.hostnames: {} have no host in common with the listeners of {id}, which serve {}; correct one of the two",
+            "the hostnames {} have no host in common with the listeners of {id}, which serve {}; correct one of the two",
             route.hostnames.join(", "),
             hosts.join(", ")
         );
-        return Err(Refusal {
-            reason: NO_MATCHING_LISTENER_HOSTNAME,
-            message: text,
-        });
+        return Err(Fault::new(
+            "spec.hostnames",
+            NO_MATCHING_LISTENER_HOSTNAME,
+            text,
+        ));
     }
     Ok(bound)
 }
@@ -205,7 +189,7 @@ fn no_matching_parent(
     parent: &ParentReference,
     id: &ObjectId,
     plan: &ParentPlan,
-) -> Refusal {
+) -> Fault {
     let wanted = match (&parent.section_name, parent.port) {
         (Some(name), Some(port)) => format!("named {name} with port {port}"),
         (Some(name), None) => format!("named {name}"),
@@ -222,11 +206,8 @@ fn no_matching_parent(
     } else {
         there.join(", ")
     };
-    let text = format!("{field}: {id} has no listener {wanted}; its listeners: {there}");
-    Refusal {
-        reason: NO_MATCHING_PARENT,
-        message: text,
-    }
+    let text = format!("{id} has no listener {wanted}; its listeners: {there}");
+    Fault::new(field, NO_MATCHING_PARENT, text)
 }
 
 fn kind_text(route: Candidate<'_>, id: &ObjectId, named: &[&ListenerPlan]) -> String {
@@ -248,7 +229,7 @@ fn kind_text(route: Candidate<'_>, id: &ObjectId, named: &[&ListenerPlan]) -> St
     };
     let each: Vec<String> = named.iter().map(kinds).collect();
     format!(
-        "no listener of {id} takes a {}: {}; change the protocol or allowedRoutes.kinds of a listener, or refer to another",
+        "no listener of {id} takes {}s: {}; change the protocol or allowedRoutes.kinds of a listener, or refer to another",
         route.kind,
         each.join("; ")
     )

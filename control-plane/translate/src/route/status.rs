@@ -2,7 +2,6 @@
 
 use novaedge_api::gateway::{Condition, ParentReference, RouteParentStatus};
 
-use super::attach::Refusal;
 use super::fault::{Fault, UNSUPPORTED_VALUE, join};
 use crate::condition::{ConditionStatus, condition};
 
@@ -21,7 +20,7 @@ pub(crate) struct Judgement {
 pub(crate) fn parent_status(
     parent: &ParentReference,
     controller_name: &str,
-    refusal: Option<&Refusal>,
+    refusal: Option<&Fault>,
     judgement: &Judgement,
     generation: Option<i64>,
 ) -> RouteParentStatus {
@@ -50,17 +49,9 @@ pub(crate) fn parent_status(
 }
 
 /// Attachment comes first: a route that no listener takes is told so, whatever its rules hold.
-fn accepted(
-    refusal: Option<&Refusal>,
-    judgement: &Judgement,
-    generation: Option<i64>,
-) -> Condition {
+fn accepted(refusal: Option<&Fault>, judgement: &Judgement, generation: Option<i64>) -> Condition {
     let (status, reason, text) = match (refusal, judgement.rules.first()) {
-        (Some(refusal), _) => (
-            ConditionStatus::False,
-            refusal.reason,
-            refusal.message.clone(),
-        ),
+        (Some(refusal), _) => (ConditionStatus::False, refusal.reason, refusal.to_string()),
         (None, Some(first)) if judgement.hopeless => {
             (ConditionStatus::False, first.reason, join(&judgement.rules))
         }
