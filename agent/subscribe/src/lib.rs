@@ -1,1 +1,28 @@
 //! Snapshot subscription of the agent: staging, ACK/NACK, last good copy on disk.
+//!
+//! A [`Subscriber`] keeps a stream to the control plane, hands whole steps to an [`Applier`], answers
+//! them, and keeps the last good snapshot on disk. Pure parts (no IO, no clock): [`staging`],
+//! [`holdings`], [`answer`], [`backoff`], [`format`].
+
+pub mod answer;
+pub mod backoff;
+pub mod format;
+pub mod holdings;
+pub mod staging;
+
+mod config;
+mod last_good;
+mod metrics;
+mod status;
+mod step;
+mod stream;
+mod subscriber;
+mod writer;
+
+pub use backoff::BackoffConfig;
+pub use config::{Dial, Jitter, SubscribeError, SubscriberConfig};
+pub use last_good::{LastGood, LastGoodConfig, LastGoodError};
+pub use metrics::Metrics;
+pub use status::{Phase, Status};
+pub use step::{Applier, Origin, Step};
+pub use subscriber::Subscriber;

@@ -1,0 +1,239 @@
+//! One stream to the control plane.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use novaedge_proto::v1::{self, snapshot_discovery_client::SnapshotDiscoveryClient};
+use prost::Message as _;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status as GrpcStatus, transport::Channel};
+
+use crate::{
+    answer::answer,
+    config::SubscriberConfig,
+    holdings::{Holdings, HoldingsError},
+    metrics::Metrics,
+    staging::{Staged, Staging, StagingError},
+    status::{Phase, Status},
+    step::{Applier, Origin, Step},
+    writer::{Change, Writer},
+};
+
+/// The largest message that is received, in bytes: gRPC's default.
+const MAX_INBOUND_BYTES: usize = 4 << 20;
+
+/// Answers that wait for the transport.
+const OUTBOUND_MESSAGES: usize = 4;
+
+/// Why a stream ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StreamError {
+    #[error("the control plane did not open the stream in time")]
+    Timeout,
+    #[error("{}: {}", .0.code(), .0.message())]
+    Grpc(#[from] GrpcStatus),
+    #[error("the control plane ended the stream")]
+    Ended,
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+    #[error(transparent)]
+    Holdings(#[from] HoldingsError),
+}
+
+/// What outlives a stream.
+pub(crate) struct Held {
+    pub(crate) holdings: Holdings,
+    pub(crate) rejected: BTreeMap<String, v1::RejectedResource>,
+    pub(crate) writer: Option<Writer>,
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Serves one stream. Returns `Ok` when `stop` is cancelled.
+pub(crate) async fn serve<A: Applier>(
+    channel: Channel,
+    config: &SubscriberConfig,
+    held: &mut Held,
+    applier: &mut A,
+    stop: &CancellationToken,
+) -> Result<(), StreamError> {
+    let mut client = SnapshotDiscoveryClient::new(channel)
+        .max_decoding_message_size(MAX_INBOUND_BYTES)
+        .max_encoding_message_size(MAX_INBOUND_BYTES);
+    let (outbound, answers) = mpsc::channel(OUTBOUND_MESSAGES);
+    // The subscription leaves while the stream opens: the control plane may wait for it.
+    let subscription = held.holdings.subscribe(&config.node);
+    let messages = tokio_stream::iter(subscription).chain(ReceiverStream::new(answers));
+    let open = tokio::time::timeout(
+        config.connect_timeout * 2,
+        client.stream_snapshots(messages),
+    );
+    let mut inbound = tokio::select! {
+        open = open => open.map_err(|_| StreamError::Timeout)??.into_inner(),
+        () = stop.cancelled() => return Ok(()),
+    };
+    held.status
+        .send_modify(|status| status.phase = Phase::Subscribed);
+    let mut staging = Staging::new(config.max_staged_bytes);
+    loop {
+        let message = tokio::select! {
+            message = inbound.message() => message?.ok_or(StreamError::Ended)?,
+            () = stop.cancelled() => return Ok(()),
+        };
+        held.metrics.bytes.add(message.encoded_len() as u64);
+        let Some(staged) = staging.accept(message)? else {
+            continue;
+        };
+        for message in held.take(staged, applier).await? {
+            let sent = tokio::select! {
+                sent = outbound.send(message) => sent,
+                () = stop.cancelled() => return Ok(()),
+            };
+            // When nobody takes the answer, the next message tells why.
+            if sent.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+impl Held {
+    /// Puts a step of the stream in force, and returns the answer.
+    async fn take<A: Applier>(
+        &mut self,
+        staged: Staged,
+        applier: &mut A,
+    ) -> Result<Vec<v1::AgentMessage>, HoldingsError> {
+        let checked = self.holdings.check(&staged)?;
+        let versions = versions(&staged.upserts);
+        let full = checked.is_full();
+        let step = Step {
+            version: staged.version.clone(),
+            upserts: staged.upserts,
+            removed: staged.removed,
+            full,
+            origin: Origin::Stream,
+        };
+        let (rejected, mut change) = self.apply(step, &versions, applier).await;
+        self.holdings
+            .commit(checked, |name| rejected.contains_key(name));
+        change.kept = full.then(|| rejected.keys().cloned().collect());
+        if let Some(writer) = &self.writer {
+            writer.record(change);
+        }
+        self.status.send_modify(|status| {
+            status.phase = Phase::Synced;
+            status.last_error = None;
+        });
+        let rejected: Vec<_> = rejected.into_values().collect();
+        Ok(answer(&staged.nonce, &staged.version, &rejected))
+    }
+
+    /// Puts a snapshot from disk in force.
+    pub(crate) async fn restore<A: Applier>(
+        &mut self,
+        version: v1::Version,
+        resources: Vec<v1::Resource>,
+        applier: &mut A,
+    ) {
+        let versions = versions(&resources);
+        let step = Step {
+            version: version.clone(),
+            upserts: resources,
+            removed: Vec::new(),
+            full: true,
+            origin: Origin::Disk,
+        };
+        let (rejected, change) = self.apply(step, &versions, applier).await;
+        let usable = versions
+            .into_iter()
+            .filter(|(name, _)| !rejected.contains_key(name))
+            .filter_map(|(name, version)| Some((name, version.parse()?)));
+        self.holdings.restore(usable);
+        if let Some(writer) = &self.writer {
+            writer.restore(version, change.upserts);
+        }
+    }
+
+    async fn apply<A: Applier>(
+        &mut self,
+        step: Step,
+        versions: &BTreeMap<String, Version>,
+        applier: &mut A,
+    ) -> (BTreeMap<String, v1::RejectedResource>, Change) {
+        let mut change = Change {
+            version: step.version.clone(),
+            upserts: self.encoded(&step.upserts),
+            removed: step.removed.clone(),
+            kept: None,
+        };
+        let origin = step.origin;
+        if step.full {
+            self.rejected.clear();
+        }
+        for name in step.removed.iter().chain(versions.keys()) {
+            self.rejected.remove(name);
+        }
+        let rejected: BTreeMap<_, _> = applier
+            .apply(step)
+            .await
+            .into_iter()
+            .filter_map(|rejected| {
+                // What is not of this step cannot be answered.
+                let version = versions.get(&rejected.name)?.0.clone();
+                Some((
+                    rejected.name.clone(),
+                    v1::RejectedResource {
+                        version,
+                        ..rejected
+                    },
+                ))
+            })
+            .collect();
+        for rejected in rejected.values() {
+            tracing::warn!(
+                resource = rejected.name,
+                version = rejected.version,
+                error = rejected.error,
+                "resource refused"
+            );
+        }
+        change
+            .upserts
+            .retain(|(name, _)| !rejected.contains_key(name));
+        self.rejected.extend(rejected.clone());
+        self.metrics.steps.add(1);
+        self.metrics.rejections.add(rejected.len() as u64);
+        self.status.send_modify(|status| {
+            status.version = Some(change.version.clone());
+            status.origin = Some(origin);
+            status.rejected = self.rejected.values().cloned().collect();
+        });
+        (rejected, change)
+    }
+
+    fn encoded(&self, resources: &[v1::Resource]) -> Vec<(String, Bytes)> {
+        if self.writer.is_none() {
+            return Vec::new();
+        }
+        let encode = |r: &v1::Resource| (r.name.clone(), r.encode_to_vec().into());
+        resources.iter().map(encode).collect()
+    }
+}
+
+/// A version as text.
+struct Version(String);
+
+impl Version {
+    fn parse(&self) -> Option<novaedge_proto::digest::ContentVersion> {
+        novaedge_proto::digest::ContentVersion::parse(&self.0)
+    }
+}
+
+fn versions(resources: &[v1::Resource]) -> BTreeMap<String, Version> {
+    let version = |r: &v1::Resource| (r.name.clone(), Version(r.version.clone()));
+    resources.iter().map(version).collect()
+}

@@ -1,0 +1,156 @@
+//! Keeps the agent subscribed.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures_util::{future::Either, pin_mut};
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
+
+use crate::{
+    backoff::Backoff,
+    config::{Dial, Jitter, SubscribeError, SubscriberConfig},
+    holdings::Holdings,
+    last_good::LastGood,
+    metrics::Metrics,
+    status::{Phase, Status},
+    step::Applier,
+    stream::{self, Held, StreamError},
+    writer::Writer,
+};
+
+/// Keeps a stream to the control plane, any number of reconnections long.
+pub struct Subscriber {
+    config: SubscriberConfig,
+    endpoint: Endpoint,
+    last_good: Option<LastGood>,
+    jitter: Jitter,
+    dial: Dial,
+    status: watch::Sender<Status>,
+    metrics: Arc<Metrics>,
+}
+
+impl Subscriber {
+    /// A subscriber that has not begun. Without `last_good` nothing is kept on disk.
+    pub fn new(
+        config: SubscriberConfig,
+        last_good: Option<LastGood>,
+        jitter: Jitter,
+    ) -> Result<Self, SubscribeError> {
+        Ok(Self {
+            endpoint: config.transport()?,
+            config,
+            last_good,
+            jitter,
+            dial: Box::new(Endpoint::connect_lazy),
+            status: watch::Sender::default(),
+            metrics: Arc::default(),
+        })
+    }
+
+    /// Makes connections in another way: through TLS, or in memory.
+    #[must_use]
+    pub fn dialing(mut self, dial: Dial) -> Self {
+        self.dial = dial;
+        self
+    }
+
+    /// What the subscriber is doing, as it changes.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Counters.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Puts the last good snapshot in force, then follows the control plane until `shutdown`. Returns
+    /// after the step in progress and the final write.
+    pub async fn run<A: Applier>(self, applier: &mut A, shutdown: impl Future<Output = ()> + Send) {
+        let stop = CancellationToken::new();
+        let follow = self.follow(applier, stop.clone());
+        pin_mut!(follow, shutdown);
+        if let Either::Left(((), follow)) = futures_util::future::select(shutdown, follow).await {
+            stop.cancel();
+            follow.await;
+        }
+    }
+
+    async fn follow<A: Applier>(mut self, applier: &mut A, stop: CancellationToken) {
+        let writer = self.last_good.clone();
+        let writer = writer.map(|last_good| Writer::start(last_good, Arc::clone(&self.metrics)));
+        let mut held = Held {
+            holdings: Holdings::default(),
+            rejected: BTreeMap::new(),
+            writer,
+            status: self.status.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        self.load(&mut held, applier).await;
+        let mut backoff = Backoff::new(self.config.backoff);
+        while !stop.is_cancelled() {
+            self.status
+                .send_modify(|status| status.phase = Phase::Connecting);
+            self.metrics.connections.add(1);
+            let begin = Instant::now();
+            let channel = (self.dial)(&self.endpoint);
+            let end = stream::serve(channel, &self.config, &mut held, applier, &stop).await;
+            let Err(error) = end else { break };
+            self.note(&error, &mut held);
+            if begin.elapsed() >= self.config.stable_after {
+                backoff.reset();
+            }
+            let wait = backoff.next((self.jitter)());
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        if let Some(writer) = held.writer.take() {
+            writer.finish().await;
+        }
+        self.status
+            .send_modify(|status| status.phase = Phase::Ended);
+    }
+
+    async fn load<A: Applier>(&self, held: &mut Held, applier: &mut A) {
+        let Some(last_good) = self.last_good.clone() else {
+            return;
+        };
+        match tokio::task::spawn_blocking(move || last_good.load()).await {
+            Ok(Ok(Some((version, resources)))) => {
+                tracing::info!(
+                    resources = resources.len(),
+                    "the last good snapshot is loaded"
+                );
+                held.restore(version, resources, applier).await;
+            }
+            Ok(Ok(None)) => tracing::info!("there is no last good snapshot"),
+            Ok(Err(error)) => self.warn_of_disk(&error),
+            Err(error) => self.warn_of_disk(&error),
+        }
+    }
+
+    fn warn_of_disk(&self, error: &(dyn std::error::Error + 'static)) {
+        tracing::warn!(error, "the last good snapshot was not loaded");
+        self.status
+            .send_modify(|status| status.last_error = Some(error.to_string()));
+    }
+
+    fn note(&self, error: &StreamError, held: &mut Held) {
+        match error {
+            StreamError::Staging(_) => self.metrics.protocol_errors.add(1),
+            StreamError::Holdings(_) => {
+                self.metrics.protocol_errors.add(1);
+                held.holdings.distrust();
+            }
+            StreamError::Timeout | StreamError::Grpc(_) | StreamError::Ended => {}
+        }
+        tracing::info!(%error, endpoint = self.config.endpoint, "the stream ended");
+        self.status.send_modify(|status| {
+            status.phase = Phase::Connecting;
+            status.last_error = Some(error.to_string());
+        });
+    }
+}
