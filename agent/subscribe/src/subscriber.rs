@@ -114,7 +114,8 @@ impl Subscriber {
             .send_modify(|status| status.phase = Phase::Ended);
     }
 
-    async fn load<A: Applier>(&self, held: &mut Held, applier: &mut A) {
+    // Exclusive, because the jitter and the dial need not be `Sync`.
+    async fn load<A: Applier>(&mut self, held: &mut Held, applier: &mut A) {
         let Some(last_good) = self.last_good.clone() else {
             return;
         };
