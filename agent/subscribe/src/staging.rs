@@ -1,5 +1,6 @@
 //! Puts the messages of a step together.
 
+use bytes::Bytes;
 use novaedge_proto::v1;
 use prost::Message as _;
 
@@ -90,7 +91,8 @@ impl Staging {
             }
             Some(step) => step,
         };
-        step.upserts.extend(message.upserts);
+        step.upserts
+            .extend(message.upserts.into_iter().map(detached));
         step.removed.extend(message.removed);
         if message.last {
             self.size = 0;
@@ -101,9 +103,44 @@ impl Staging {
     }
 }
 
+/// A resource whose bytes do not keep the whole message in memory that they came in.
+fn detached(mut resource: v1::Resource) -> v1::Resource {
+    match &mut resource.body {
+        Some(v1::resource::Body::Certificate(certificate)) => {
+            detach(&mut certificate.chain_pem);
+            detach(&mut certificate.private_key_pem);
+        }
+        Some(v1::resource::Body::TrustBundle(bundle)) => detach(&mut bundle.ca_pem),
+        _ => {}
+    }
+    resource
+}
+
+fn detach(bytes: &mut Bytes) {
+    *bytes = Bytes::copy_from_slice(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_does_not_keep_its_message() {
+        let message = Bytes::from(vec![b'x'; 1 << 20]);
+        let certificate = v1::Certificate {
+            chain_pem: message.slice(10..20),
+            private_key_pem: message.slice(20..30),
+            fingerprint: String::new(),
+        };
+        let resource = v1::Resource {
+            body: Some(v1::resource::Body::Certificate(certificate)),
+            ..v1::Resource::default()
+        };
+        let kept = detached(resource.clone());
+        assert_eq!(kept, resource);
+        drop(resource);
+        assert!(message.is_unique());
+    }
 
     fn message(nonce: &str, sequence: u64, name: &str, last: bool) -> v1::SnapshotStep {
         v1::SnapshotStep {

@@ -26,8 +26,7 @@ pub(crate) struct Writer {
     task: JoinHandle<()>,
 }
 
-/// What a step changes in the snapshot on disk.
-#[derive(Debug)]
+/// What a step changes in the snapshot on disk. It has no `Debug`, for it may hold a private key.
 pub(crate) struct Change {
     pub(crate) version: v1::Version,
     /// Encoded resources in force.

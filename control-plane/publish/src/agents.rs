@@ -7,6 +7,7 @@ use std::sync::{
 
 use dashmap::{DashMap, mapref::entry::Entry};
 use novaedge_proto::v1;
+use prost::Message as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,9 @@ use crate::{
 
 /// Rejections that [`Agents::list`] shows per agent.
 const MAX_LISTED_REJECTIONS: usize = 100;
+
+/// The size of [`Agents::list`] in its encoding, below gRPC's default limit of 4 MiB.
+const MAX_LISTED_BYTES: usize = 3 << 20;
 
 /// The registry. A node has one entry: its newest stream takes over from an older one, which may be
 /// the rest of a connection that broke.
@@ -142,11 +146,28 @@ impl Agents {
         self.acks.subscribe()
     }
 
-    /// The agents by node id.
-    pub(crate) fn list(&self) -> Vec<v1::AgentStatus> {
+    /// The agents by node id. When there is too much to tell for one message, first rejections are
+    /// left out, then labels, then agents.
+    pub(crate) fn list(&self) -> v1::ListAgentsResponse {
         let mut agents: Vec<_> = self.by_node.iter().map(|agent| agent.status()).collect();
         agents.sort_by(|a, b| node_id(a).cmp(node_id(b)));
-        agents
+        let mut list = v1::ListAgentsResponse { agents };
+        let mut rejections = MAX_LISTED_REJECTIONS;
+        while list.encoded_len() > MAX_LISTED_BYTES && rejections > 0 {
+            rejections /= 2;
+            for agent in &mut list.agents {
+                agent.rejected.truncate(rejections);
+            }
+        }
+        if list.encoded_len() > MAX_LISTED_BYTES {
+            for node in list.agents.iter_mut().filter_map(|a| a.node.as_mut()) {
+                node.labels.clear();
+            }
+        }
+        while list.encoded_len() > MAX_LISTED_BYTES {
+            list.agents.truncate(list.agents.len() / 2);
+        }
+        list
     }
 }
 
@@ -193,13 +214,13 @@ mod tests {
         let b = agents.join(node("b"), "10.0.0.2:1".into(), 5);
         let _a = agents.join(node("a"), "10.0.0.1:1".into(), 6);
         agents.sent(&b, version(3));
-        let listed = agents.list();
+        let listed = agents.list().agents;
         assert_eq!(node_id(&listed[0]), "a");
         assert_eq!(listed[1].sent.as_ref().unwrap().sequence, 3);
         assert_eq!(listed[1].acknowledged, None);
         let rejected = vec![v1::RejectedResource::default(); 101];
         agents.acknowledged(&b, version(3), rejected, 9);
-        let listed = agents.list();
+        let listed = agents.list().agents;
         assert_eq!(listed[1].acknowledged.as_ref().unwrap().sequence, 3);
         assert_eq!(listed[1].acknowledged_at_ms, 9);
         assert_eq!(listed[1].rejected.len(), 100);
@@ -208,7 +229,7 @@ mod tests {
         assert_eq!(acks.agents["b"].rejected.len(), 101);
         assert_eq!(acks.lowest(), Some(0));
         agents.leave(&b);
-        assert_eq!(agents.list().len(), 1);
+        assert_eq!(agents.list().agents.len(), 1);
     }
 
     #[test]
@@ -220,7 +241,27 @@ mod tests {
         assert!(!new.taken_over.is_cancelled());
         agents.acknowledged(&old, version(7), Vec::new(), 3);
         agents.leave(&old);
-        assert_eq!(agents.list()[0].peer_address, "new");
+        assert_eq!(agents.list().agents[0].peer_address, "new");
         assert_eq!(agents.acks().borrow().lowest(), Some(0));
+    }
+
+    #[test]
+    fn a_list_fits_a_message() {
+        let agents = Agents::default();
+        for n in 0..1_000 {
+            let mut node = node(&format!("agent-{n:04}"));
+            node.labels.insert("note".into(), "x".repeat(500));
+            let place = agents.join(node, "10.0.0.1:1".into(), 1);
+            let rejected = v1::RejectedResource {
+                name: "route/a".into(),
+                version: "v".into(),
+                error: "x".repeat(1_024),
+            };
+            agents.acknowledged(&place, version(1), vec![rejected; 50], 2);
+        }
+        let list = agents.list();
+        assert_eq!(list.agents.len(), 1_000);
+        assert!(list.encoded_len() <= MAX_LISTED_BYTES);
+        assert!(!list.agents[0].rejected.is_empty());
     }
 }

@@ -106,8 +106,7 @@ impl Shared {
     }
 
     fn list(&self) -> Response<v1::ListAgentsResponse> {
-        let agents = self.context.publisher.agents().list();
-        Response::new(v1::ListAgentsResponse { agents })
+        Response::new(self.context.publisher.agents().list())
     }
 }
 

@@ -38,7 +38,7 @@ impl Default for SessionLimits {
     fn default() -> Self {
         Self {
             max_held: 200_000,
-            max_node_bytes: 16 << 10,
+            max_node_bytes: 2 << 10,
             max_error_bytes: 1024,
             max_errors: 1_000,
             max_stale_acks: 1_000,
