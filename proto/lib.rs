@@ -7,6 +7,7 @@ pub mod digest;
 /// Package `novaedge.v1`.
 pub mod v1 {
     #![allow(missing_docs, clippy::all, clippy::pedantic, unused_qualifications)]
+    #![allow(rustdoc::invalid_html_tags)] // the comments are for readers of the .proto files
     tonic::include_proto!("novaedge.v1");
 
     impl std::fmt::Debug for Certificate {

@@ -2,7 +2,7 @@
 //!
 //! A [`Subscriber`] keeps a stream to the control plane, hands whole steps to an [`Applier`], answers
 //! them, and keeps the last good snapshot on disk. Pure parts (no IO, no clock): [`staging`],
-//! [`holdings`], [`answer`], [`backoff`], [`format`].
+//! [`holdings`], [`answer`], [`backoff`], [`mod@format`].
 
 pub mod answer;
 pub mod backoff;
