@@ -6,8 +6,8 @@ pub(crate) mod service;
 use k8s_openapi::api::core::v1::Service;
 use novaedge_api::meta::Kind;
 use novaedge_api::native::{
-    ProxyBackend, ProxyBackendSpec, ProxyBackendTls, ProxyEndpoint, ProxyServiceProtocol,
-    ProxyServiceRef,
+    ProxyBackend, ProxyBackendProtocol, ProxyBackendSpec, ProxyBackendTls, ProxyEndpoint,
+    ProxyServiceProtocol, ProxyServiceRef,
 };
 
 use crate::names;
@@ -26,7 +26,7 @@ pub fn plan_backend(view: &View<'_>, key: &BackendKey) -> Option<BackendPlan> {
         ..Default::default()
     };
     if key.traffic != Traffic::Http {
-        spec.protocol = Default::default();
+        spec.protocol = ProxyBackendProtocol::default();
     }
     match service::external_name(&service) {
         Some(name) => {

@@ -51,7 +51,7 @@ pub fn plan_route(view: &View<'_>, kind: Kind, key: &ObjectKey) -> Option<RouteP
                 ..head
             };
             Some(plan(view, &head, |rules| {
-                http::http_rules(rules, &id, spec)
+                http::http_rules(rules, &id, spec);
             }))
         }
         Kind::GrpcRoute => {
@@ -63,7 +63,7 @@ pub fn plan_route(view: &View<'_>, kind: Kind, key: &ObjectKey) -> Option<RouteP
                 ..head
             };
             Some(plan(view, &head, |rules| {
-                http::grpc_rules(rules, &id, spec)
+                http::grpc_rules(rules, &id, spec);
             }))
         }
         Kind::TlsRoute => {

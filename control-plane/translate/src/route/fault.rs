@@ -78,9 +78,9 @@ const SHOWN: usize = 5;
 /// The faults as one message.
 pub(crate) fn join(faults: &[Fault]) -> String {
     let shown: Vec<String> = faults.iter().take(SHOWN).map(ToString::to_string).collect();
-    let mut text = shown.join("; ");
-    if let more @ 1.. = faults.len().saturating_sub(SHOWN) {
-        text.push_str(&format!("; and {more} more"));
-    }
-    text
+    let more = match faults.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    shown.join("; ") + &more
 }
