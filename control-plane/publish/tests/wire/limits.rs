@@ -1,10 +1,11 @@
 use std::time::{Duration, Instant};
 
+use novaedge_proto::v1;
 use novaedge_publish::{Exposure, Publisher, ServeError, Server, ServerConfig};
 use tokio::{io::AsyncWriteExt as _, net::TcpListener, net::TcpStream};
 use tonic::Code;
 
-use crate::harness::{eventually, start};
+use crate::harness::{Running, eventually, start};
 
 #[tokio::test]
 async fn one_agent_too_many_is_refused_by_the_name_of_the_limit() {
@@ -127,4 +128,68 @@ async fn a_peer_that_holds_on_is_cut_at_the_drain_deadline() {
     let begin = Instant::now();
     running.stop().await;
     assert!(begin.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_read_is_let_go() {
+    let running = start(ServerConfig {
+        ack_deadline: Duration::from_millis(200),
+        drain_deadline: Duration::from_millis(200),
+        ..ServerConfig::default()
+    })
+    .await;
+    publish_twenty_messages(&running);
+    let _agent = running.agent("agent-0").await;
+    let metrics = running.publisher.metrics();
+    eventually("let go", async || metrics.sessions_failed() == 1).await;
+    eventually("closed", async || metrics.sessions() == 0).await;
+    assert_eq!(metrics.steps_sent(), 0, "it does not fit the windows");
+    assert_eq!(running.publisher.acks().borrow().agents.len(), 0);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_step_is_a_breach() {
+    let running = start(ServerConfig::default()).await;
+    publish_twenty_messages(&running);
+    let mut agent = running.agent("agent-0").await;
+    let first = agent.message().await.unwrap();
+    assert!(!first.last);
+    agent.ack(&first, &[]).await;
+    // The rest does not fit the windows, so the answer is there before its end.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let status = loop {
+        match agent.message().await {
+            Ok(message) => assert!(!message.last),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("before the end"), "{status}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_larger_than_the_limit_ends_its_stream() {
+    let running = start(ServerConfig::default()).await;
+    running.publish(&[("a", 1)]);
+    let mut agent = running.silent_agent().await.unwrap();
+    agent.subscribe(&"n".repeat(5 << 20)).await;
+    let status = agent.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange);
+    assert_eq!(running.agent("agent-1").await.step().await.len(), 1);
+    running.stop().await;
+}
+
+/// More than the windows of a connection and the buffers around them hold.
+fn publish_twenty_messages(running: &Running) {
+    let bundle = v1::TrustBundle {
+        ca_pem: vec![b'x'; 1 << 20].into(),
+    };
+    let resource = v1::Resource {
+        body: Some(v1::resource::Body::TrustBundle(bundle)),
+        ..v1::Resource::default()
+    };
+    let upserts = (0..20).map(|n| (format!("trust/{n}"), resource.clone()));
+    running.publisher.update(upserts.collect(), Vec::new());
 }
