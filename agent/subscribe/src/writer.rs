@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use novaedge_proto::v1;
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     format::Snapshot,
@@ -19,11 +19,12 @@ use crate::{
 /// The share of the time that writing takes at most, as its inverse.
 const DUTY: u32 = 20;
 
-/// The background writer. It ends with [`Writer::finish`].
+/// The background writer. It ends with [`Writer::finish`], or by itself when its owner is gone.
 #[derive(Debug)]
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     task: JoinHandle<()>,
+    stop: DropGuard,
 }
 
 /// What a step changes in the snapshot on disk. It has no `Debug`, for it may hold a private key.
@@ -61,7 +62,8 @@ impl Writer {
             metrics,
         });
         let task = tokio::spawn(Arc::clone(&shared).run());
-        Self { shared, task }
+        let stop = shared.stop.clone().drop_guard();
+        Self { shared, task, stop }
     }
 
     /// Takes over what is on disk already.
@@ -94,7 +96,7 @@ impl Writer {
 
     /// Writes what is not on disk yet, and ends.
     pub(crate) async fn finish(self) {
-        self.shared.stop.cancel();
+        drop(self.stop);
         if let Err(error) = self.task.await {
             tracing::error!(%error, "the writer of the last good snapshot failed");
         }

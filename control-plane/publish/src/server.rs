@@ -117,6 +117,8 @@ impl Server {
     {
         let drain = CancellationToken::new();
         let cut = CancellationToken::new();
+        // When the caller drops this future, nothing of the server stays behind.
+        let _guards = (drain.clone().drop_guard(), cut.clone().drop_guard());
         let tasks = TaskTracker::new();
         let (reporter, router) = self.router(&drain, &tasks)?;
         let incoming = incoming.map(|io| io.map(|io| Guarded::new(io, cut.clone())));
