@@ -1,0 +1,248 @@
+//! Judges certificates in Secrets and ConfigMaps, for statuses and for the snapshot alike.
+//!
+//! Nothing here looks at a clock: an expired certificate is well-formed, and clients refuse it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use rustls::RootCertStore;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use sha2::{Digest as _, Sha256};
+
+/// Data key of a certificate chain, leaf first.
+pub const TLS_CERT: &str = "tls.crt";
+/// Data key of the leaf's private key.
+pub const TLS_KEY: &str = "tls.key";
+/// Data key of the authorities to trust.
+pub const CA_CERT: &str = "ca.crt";
+
+/// A certificate with its key, checked to belong together.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsSecret {
+    /// PEM, leaf first.
+    pub chain_pem: Vec<u8>,
+    /// PEM.
+    pub private_key_pem: Vec<u8>,
+    /// SHA-256 of the leaf, hexadecimal.
+    pub fingerprint: String,
+}
+
+impl std::fmt::Debug for TlsSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsSecret")
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a Secret or ConfigMap gives no certificate. The text names the data key and the fix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// A data key is absent or empty.
+    #[error("data key {0} is missing; add it in PEM form")]
+    Missing(&'static str),
+    /// A data key holds no PEM block of the kind wanted.
+    #[error("data key {key} holds no PEM {block}; put one there, in full")]
+    NoPem {
+        /// The data key.
+        key: &'static str,
+        /// CERTIFICATE or PRIVATE KEY.
+        block: &'static str,
+    },
+    /// A certificate does not parse.
+    #[error("certificate {index} in data key {key} is malformed ({reason}); replace it")]
+    Malformed {
+        /// The data key.
+        key: &'static str,
+        /// From 1.
+        index: usize,
+        /// What the parser says.
+        reason: String,
+    },
+    /// The key is of an algorithm or encoding that cannot be used.
+    #[error(
+        "private key in data key tls.key cannot be used; give an RSA, ECDSA or Ed25519 key in PKCS#8, PKCS#1 or SEC1 form"
+    )]
+    UnusableKey,
+    /// The key belongs to another certificate.
+    #[error(
+        "private key in data key tls.key does not belong to the first certificate in tls.crt; replace one of them"
+    )]
+    KeyMismatch,
+}
+
+/// The certificate and key in a Secret, whatever its type.
+pub fn check_tls_secret(secret: &Secret) -> Result<TlsSecret, CertificateError> {
+    let chain_pem = secret_value(secret, TLS_CERT)?;
+    let private_key_pem = secret_value(secret, TLS_KEY)?;
+    let chain = certificates(chain_pem, TLS_CERT)?;
+    for (index, certificate) in chain.iter().enumerate() {
+        parse(certificate, TLS_CERT, index)?;
+    }
+    let key =
+        PrivateKeyDer::from_pem_slice(private_key_pem).map_err(|_| CertificateError::NoPem {
+            key: TLS_KEY,
+            block: "PRIVATE KEY",
+        })?;
+    let fingerprint = chain.first().map(fingerprint).unwrap_or_default();
+    let key = any_supported_type(&key).map_err(|_| CertificateError::UnusableKey)?;
+    CertifiedKey::new(chain, key)
+        .keys_match()
+        .map_err(|_| CertificateError::KeyMismatch)?;
+    Ok(TlsSecret {
+        chain_pem: chain_pem.to_vec(),
+        private_key_pem: private_key_pem.to_vec(),
+        fingerprint,
+    })
+}
+
+/// The authorities in a ConfigMap's `ca.crt`, as PEM.
+pub fn check_ca_config_map(map: &ConfigMap) -> Result<Vec<u8>, CertificateError> {
+    let text = map.data.as_ref().and_then(|data| data.get(CA_CERT));
+    let binary = || bytes_of(map.binary_data.as_ref(), CA_CERT);
+    let pem = text.map(String::as_bytes).or_else(binary);
+    check_ca_pem(pem.unwrap_or_default())
+}
+
+/// The authorities in a Secret's `ca.crt`, as PEM.
+pub fn check_ca_secret(secret: &Secret) -> Result<Vec<u8>, CertificateError> {
+    check_ca_pem(secret_value(secret, CA_CERT)?)
+}
+
+/// Authorities in PEM: every certificate must be one that can be trusted.
+pub fn check_ca_pem(pem: &[u8]) -> Result<Vec<u8>, CertificateError> {
+    if pem.is_empty() {
+        return Err(CertificateError::Missing(CA_CERT));
+    }
+    let mut roots = RootCertStore::empty();
+    for (index, certificate) in certificates(pem, CA_CERT)?.into_iter().enumerate() {
+        roots
+            .add(certificate)
+            .map_err(|error| malformed(CA_CERT, index, &error))?;
+    }
+    Ok(pem.to_vec())
+}
+
+fn secret_value<'a>(secret: &'a Secret, key: &'static str) -> Result<&'a [u8], CertificateError> {
+    // `stringData` is written by people in files; the API server would have merged it into `data`.
+    let text = secret.string_data.as_ref().and_then(|data| data.get(key));
+    text.map(String::as_bytes)
+        .or_else(|| bytes_of(secret.data.as_ref(), key))
+        .filter(|value| !value.is_empty())
+        .ok_or(CertificateError::Missing(key))
+}
+
+fn bytes_of<'a>(data: Option<&'a BTreeMap<String, ByteString>>, key: &str) -> Option<&'a [u8]> {
+    data?.get(key).map(|value| value.0.as_slice())
+}
+
+fn certificates(
+    pem: &[u8],
+    key: &'static str,
+) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let mut found = Vec::new();
+    for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
+        found.push(certificate.map_err(|error| malformed(key, index, &error))?);
+    }
+    if found.is_empty() {
+        return Err(CertificateError::NoPem {
+            key,
+            block: "CERTIFICATE",
+        });
+    }
+    Ok(found)
+}
+
+fn parse(
+    certificate: &CertificateDer<'_>,
+    key: &'static str,
+    index: usize,
+) -> Result<(), CertificateError> {
+    match x509_parser::parse_x509_certificate(certificate) {
+        Ok((rest, _)) if rest.is_empty() => Ok(()),
+        Ok(_) => Err(malformed(key, index, &"bytes after its end")),
+        Err(error) => Err(malformed(key, index, &error)),
+    }
+}
+
+fn malformed(key: &'static str, index: usize, reason: &dyn std::fmt::Display) -> CertificateError {
+    CertificateError::Malformed {
+        key,
+        index: index + 1,
+        reason: reason.to_string(),
+    }
+}
+
+fn fingerprint(certificate: &CertificateDer<'static>) -> String {
+    let digest = Sha256::digest(certificate.as_ref());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(cert: &str, key: &str) -> Secret {
+        let data = [(TLS_CERT, cert), (TLS_KEY, key)];
+        Secret {
+            data: Some(
+                data.map(|(name, value)| (name.to_owned(), ByteString(value.as_bytes().to_vec())))
+                    .into(),
+            ),
+            ..Secret::default()
+        }
+    }
+
+    fn pair() -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(["example.com".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn a_matching_pair_is_taken_and_its_key_is_never_shown() {
+        let (cert, key) = pair();
+        let checked = check_tls_secret(&secret(&cert, &key)).unwrap();
+        assert_eq!(checked.fingerprint.len(), 64);
+        assert!(!format!("{checked:?}").contains("PRIVATE"));
+        assert_eq!(check_ca_pem(cert.as_bytes()).unwrap(), cert.as_bytes());
+    }
+
+    #[test]
+    fn carriage_returns_and_ec_parameters_do_no_harm() {
+        let (cert, key) = pair();
+        let parameters =
+            "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
+        let key = format!("{parameters}{key}").replace('\n', "\r\n");
+        assert!(check_tls_secret(&secret(&cert.replace('\n', "\r\n"), &key)).is_ok());
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        let (cert, key) = pair();
+        let (other, _) = pair();
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let cases = [
+            (String::new(), key.clone(), "tls.crt is missing"),
+            (cert.clone(), String::new(), "tls.key is missing"),
+            ("Hello world".into(), key.clone(), "no PEM CERTIFICATE"),
+            (cert.clone(), "Hello world".into(), "no PEM PRIVATE KEY"),
+            (
+                broken.into(),
+                key.clone(),
+                "certificate 1 in data key tls.crt is malformed",
+            ),
+            (format!("{cert}{broken}"), key.clone(), "certificate 2"),
+            (other, key, "does not belong"),
+        ];
+        for (cert, key, expected) in cases {
+            let error = check_tls_secret(&secret(&cert, &key))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

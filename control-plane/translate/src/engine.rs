@@ -1,0 +1,191 @@
+//! The incremental engine: units, what they read, and what must be computed again.
+
+mod output;
+mod unit;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
+use novaedge_store::{Applied, Change, Store, Touch};
+
+use self::output::Collector;
+use crate::config::TranslateConfig;
+use crate::gateway::certificates::CertificateCache;
+use crate::output::{Delta, GatewayFleet, Generations, Output};
+use crate::plans::Plans;
+use crate::read::{Read, Unit};
+use crate::view::View;
+
+/// Translates Gateway API objects into native objects, statuses and findings, and keeps them up to date.
+///
+/// The result depends only on the objects that are there, never on the order in which they came: each unit of work is
+/// a pure function of what it reads, its reads are recorded, and a change computes again just those units that read
+/// what changed. A unit whose result stays the same ends the wave there.
+#[derive(Debug)]
+pub struct Translator {
+    config: TranslateConfig,
+    store: Store,
+    plans: Plans,
+    certificates: CertificateCache,
+    reads: BTreeMap<Unit, BTreeSet<Read>>,
+    readers: BTreeMap<Read, BTreeSet<Unit>>,
+    collector: Collector,
+}
+
+impl Translator {
+    /// A translator that has seen nothing yet.
+    pub fn new(config: TranslateConfig) -> Self {
+        Self {
+            config,
+            store: Store::new(),
+            plans: Plans::default(),
+            certificates: CertificateCache::default(),
+            reads: BTreeMap::new(),
+            readers: BTreeMap::new(),
+            collector: Collector::default(),
+        }
+    }
+
+    /// Applies changes to the store and computes what follows from them. Gives back only what changed.
+    pub fn update(&mut self, changes: Vec<Change>) -> Delta {
+        let mut dirty = BTreeSet::new();
+        for change in changes {
+            if let Some(applied) = self.store.apply(change) {
+                self.mark(&applied, &mut dirty);
+            }
+        }
+        self.settle(dirty)
+    }
+
+    /// Takes in what the agents say: the state of every Gateway that some agent reports on.
+    pub fn set_fleet(&mut self, fleet: BTreeMap<ObjectKey, GatewayFleet>) -> Delta {
+        let mut dirty = BTreeSet::new();
+        let keys: BTreeSet<&ObjectKey> = self.plans.fleet.keys().chain(fleet.keys()).collect();
+        for key in keys {
+            if self.plans.fleet.get(key) != fleet.get(key) {
+                self.fire(&Read::Fleet(key.clone()), &mut dirty);
+            }
+        }
+        self.plans.fleet = fleet;
+        self.settle(dirty)
+    }
+
+    /// The objects read so far.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &TranslateConfig {
+        &self.config
+    }
+
+    /// Everything that the objects come to.
+    pub fn output(&self) -> &Output {
+        self.collector.output()
+    }
+
+    /// The generations of a Gateway and its ListenerSets that the output serves; none for a Gateway that is not ours.
+    pub fn generations(&self, gateway: &ObjectKey) -> Option<Generations> {
+        self.plans.gateways.get(gateway).map(|result| result.generations())
+    }
+
+    /// Marks what a change of an object touches.
+    fn mark(&mut self, applied: &Applied, dirty: &mut BTreeSet<Unit>) {
+        if applied.touch == Touch::Bookkeeping {
+            return;
+        }
+        let id = &applied.id;
+        match id.kind {
+            Kind::Secret => self.certificates.forget(&id.key),
+            Kind::ReferenceGrant => self.fire(&Read::Grants(id.key.namespace.clone()), dirty),
+            _ => dirty.extend(units_of(id)),
+        }
+        for target in &applied.references {
+            self.fire(&Read::Referrers(target.clone(), id.kind), dirty);
+        }
+        self.fire(&Read::Object(id.clone()), dirty);
+    }
+
+    fn fire(&self, read: &Read, dirty: &mut BTreeSet<Unit>) {
+        dirty.extend(self.readers.get(read).into_iter().flatten().cloned());
+    }
+
+    /// Computes units in order until nothing is left to do.
+    fn settle(&mut self, mut dirty: BTreeSet<Unit>) -> Delta {
+        while let Some(unit) = dirty.pop_first() {
+            for read in self.compute(&unit) {
+                debug_assert!(
+                    self.readers.get(&read).into_iter().flatten().all(|reader| *reader > unit),
+                    "{unit:?} changes {read:?} behind the back of a unit before it"
+                );
+                self.fire(&read, &mut dirty);
+            }
+            dirty.extend(self.plans.ledger.take_backends().into_iter().map(Unit::Backend));
+        }
+        self.collector.take()
+    }
+
+    /// Runs `plan` for a unit and remembers what it read. A unit whose object is gone reads nothing.
+    fn planned<T>(&mut self, unit: &Unit, plan: impl FnOnce(&View<'_>) -> Option<T>) -> Option<T> {
+        let (result, reads) = if self.lives(unit) {
+            let view = View::new(&self.config, &self.store, &self.plans, &self.certificates);
+            let result = plan(&view);
+            (result, view.into_reads())
+        } else {
+            (None, BTreeSet::new())
+        };
+        self.remember(unit, reads);
+        result
+    }
+
+    fn remember(&mut self, unit: &Unit, reads: BTreeSet<Read>) {
+        let old = self.reads.remove(unit).unwrap_or_default();
+        for read in old.difference(&reads) {
+            if let Some(units) = self.readers.get_mut(read) {
+                units.remove(unit);
+                if units.is_empty() {
+                    self.readers.remove(read);
+                }
+            }
+        }
+        for read in reads.difference(&old) {
+            self.readers.entry(read.clone()).or_default().insert(unit.clone());
+        }
+        if !reads.is_empty() {
+            self.reads.insert(unit.clone(), reads);
+        }
+    }
+
+    /// Whether there is something to compute a unit for.
+    fn lives(&self, unit: &Unit) -> bool {
+        let id = match unit {
+            Unit::Class(key) => (Kind::GatewayClass, key),
+            Unit::Layout(key) | Unit::Gateway(key) | Unit::GatewayStatus(key) => {
+                (Kind::Gateway, key)
+            }
+            Unit::Route(kind, key) => (*kind, key),
+            Unit::Backend(key) => return self.plans.ledger.is_used(key),
+            Unit::Policy(key) => (Kind::BackendTlsPolicy, key),
+            Unit::ListenerSetStatus(key) => (Kind::ListenerSet, key),
+        };
+        self.store.object(&ObjectId { kind: id.0, key: id.1.clone() }).is_some()
+    }
+}
+
+/// The units that exist because an object does.
+fn units_of(id: &ObjectId) -> Vec<Unit> {
+    let key = id.key.clone();
+    match id.kind {
+        Kind::GatewayClass => vec![Unit::Class(key)],
+        Kind::Gateway => {
+            vec![Unit::Layout(key.clone()), Unit::Gateway(key.clone()), Unit::GatewayStatus(key)]
+        }
+        Kind::ListenerSet => vec![Unit::ListenerSetStatus(key)],
+        Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
+            vec![Unit::Route(id.kind, key)]
+        }
+        Kind::BackendTlsPolicy => vec![Unit::Policy(key)],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,342 @@
+//! One listener: what it takes, what it refers to, and what the data plane gets of it.
+
+use novaedge_api::gateway::{
+    FromNamespaces, GROUP, Listener, ProtocolType, RouteGroupKind, TlsModeType,
+};
+use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
+use novaedge_api::native::{
+    NamespacedRef, ProxyListener, ProxyListenerTls, ProxyProtocol, ProxyTlsMode,
+};
+
+use super::certificates::{self, Permitted};
+use super::client_validation::Validation;
+use super::{ListenerDetail, NativeListener};
+use crate::config::Mode;
+use crate::diagnostic::Diagnostic;
+use crate::layout::{Entry, Layout, hostnames_overlap, port_owner, transport};
+use crate::plan::{AllowedNamespaces, ListenerOwner, ListenerPlan};
+use crate::view::View;
+
+/// What all listeners of a Gateway are planned with.
+pub(super) struct Scope<'a, 'v> {
+    pub(super) view: &'a View<'v>,
+    pub(super) gateway: &'a ObjectKey,
+    pub(super) layout: &'a Layout,
+    pub(super) validation: &'a Validation,
+}
+
+/// A reason and a message of a condition.
+type Said = (&'static str, String);
+
+/// Plans a listener. The native one is absent when the listener cannot be served.
+pub(super) fn plan(
+    scope: &Scope<'_, '_>,
+    entry: &Entry,
+    spec: &Listener,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (ListenerDetail, Option<NativeListener>) {
+    let owner = owner_id(scope, entry);
+    let field = format!("spec.listeners[{}]", entry.index);
+    let mut note = |field: String, reason: &str, message: &str| {
+        diagnostics.push(Diagnostic::error(owner.clone(), field, reason, message));
+    };
+    let (kinds, bad_kinds) = kinds(spec);
+    let mut unresolved: Option<Said> = None;
+    if let Some(message) = bad_kinds {
+        note(
+            format!("{field}.allowedRoutes.kinds"),
+            "InvalidRouteKinds",
+            &message,
+        );
+        unresolved = Some(("InvalidRouteKinds", message));
+    }
+    let secrets = secrets(scope.view, &owner, spec, &field, &mut note, &mut unresolved);
+    let mut refusal = refusal(scope, entry, spec);
+    if let Some((reason, message)) = &refusal {
+        let field = entry
+            .fault
+            .as_ref()
+            .map_or_else(|| field.clone(), |fault| format!("{field}.{}", fault.field));
+        note(field, reason, message);
+    }
+    let conflict = entry
+        .conflict
+        .as_ref()
+        .map(|c| (c.reason, c.message.clone()));
+    if let Some((reason, message)) = &conflict {
+        note(field.clone(), reason, message);
+    }
+    let validation = (spec.protocol == ProtocolType::Https)
+        .then(|| scope.validation.of_port(spec.port))
+        .flatten();
+    let mut client_validation = None;
+    if let Some(validation) = validation {
+        client_validation.clone_from(&validation.native);
+        if let Some((reason, message)) = &validation.fault {
+            unresolved.get_or_insert((reason, message.clone()));
+        }
+        if validation.native.is_none() {
+            let message = "no CA certificate for clients can be used; see ResolvedRefs".to_owned();
+            refusal.get_or_insert(("NoValidCACertificate", message));
+        }
+    }
+    let terminates = tls_mode(spec) == Some(ProxyTlsMode::Terminate);
+    let accepted = refusal.is_none() && conflict.is_none();
+    let usable = accepted && scope.layout.refusal.is_none() && !(terminates && secrets.is_empty());
+    let plan = ListenerPlan {
+        name: entry.name.clone(),
+        section_name: spec.name.clone(),
+        owner: entry.owner.clone(),
+        owner_namespace: owner.key.namespace.clone(),
+        port: spec.port,
+        protocol: spec.protocol.as_str().to_owned(),
+        hostname: hostname(spec),
+        tls_mode: tls_mode(spec),
+        allowed_kinds: kinds.clone(),
+        allowed_namespaces: allowed_namespaces(spec),
+        usable,
+        accepted,
+    };
+    let native = usable.then(|| native(entry, spec, &plan, &secrets, client_validation));
+    let supported_kinds = kinds.iter().map(|kind| RouteGroupKind {
+        group: GROUP.to_owned(),
+        kind: kind.as_str().to_owned(),
+    });
+    let detail = ListenerDetail {
+        plan,
+        supported_kinds: supported_kinds.collect(),
+        refusal,
+        conflict,
+        unresolved,
+        overlapping: None,
+    };
+    (detail, native.flatten())
+}
+
+/// Marks HTTPS listeners of one port whose hosts overlap: a client may reuse a connection that the
+/// other's certificate covers.
+pub(super) fn mark_overlaps(listeners: &mut [ListenerDetail]) {
+    let rivals: Vec<(u16, String, String)> = listeners
+        .iter()
+        .filter(|listener| listener.plan.usable && listener.plan.protocol == "HTTPS")
+        .map(|listener| {
+            let host = listener.plan.hostname.clone().unwrap_or_default();
+            (listener.plan.port, host, listener.plan.name.clone())
+        })
+        .collect();
+    for listener in listeners {
+        if !listener.plan.usable || listener.plan.protocol != "HTTPS" {
+            continue;
+        }
+        let own = listener.plan.hostname.clone().unwrap_or_default();
+        let others = rivals.iter().filter(|(port, host, name)| {
+            *port == listener.plan.port
+                && *name != listener.plan.name
+                && hostnames_overlap(host, &own)
+        });
+        let names: Vec<&str> = others.map(|(_, _, name)| name.as_str()).collect();
+        listener.overlapping = (!names.is_empty()).then(|| names.join(", "));
+    }
+}
+
+fn owner_id(scope: &Scope<'_, '_>, entry: &Entry) -> ObjectId {
+    match &entry.owner {
+        ListenerOwner::Gateway => ObjectId {
+            kind: Kind::Gateway,
+            key: scope.gateway.clone(),
+        },
+        ListenerOwner::ListenerSet(set) => ObjectId {
+            kind: Kind::ListenerSet,
+            key: set.clone(),
+        },
+    }
+}
+
+/// Why the listener is not accepted, apart from conflicts.
+fn refusal(scope: &Scope<'_, '_>, entry: &Entry, spec: &Listener) -> Option<Said> {
+    if let Some(fault) = &entry.fault {
+        return Some((fault.reason, fault.message.clone()));
+    }
+    if scope.view.config().mode != Mode::Standalone || entry.conflict.is_some() {
+        return None;
+    }
+    let claims = scope.view.claims(spec.port, transport(spec));
+    let owner = port_owner(&claims, scope.gateway)?;
+    let message = format!(
+        "{} port {} is taken by Gateway {}, and all Gateways share the addresses of this machine; use another port, or addresses of its own",
+        transport(spec).as_str(),
+        spec.port,
+        owner.gateway
+    );
+    Some(("PortUnavailable", message))
+}
+
+/// Kinds of the protocol, cut to `allowedRoutes.kinds`, and what is wrong with those.
+fn kinds(spec: &Listener) -> (Vec<Kind>, Option<String>) {
+    let fitting: &[Kind] = match spec.protocol {
+        ProtocolType::Http | ProtocolType::Https => &[Kind::HttpRoute, Kind::GrpcRoute],
+        ProtocolType::Tls => &[Kind::TlsRoute],
+        ProtocolType::Tcp => &[Kind::TcpRoute],
+        ProtocolType::Udp => &[Kind::UdpRoute],
+        ProtocolType::Other(_) => &[],
+    };
+    let given = &spec.allowed_routes.kinds;
+    if given.is_empty() {
+        return (fitting.to_vec(), None);
+    }
+    let mut found = Vec::new();
+    let mut bad = Vec::new();
+    for kind in given {
+        match fitting
+            .iter()
+            .find(|k| k.group() == kind.group && k.as_str() == kind.kind)
+        {
+            Some(kind) if found.contains(kind) => {}
+            Some(kind) => found.push(*kind),
+            None => bad.push(format!("{}.{}", kind.kind, kind.group)),
+        }
+    }
+    let fits: Vec<&str> = fitting.iter().map(|kind| kind.as_str()).collect();
+    let message = (!bad.is_empty()).then(|| {
+        format!(
+            "{} cannot attach to a listener of protocol {}; use {}",
+            bad.join(", "),
+            spec.protocol,
+            if fits.is_empty() {
+                "a supported protocol".to_owned()
+            } else {
+                fits.join(" or ")
+            }
+        )
+    });
+    (found, message)
+}
+
+/// The Secrets that can be shown to clients.
+fn secrets(
+    view: &View<'_>,
+    owner: &ObjectId,
+    spec: &Listener,
+    field: &str,
+    note: &mut impl FnMut(String, &str, &str),
+    unresolved: &mut Option<Said>,
+) -> Vec<ObjectKey> {
+    if tls_mode(spec) != Some(ProxyTlsMode::Terminate) {
+        return Vec::new();
+    }
+    let references = spec.tls.iter().flat_map(|tls| &tls.certificate_refs);
+    let mut found = Vec::new();
+    let mut none = true;
+    for (index, reference) in references.enumerate() {
+        none = false;
+        match certificates::resolve(view, owner, reference) {
+            Ok(secret) => found.push(secret),
+            Err(fault) => {
+                let reason = match fault.permitted {
+                    Permitted::Yes => "InvalidCertificateRef",
+                    Permitted::No => "RefNotPermitted",
+                };
+                note(
+                    format!("{field}.tls.certificateRefs[{index}]"),
+                    reason,
+                    &fault.message,
+                );
+                unresolved.get_or_insert((reason, fault.message));
+            }
+        }
+    }
+    if none && spec.tls.is_some() {
+        let message = "there is no certificate; add a Secret to tls.certificateRefs";
+        note(
+            format!("{field}.tls.certificateRefs"),
+            "InvalidCertificateRef",
+            message,
+        );
+        unresolved.get_or_insert(("InvalidCertificateRef", message.to_owned()));
+    }
+    found
+}
+
+fn tls_mode(spec: &Listener) -> Option<ProxyTlsMode> {
+    if !matches!(spec.protocol, ProtocolType::Https | ProtocolType::Tls) {
+        return None;
+    }
+    Some(match spec.tls.as_ref().map(|tls| tls.mode) {
+        Some(TlsModeType::Passthrough) => ProxyTlsMode::Passthrough,
+        _ => ProxyTlsMode::Terminate,
+    })
+}
+
+fn hostname(spec: &Listener) -> Option<String> {
+    let streams = matches!(spec.protocol, ProtocolType::Tcp | ProtocolType::Udp);
+    let given = spec
+        .hostname
+        .as_deref()
+        .filter(|host| !host.is_empty() && !streams);
+    given.map(str::to_ascii_lowercase)
+}
+
+fn allowed_namespaces(spec: &Listener) -> AllowedNamespaces {
+    let namespaces = &spec.allowed_routes.namespaces;
+    match namespaces.from {
+        FromNamespaces::All => AllowedNamespaces::All,
+        FromNamespaces::Same => AllowedNamespaces::Same,
+        FromNamespaces::None => AllowedNamespaces::None,
+        // Without a selector nobody is meant, rather than everybody.
+        FromNamespaces::Selector => namespaces
+            .selector
+            .clone()
+            .map_or(AllowedNamespaces::None, AllowedNamespaces::Selector),
+    }
+}
+
+fn native(
+    entry: &Entry,
+    spec: &Listener,
+    plan: &ListenerPlan,
+    secrets: &[ObjectKey],
+    client_validation: Option<novaedge_api::native::ProxyClientValidation>,
+) -> Option<ProxyListener> {
+    let protocol = match spec.protocol {
+        ProtocolType::Http => ProxyProtocol::HTTP,
+        ProtocolType::Https => ProxyProtocol::HTTPS,
+        ProtocolType::Tls => ProxyProtocol::TLS,
+        ProtocolType::Tcp => ProxyProtocol::TCP,
+        ProtocolType::Udp => ProxyProtocol::UDP,
+        ProtocolType::Other(_) => return None,
+    };
+    // The ProxyGateway lies beside the Gateway, so references of a ListenerSet are written in full.
+    let set = match &entry.owner {
+        ListenerOwner::Gateway => None,
+        ListenerOwner::ListenerSet(set) => Some(NamespacedRef {
+            namespace: set.namespace.clone(),
+            name: set.name.clone(),
+        }),
+    };
+    let home = if set.is_some() {
+        ""
+    } else {
+        plan.owner_namespace.as_str()
+    };
+    let tls = plan.tls_mode.map(|mode| ProxyListenerTls {
+        mode,
+        certificate_refs: secrets
+            .iter()
+            .map(|key| certificates::native_ref(key, home))
+            .collect(),
+        client_validation,
+    });
+    Some(ProxyListener {
+        name: plan.name.clone(),
+        listener_set_ref: set,
+        section_name: if plan.name == plan.section_name {
+            String::new()
+        } else {
+            plan.section_name.clone()
+        },
+        port: plan.port,
+        protocol,
+        hostname: plan.hostname.clone(),
+        tls,
+    })
+}

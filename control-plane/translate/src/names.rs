@@ -1,0 +1,196 @@
+//! Names, labels and owner references of native objects: readable, and never the same for two owners.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use novaedge_api::gateway::GROUP;
+use novaedge_api::meta::{Kind, ObjectKey};
+use novaedge_api::native;
+use sha2::{Digest as _, Sha256};
+
+use crate::plan::{BackendKey, Traffic};
+
+/// The longest name that the API server takes (RFC 1123 subdomain).
+const NAME_LIMIT: usize = 253;
+/// The longest label value that the API server takes.
+const LABEL_LIMIT: usize = 63;
+/// Digits of a hash in a shortened name.
+const HASH_DIGITS: usize = 10;
+
+/// Endings that native names of routes are kept apart by.
+const ROUTE_SUFFIXES: [(Kind, &str); 5] = [
+    (Kind::HttpRoute, "-httproute"),
+    (Kind::GrpcRoute, "-grpcroute"),
+    (Kind::TlsRoute, "-tlsroute"),
+    (Kind::TcpRoute, "-tcproute"),
+    (Kind::UdpRoute, "-udproute"),
+];
+
+/// Name of the ProxyGateway of a Gateway.
+pub fn proxy_gateway(gateway: &ObjectKey) -> ObjectKey {
+    gateway.clone()
+}
+
+/// Name of the ProxyRoute of a route. An HTTPRoute keeps its name and the other kinds get the kind behind theirs. An
+/// HTTPRoute whose name ends like that of another kind gets its kind, too, so that no two routes share a name.
+pub fn proxy_route(kind: Kind, route: &ObjectKey) -> ObjectKey {
+    // `example-httproute` stays what it is; `x-tcproute` and then `x-tcproute-httproute` move out of the way.
+    let stem = route.name.trim_end_matches("-httproute");
+    let reserved = ROUTE_SUFFIXES
+        .iter()
+        .any(|(kind, suffix)| *kind != Kind::HttpRoute && stem.ends_with(suffix));
+    let suffix = ROUTE_SUFFIXES
+        .iter()
+        .find(|(candidate, _)| *candidate == kind)
+        .filter(|(kind, _)| reserved || *kind != Kind::HttpRoute)
+        .map_or("", |(_, suffix)| *suffix);
+    let name = format!("{}{suffix}", route.name);
+    let name = if name.len() <= NAME_LIMIT {
+        name
+    } else {
+        let hash = hash_of(&[kind.as_str(), &route.name]);
+        let keep = prefix(&route.name, NAME_LIMIT - suffix.len() - HASH_DIGITS - 1);
+        format!("{keep}-{hash}{suffix}")
+    };
+    ObjectKey::new(&route.namespace, name)
+}
+
+/// Name of the ProxyBackend of a Service's port: `service-port`, and `-tcp` or `-udp` for what is not HTTP. Names of
+/// Services hold no dots and ports no letters, so no two keys share a name.
+pub fn proxy_backend(key: &BackendKey) -> ObjectKey {
+    let suffix = match key.traffic {
+        Traffic::Http => "",
+        Traffic::Tcp => "-tcp",
+        Traffic::Udp => "-udp",
+    };
+    let port = key.port.to_string();
+    let name = shorten(format!("{}-{port}{suffix}", key.service.name), NAME_LIMIT);
+    ObjectKey::new(&key.service.namespace, name)
+}
+
+/// Native name of a Gateway's own listener: as written, with a hash behind names that look like those of listeners of
+/// ListenerSets.
+pub fn gateway_listener(section_name: &str) -> String {
+    if section_name.matches('.').count() < 2 {
+        return shorten(section_name.to_owned(), NAME_LIMIT);
+    }
+    let hash = hash_of(&["Gateway", section_name]);
+    let keep = prefix(section_name, NAME_LIMIT - HASH_DIGITS - 1);
+    format!("{keep}.{hash}")
+}
+
+/// Native name of a listener of a ListenerSet: `namespace.set.section`, with a hash behind names that are too long, or
+/// hold dots and so could be split in two ways.
+pub fn set_listener(set: &ObjectKey, section_name: &str) -> String {
+    let name = format!("{}.{}.{section_name}", set.namespace, set.name);
+    let dotted = set.name.contains('.') || section_name.contains('.');
+    if !dotted && name.len() <= NAME_LIMIT {
+        return name;
+    }
+    let hash = hash_of(&["ListenerSet", &set.namespace, &set.name, section_name]);
+    let keep = prefix(&name, NAME_LIMIT - HASH_DIGITS - 1);
+    format!("{keep}.{hash}")
+}
+
+/// A label value that stands for `text`: itself where it fits, else its beginning and a hash.
+pub fn label_value(text: &str) -> String {
+    shorten(text.to_owned(), LABEL_LIMIT)
+}
+
+/// Metadata of a native object that is made for `owner`, an object of `kind`, in the same namespace.
+pub fn native_metadata(key: ObjectKey, kind: Kind, owner: &ObjectMeta) -> ObjectMeta {
+    let owner_key = ObjectKey::of(owner);
+    let path = format!("{kind}/{}/{}", owner_key.namespace, owner_key.name);
+    let label = label_value(&format!("{kind}.{}.{}", owner_key.namespace, owner_key.name));
+    ObjectMeta {
+        name: Some(key.name),
+        namespace: Some(key.namespace),
+        labels: Some(BTreeMap::from([(native::OWNER.to_owned(), label)])),
+        annotations: Some(BTreeMap::from([(native::OWNER.to_owned(), path)])),
+        owner_references: Some(vec![owner_reference(kind, owner)]),
+        ..ObjectMeta::default()
+    }
+}
+
+/// A reference that lets the garbage collector remove what was made for `owner`.
+pub fn owner_reference(kind: Kind, owner: &ObjectMeta) -> OwnerReference {
+    OwnerReference {
+        api_version: api_version(kind),
+        kind: kind.as_str().to_owned(),
+        name: owner.name.clone().unwrap_or_default(),
+        uid: uid(kind, owner),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// The object's uid, or one that follows from its kind, namespace and name where no API server gave one (RFC 9562,
+/// version 8).
+pub fn uid(kind: Kind, object: &ObjectMeta) -> String {
+    if let Some(uid) = &object.uid {
+        return uid.clone();
+    }
+    let key = ObjectKey::of(object);
+    let digest = digest_of(&[kind.as_str(), &key.namespace, &key.name]);
+    let mut hex = String::with_capacity(36);
+    for (index, byte) in digest.into_iter().take(16).enumerate() {
+        let byte = match index {
+            6 => 0x80 | (byte & 0x0f),
+            8 => 0x80 | (byte & 0x3f),
+            _ => byte,
+        };
+        if matches!(index, 4 | 6 | 8 | 10) {
+            hex.push('-');
+        }
+        push_hex(&mut hex, byte);
+    }
+    hex
+}
+
+fn api_version(kind: Kind) -> String {
+    match kind.group() {
+        "" => "v1".to_owned(),
+        GROUP => format!("{GROUP}/v1"),
+        native::GROUP => format!("{}/{}", native::GROUP, native::VERSION),
+        group => format!("{group}/v1"),
+    }
+}
+
+fn shorten(text: String, limit: usize) -> String {
+    if text.len() <= limit {
+        return text;
+    }
+    let hash = hash_of(&[&text]);
+    format!("{}-{hash}", prefix(&text, limit - HASH_DIGITS - 1))
+}
+
+/// At most `limit` bytes from the beginning, ending in a letter or digit as names must before what follows.
+fn prefix(text: &str, limit: usize) -> &str {
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().trim_end_matches(['-', '.', '_'])
+}
+
+fn hash_of(parts: &[&str]) -> String {
+    let mut hex = String::with_capacity(HASH_DIGITS);
+    for byte in digest_of(parts).into_iter().take(HASH_DIGITS / 2) {
+        push_hex(&mut hex, byte);
+    }
+    hex
+}
+
+fn digest_of(parts: &[&str]) -> impl IntoIterator<Item = u8> + use<> {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update(part.as_bytes());
+        hasher.update([0]);
+    }
+    hasher.finalize()
+}
+
+fn push_hex(text: &mut String, byte: u8) {
+    write!(text, "{byte:02x}").expect("writing to a String never fails");
+}

@@ -1,0 +1,77 @@
+//! What a unit of the translation is, and what it may read.
+
+use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
+
+use crate::plan::BackendKey;
+
+/// A pure function of what it reads. The order of the variants is the order of work: a unit reads the results of units
+/// before it, never of those behind it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Unit {
+    /// A GatewayClass and its status.
+    Class(ObjectKey),
+    /// Which listeners a Gateway and its ListenerSets have, and which of them conflict.
+    Layout(ObjectKey),
+    /// A Gateway with everything that its listeners refer to.
+    Gateway(ObjectKey),
+    /// A route.
+    Route(Kind, ObjectKey),
+    /// A port of a Service.
+    Backend(BackendKey),
+    /// A BackendTLSPolicy.
+    Policy(ObjectKey),
+    /// Status of a Gateway.
+    GatewayStatus(ObjectKey),
+    /// Status of a ListenerSet.
+    ListenerSetStatus(ObjectKey),
+}
+
+/// Something that a unit reads. When it changes, the units that read it are computed again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Read {
+    /// An object, or that there is none.
+    Object(ObjectId),
+    /// Which objects of a kind refer to an object.
+    Referrers(ObjectId, Kind),
+    /// Which ReferenceGrants a namespace has, and what they say.
+    Grants(String),
+    /// Whether a class is ours.
+    Class(ObjectKey),
+    /// The layout of a Gateway.
+    Layout(ObjectKey),
+    /// Who claims a port.
+    Port(u16, Transport),
+    /// What routes see of a Gateway or a ListenerSet.
+    Parent(ObjectId),
+    /// What routes see of a Gateway and all of its ListenerSets.
+    GatewayPlan(ObjectKey),
+    /// What the statuses of a Gateway are made of.
+    GatewayDetail(ObjectKey),
+    /// What the status of a ListenerSet is made of.
+    SetDetail(ObjectKey),
+    /// The number of routes that a listener counts.
+    Attached(ObjectKey, String),
+    /// The Gateways whose routes use a Service.
+    ServiceGateways(ObjectKey),
+    /// What the agents say about a Gateway.
+    Fleet(ObjectKey),
+}
+
+/// What a socket is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Transport {
+    /// Byte streams.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+impl Transport {
+    /// The word for people.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        }
+    }
+}
