@@ -99,7 +99,7 @@ impl Endpoint {
 }
 
 /// An address or a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
     /// An address.
     Ip(IpAddr),

@@ -1,7 +1,8 @@
 //! The HTTP and gRPC routes of one own hostname.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
+use regex::Regex;
 use smallvec::SmallVec;
 
 use crate::{
@@ -11,12 +12,54 @@ use crate::{
     rank::Rank,
     request::RequestHead,
     rule::HttpRule,
+    shard_map::ShardMap,
 };
 
-/// The candidates of one own hostname, by path.
+/// The candidates of one own hostname, indexed by path.
+///
+/// Paths come before all else in the precedence, so the index visits them from the best to the worst: the exact path,
+/// regular expressions, prefixes from the longest, methods of any gRPC service, the root. One visit costs the same with
+/// one route as with ten thousand; only regular expressions, and candidates that share a path, are tried one by one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HostTable {
+    exact: PathMap,
+    regexes: Arc<Vec<RegexCandidate>>,
+    prefixes: PathMap,
+    /// How many keys of `prefixes` have this many segments, less one: `/a` counts at 0.
+    prefix_depths: SmallVec<[u32; 4]>,
+    grpc_methods: PathMap,
     root: Bucket,
+}
+
+/// The path that a match asks for.
+#[derive(Clone, Debug)]
+pub(crate) enum PathKey {
+    /// The whole path.
+    Exact(Arc<str>),
+    /// The whole path, by an expression.
+    Regex(RegexRank, Arc<PathRegex>),
+    /// Leading segments; no trailing `/`, never empty.
+    Prefix(Arc<str>),
+    /// A method of whatever gRPC service.
+    GrpcMethod(Arc<str>),
+    /// Every path.
+    Root,
+}
+
+/// Longer expressions win, then [`Rank`]. The spec leaves the order of expressions open; for gRPC it puts the characters
+/// of the service before those of the method.
+pub(crate) type RegexRank = (Reverse<usize>, Reverse<usize>);
+
+/// An expression for a path.
+#[derive(Debug)]
+pub(crate) enum PathRegex {
+    /// For the whole path.
+    Http(Regex),
+    /// For service and method; None: any.
+    Grpc {
+        service: Option<Regex>,
+        method: Option<Regex>,
+    },
 }
 
 /// A match of a rule, apart from its path.
@@ -29,21 +72,312 @@ pub(crate) struct Candidate {
     pub(crate) rank: Rank,
 }
 
+#[derive(Clone, Debug)]
+struct RegexCandidate {
+    rank: RegexRank,
+    path: Arc<PathRegex>,
+    candidate: Candidate,
+}
+
 /// Candidates of one path, best first.
 type Bucket = SmallVec<[Candidate; 1]>;
 
+/// Buckets by path.
+#[derive(Clone, Debug, Default)]
+struct PathMap {
+    buckets: ShardMap<Bucket>,
+    /// No key was ever longer, so longer paths need not be hashed: this bounds what a hostile path costs.
+    longest: usize,
+}
+
 impl Table for HostTable {
     fn is_empty(&self) -> bool {
-        self.root.is_empty()
+        self.exact.buckets.is_empty()
+            && self.regexes.is_empty()
+            && self.prefixes.buckets.is_empty()
+            && self.grpc_methods.buckets.is_empty()
+            && self.root.is_empty()
     }
 }
 
 impl HostTable {
+    /// The best candidate that accepts a request.
     pub(crate) fn route<'t>(
         &'t self,
-        _host: &str,
-        _request: &impl RequestHead,
+        host: &str,
+        request: &impl RequestHead,
     ) -> Option<Matched<'t>> {
+        self.visit(request.path(), |candidate, prefix| {
+            candidate.accepts(host, request).then_some(Matched {
+                rule: &candidate.rule,
+                prefix,
+            })
+        })
+    }
+
+    /// Shows the candidates whose path fits, from the best, until `look` finds something. With each comes the prefix that
+    /// its path matched by.
+    fn visit<'t, R>(
+        &'t self,
+        path: &str,
+        mut look: impl FnMut(&'t Candidate, Option<&'t str>) -> Option<R>,
+    ) -> Option<R> {
+        if let Some((_, bucket)) = self.exact.get(path)
+            && let Some(found) = bucket.iter().find_map(|candidate| look(candidate, None))
+        {
+            return Some(found);
+        }
+        for regex in self
+            .regexes
+            .iter()
+            .filter(|regex| regex.path.is_match(path))
+        {
+            if let Some(found) = look(&regex.candidate, None) {
+                return Some(found);
+            }
+        }
+        for prefix in Prefixes::of(path, &self.prefix_depths) {
+            if let Some((key, bucket)) = self.prefixes.get(prefix)
+                && let Some(found) = bucket
+                    .iter()
+                    .find_map(|candidate| look(candidate, Some(key)))
+            {
+                return Some(found);
+            }
+        }
+        if !self.grpc_methods.buckets.is_empty()
+            && let Some((_, bucket)) =
+                grpc_target(path).and_then(|(_, method)| self.grpc_methods.get(method))
+            && let Some(found) = bucket.iter().find_map(|candidate| look(candidate, None))
+        {
+            return Some(found);
+        }
+        self.root
+            .iter()
+            .find_map(|candidate| look(candidate, Some("/")))
+    }
+
+    /// Adds a match.
+    pub(crate) fn insert(&mut self, path: &PathKey, candidate: Candidate) {
+        match path {
+            PathKey::Exact(path) => _ = self.exact.insert(path, candidate),
+            PathKey::Regex(rank, path) => {
+                let regexes = Arc::make_mut(&mut self.regexes);
+                let at = regexes.partition_point(|other| {
+                    (&other.rank, &other.candidate.rank) <= (rank, &candidate.rank)
+                });
+                regexes.insert(
+                    at,
+                    RegexCandidate {
+                        rank: *rank,
+                        path: Arc::clone(path),
+                        candidate,
+                    },
+                );
+            }
+            PathKey::Prefix(path) => {
+                if self.prefixes.insert(path, candidate) == Change::Key {
+                    let depth = depth(path);
+                    if self.prefix_depths.len() <= depth {
+                        self.prefix_depths.resize(depth + 1, 0);
+                    }
+                    if let Some(count) = self.prefix_depths.get_mut(depth) {
+                        *count += 1;
+                    }
+                }
+            }
+            PathKey::GrpcMethod(method) => _ = self.grpc_methods.insert(method, candidate),
+            PathKey::Root => insert(&mut self.root, candidate),
+        }
+    }
+
+    /// Removes what a resource has under a path.
+    pub(crate) fn remove(&mut self, path: &PathKey, resource: &str) {
+        match path {
+            PathKey::Exact(path) => _ = self.exact.remove(path, resource),
+            PathKey::Regex(..) => {
+                Arc::make_mut(&mut self.regexes).retain(|regex| !regex.candidate.is_of(resource));
+            }
+            PathKey::Prefix(path) => {
+                if self.prefixes.remove(path, resource) == Change::Key {
+                    if let Some(count) = self.prefix_depths.get_mut(depth(path)) {
+                        *count -= 1;
+                    }
+                    while self.prefix_depths.last() == Some(&0) {
+                        self.prefix_depths.pop();
+                    }
+                }
+            }
+            PathKey::GrpcMethod(method) => _ = self.grpc_methods.remove(method, resource),
+            PathKey::Root => self.root.retain(|candidate| !candidate.is_of(resource)),
+        }
+    }
+}
+
+impl Candidate {
+    fn accepts(&self, host: &str, request: &impl RequestHead) -> bool {
+        self.limit.allows(host)
+            && self
+                .conditions
+                .as_ref()
+                .is_none_or(|conditions| conditions.meets(request))
+    }
+
+    fn is_of(&self, resource: &str) -> bool {
+        *self.rank.order.resource == *resource
+    }
+}
+
+impl PathRegex {
+    fn is_match(&self, path: &str) -> bool {
+        let meets =
+            |regex: &Option<Regex>, text| regex.as_ref().is_none_or(|regex| regex.is_match(text));
+        match self {
+            Self::Http(regex) => regex.is_match(path),
+            Self::Grpc { service, method } => {
+                grpc_target(path).is_some_and(|(own_service, own_method)| {
+                    meets(service, own_service) && meets(method, own_method)
+                })
+            }
+        }
+    }
+}
+
+/// Whether a change touched the set of keys.
+#[derive(PartialEq, Eq)]
+enum Change {
+    Key,
+    Bucket,
+}
+
+impl PathMap {
+    fn get(&self, path: &str) -> Option<(&str, &Bucket)> {
+        if path.len() > self.longest {
+            return None;
+        }
+        self.buckets
+            .get_key_value(path)
+            .map(|(key, bucket)| (&**key, bucket))
+    }
+
+    fn insert(&mut self, path: &Arc<str>, candidate: Candidate) -> Change {
+        self.longest = self.longest.max(path.len());
+        if let Some(bucket) = self.buckets.get_mut(path) {
+            insert(bucket, candidate);
+            return Change::Bucket;
+        }
+        self.buckets
+            .insert(Arc::clone(path), SmallVec::from_iter([candidate]));
+        Change::Key
+    }
+
+    fn remove(&mut self, path: &str, resource: &str) -> Change {
+        if let Some(bucket) = self.buckets.get_mut(path) {
+            bucket.retain(|candidate| !candidate.is_of(resource));
+            if bucket.is_empty() {
+                self.buckets.remove(path);
+                return Change::Key;
+            }
+        }
+        Change::Bucket
+    }
+}
+
+fn insert(bucket: &mut Bucket, candidate: Candidate) {
+    let at = bucket.partition_point(|other| other.rank <= candidate.rank);
+    bucket.insert(at, candidate);
+}
+
+/// The number of segments of a prefix, less one.
+fn depth(prefix: &str) -> usize {
+    prefix.matches('/').count().saturating_sub(1)
+}
+
+/// Service and method of `/service/method`.
+fn grpc_target(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix('/')?
+        .split_once('/')
+        .filter(|(service, method)| !service.is_empty() && !method.contains('/'))
+}
+
+/// The prefixes of a path that end with an element, from the longest, of depths that have keys.
+struct Prefixes<'p, 'd> {
+    rest: &'p str,
+    /// Number of keys by depth; the last one is the depth of `rest`.
+    depths: &'d [u32],
+}
+
+impl<'p, 'd> Prefixes<'p, 'd> {
+    fn of(path: &'p str, depths: &'d [u32]) -> Self {
+        // The slash behind the deepest element that any key has, or the end of the path.
+        let mut slashes = path
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| *byte == b'/')
+            .map(|(at, _)| at);
+        let mut deepest = 0;
+        let end = loop {
+            match slashes.next() {
+                Some(at) if deepest == depths.len() => break at,
+                Some(_) => deepest += 1,
+                None => break path.len(),
+            }
+        };
+        Self {
+            rest: path.get(..end).unwrap_or(path),
+            depths: depths.get(..deepest).unwrap_or(depths),
+        }
+    }
+}
+
+impl<'p> Iterator for Prefixes<'p, '_> {
+    type Item = &'p str;
+
+    fn next(&mut self) -> Option<&'p str> {
+        while let Some((keys, shallower)) = self.depths.split_last() {
+            let prefix = self.rest;
+            self.rest = prefix
+                .rfind('/')
+                .and_then(|slash| prefix.get(..slash))
+                .unwrap_or_default();
+            self.depths = shallower;
+            if *keys > 0 {
+                return Some(prefix);
+            }
+        }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefixes<'p>(path: &'p str, depths: &[u32]) -> Vec<&'p str> {
+        Prefixes::of(path, depths).collect()
+    }
+
+    #[test]
+    fn prefixes_end_with_an_element_and_come_longest_first() {
+        assert_eq!(prefixes("/a/b/c", &[1, 1, 1, 1]), ["/a/b/c", "/a/b", "/a"]);
+        assert_eq!(prefixes("/a/b/c", &[1, 1]), ["/a/b", "/a"]);
+        assert_eq!(prefixes("/a/b/c", &[1, 0, 1]), ["/a/b/c", "/a"]);
+        assert_eq!(prefixes("/a/", &[1, 1]), ["/a/", "/a"]);
+        assert_eq!(prefixes("/a/", &[1]), ["/a"]);
+        assert_eq!(prefixes("/", &[1]), ["/"]);
+        assert_eq!(prefixes("*", &[1]), [""; 0]);
+        assert_eq!(prefixes("", &[1]), [""; 0]);
+        assert_eq!(prefixes("/a", &[]), [""; 0]);
+    }
+
+    #[test]
+    fn a_grpc_path_has_a_service_and_a_method() {
+        assert_eq!(
+            grpc_target("/pkg.Service/Method"),
+            Some(("pkg.Service", "Method"))
+        );
+        assert_eq!(grpc_target("/pkg.Service/Method/x"), None);
+        assert_eq!(grpc_target("//Method"), None);
+        assert_eq!(grpc_target("/Service"), None);
     }
 }

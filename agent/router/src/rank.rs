@@ -25,8 +25,8 @@ pub(crate) struct RouteOrder {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
     pub(crate) method: Reverse<bool>,
-    pub(crate) headers: Reverse<usize>,
-    pub(crate) query_params: Reverse<usize>,
+    pub(crate) headers: Reverse<u16>,
+    pub(crate) query_params: Reverse<u16>,
     pub(crate) order: Arc<RouteOrder>,
-    pub(crate) match_index: usize,
+    pub(crate) match_index: u32,
 }
