@@ -24,11 +24,17 @@ pub(crate) fn read(spec: &[GatewaySpecAddress]) -> Addresses {
     let mut addresses = Addresses::default();
     for (index, address) in spec.iter().enumerate() {
         let field = format!("spec.addresses[{index}]");
-        if address.routability.as_deref().is_some_and(|word| !word.is_empty()) {
+        if address
+            .routability
+            .as_deref()
+            .is_some_and(|word| !word.is_empty())
+        {
             addresses.ignored.push(format!("{field}.routability"));
         }
         if address.type_ != AddressType::IpAddress {
-            addresses.unsupported.get_or_insert_with(|| unsupported(&field, address));
+            addresses
+                .unsupported
+                .get_or_insert_with(|| unsupported(&field, address));
             continue;
         }
         // An IP address without a value is whatever the environment assigns.
@@ -90,7 +96,11 @@ fn unsupported(field: &str, address: &GatewaySpecAddress) -> Fault {
 }
 
 fn unusable(field: &str, message: String) -> Fault {
-    Fault { reason: "AddressNotUsable", field: format!("{field}.value"), message }
+    Fault {
+        reason: "AddressNotUsable",
+        field: format!("{field}.value"),
+        message,
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +113,9 @@ mod tests {
     fn addresses_overlap_when_one_socket_would_take_from_the_other() {
         let check = |a: &[&str], b: &[&str], expect: bool| {
             let parse = |list: &[&str]| -> Vec<IpAddr> {
-                list.iter().map(|text| text.parse().expect("an address")).collect()
+                list.iter()
+                    .map(|text| text.parse().expect("an address"))
+                    .collect()
             };
             assert_eq!(overlap(&parse(a), &parse(b)), expect, "{a:?} {b:?}");
             assert_eq!(overlap(&parse(b), &parse(a)), expect, "{b:?} {a:?}");

@@ -3,6 +3,7 @@
 //! Nothing here looks at a clock: an expired certificate is well-formed, and clients refuse it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -163,7 +164,7 @@ fn parse(
     index: usize,
 ) -> Result<(), CertificateError> {
     match x509_parser::parse_x509_certificate(certificate) {
-        Ok((rest, _)) if rest.is_empty() => Ok(()),
+        Ok(([], _)) => Ok(()),
         Ok(_) => Err(malformed(key, index, &"bytes after its end")),
         Err(error) => Err(malformed(key, index, &error)),
     }
@@ -179,7 +180,11 @@ fn malformed(key: &'static str, index: usize, reason: &dyn std::fmt::Display) ->
 
 fn fingerprint(certificate: &CertificateDer<'static>) -> String {
     let digest = Sha256::digest(certificate.as_ref());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(64);
+    for byte in digest {
+        write!(text, "{byte:02x}").expect("writing to a String never fails");
+    }
+    text
 }
 
 #[cfg(test)]

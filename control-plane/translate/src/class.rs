@@ -32,7 +32,10 @@ pub(crate) fn plan_class(view: &View<'_>, key: &ObjectKey) -> Option<ClassPlan> 
             "Accepted",
             ConditionStatus::True,
             "Accepted",
-            format!("Gateways of this class are managed by {}", config.controller_name),
+            format!(
+                "Gateways of this class are managed by {}",
+                config.controller_name
+            ),
             generation,
         ),
         Some(reference) => {
@@ -40,14 +43,23 @@ pub(crate) fn plan_class(view: &View<'_>, key: &ObjectKey) -> Option<ClassPlan> 
                 "parametersRef names {} \"{}\", but this controller takes no parameters; remove spec.parametersRef",
                 reference.kind, reference.name
             );
-            let id = ObjectId { kind: Kind::GatewayClass, key: key.clone() };
+            let id = ObjectId {
+                kind: Kind::GatewayClass,
+                key: key.clone(),
+            };
             diagnostics.push(Diagnostic::error(
                 id,
                 "spec.parametersRef",
                 "InvalidParameters",
                 &message,
             ));
-            condition("Accepted", ConditionStatus::False, "InvalidParameters", message, generation)
+            condition(
+                "Accepted",
+                ConditionStatus::False,
+                "InvalidParameters",
+                message,
+                generation,
+            )
         }
     };
     let features = config.supported_features.iter();
@@ -83,7 +95,13 @@ fn supported_version(view: &View<'_>, generation: Option<i64>) -> Condition {
     }
     let found: Vec<&str> = unsupported
         .iter()
-        .map(|version| if version.is_empty() { "an unknown version" } else { version })
+        .map(|version| {
+            if version.is_empty() {
+                "an unknown version"
+            } else {
+                version
+            }
+        })
         .collect();
     let supported: Vec<&str> = versions.supported.iter().map(String::as_str).collect();
     let message = format!(
@@ -91,5 +109,11 @@ fn supported_version(view: &View<'_>, generation: Option<i64>) -> Condition {
         found.join(", "),
         supported.join(", ")
     );
-    condition("SupportedVersion", ConditionStatus::False, "UnsupportedVersion", message, generation)
+    condition(
+        "SupportedVersion",
+        ConditionStatus::False,
+        "UnsupportedVersion",
+        message,
+        generation,
+    )
 }

@@ -38,7 +38,11 @@ pub struct BundleVersions {
 impl BundleVersions {
     /// The versions found that are not supported, in order.
     pub fn unsupported(&self) -> Vec<&str> {
-        self.detected.iter().map(String::as_str).filter(|found| !self.supports(found)).collect()
+        self.detected
+            .iter()
+            .map(String::as_str)
+            .filter(|found| !self.supports(found))
+            .collect()
     }
 
     fn supports(&self, found: &str) -> bool {
@@ -66,7 +70,10 @@ impl TranslateConfig {
         Self {
             mode: Mode::Cluster,
             bundle_versions: BundleVersions {
-                supported: SUPPORTED_BUNDLES.iter().map(|minor| (*minor).to_owned()).collect(),
+                supported: SUPPORTED_BUNDLES
+                    .iter()
+                    .map(|minor| (*minor).to_owned())
+                    .collect(),
                 detected,
             },
             ..Self::standalone()
@@ -132,7 +139,10 @@ pub const SUPPORTED_FEATURES: &[&str] = &[
 ];
 
 fn supported_features() -> BTreeSet<String> {
-    SUPPORTED_FEATURES.iter().map(|name| (*name).to_owned()).collect()
+    SUPPORTED_FEATURES
+        .iter()
+        .map(|name| (*name).to_owned())
+        .collect()
 }
 
 #[cfg(test)]

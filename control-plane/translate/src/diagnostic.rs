@@ -34,7 +34,13 @@ impl Diagnostic {
         reason: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
-        Self::new(Severity::Error, object, field.into(), reason.into(), message.into())
+        Self::new(
+            Severity::Error,
+            object,
+            field.into(),
+            reason.into(),
+            message.into(),
+        )
     }
 
     /// A finding that keeps nothing from being served.
@@ -44,7 +50,13 @@ impl Diagnostic {
         reason: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
-        Self::new(Severity::Warning, object, field.into(), reason.into(), message.into())
+        Self::new(
+            Severity::Warning,
+            object,
+            field.into(),
+            reason.into(),
+            message.into(),
+        )
     }
 
     fn new(
@@ -54,7 +66,13 @@ impl Diagnostic {
         reason: String,
         message: String,
     ) -> Self {
-        Self { object, field, severity, reason, message }
+        Self {
+            object,
+            field,
+            severity,
+            reason,
+            message,
+        }
     }
 }
 

@@ -87,7 +87,10 @@ impl Translator {
 
     /// The generations of a Gateway and its ListenerSets that the output serves; none for a Gateway that is not ours.
     pub fn generations(&self, gateway: &ObjectKey) -> Option<Generations> {
-        self.plans.gateways.get(gateway).map(|result| result.generations())
+        self.plans
+            .gateways
+            .get(gateway)
+            .map(|result| result.generations())
     }
 
     /// Marks what a change of an object touches.
@@ -116,12 +119,22 @@ impl Translator {
         while let Some(unit) = dirty.pop_first() {
             for read in self.compute(&unit) {
                 debug_assert!(
-                    self.readers.get(&read).into_iter().flatten().all(|reader| *reader > unit),
+                    self.readers
+                        .get(&read)
+                        .into_iter()
+                        .flatten()
+                        .all(|reader| *reader > unit),
                     "{unit:?} changes {read:?} behind the back of a unit before it"
                 );
                 self.fire(&read, &mut dirty);
             }
-            dirty.extend(self.plans.ledger.take_backends().into_iter().map(Unit::Backend));
+            dirty.extend(
+                self.plans
+                    .ledger
+                    .take_backends()
+                    .into_iter()
+                    .map(Unit::Backend),
+            );
         }
         self.collector.take()
     }
@@ -150,7 +163,10 @@ impl Translator {
             }
         }
         for read in reads.difference(&old) {
-            self.readers.entry(read.clone()).or_default().insert(unit.clone());
+            self.readers
+                .entry(read.clone())
+                .or_default()
+                .insert(unit.clone());
         }
         if !reads.is_empty() {
             self.reads.insert(unit.clone(), reads);
@@ -169,7 +185,12 @@ impl Translator {
             Unit::Policy(key) => (Kind::BackendTlsPolicy, key),
             Unit::ListenerSetStatus(key) => (Kind::ListenerSet, key),
         };
-        self.store.object(&ObjectId { kind: id.0, key: id.1.clone() }).is_some()
+        self.store
+            .object(&ObjectId {
+                kind: id.0,
+                key: id.1.clone(),
+            })
+            .is_some()
     }
 }
 
@@ -179,7 +200,11 @@ fn units_of(id: &ObjectId) -> Vec<Unit> {
     match id.kind {
         Kind::GatewayClass => vec![Unit::Class(key)],
         Kind::Gateway => {
-            vec![Unit::Layout(key.clone()), Unit::Gateway(key.clone()), Unit::GatewayStatus(key)]
+            vec![
+                Unit::Layout(key.clone()),
+                Unit::Gateway(key.clone()),
+                Unit::GatewayStatus(key),
+            ]
         }
         Kind::ListenerSet => vec![Unit::ListenerSetStatus(key)],
         Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {

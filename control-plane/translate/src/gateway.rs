@@ -121,8 +121,14 @@ impl Owners {
 pub(crate) fn plan_gateway(view: &View<'_>, key: &ObjectKey) -> Option<GatewayResult> {
     let layout = view.layout(key)?;
     let gateway = view.get::<Gateway>(key)?;
-    let sets = layout.sets.iter().filter_map(|set| Some((set.key.clone(), view.get(&set.key)?)));
-    let owners = Owners { gateway, sets: sets.collect() };
+    let sets = layout
+        .sets
+        .iter()
+        .filter_map(|set| Some((set.key.clone(), view.get(&set.key)?)));
+    let owners = Owners {
+        gateway,
+        sets: sets.collect(),
+    };
     let mut diagnostics = Vec::new();
     findings::of_gateway(&owners, &layout, &mut diagnostics);
 
@@ -131,8 +137,15 @@ pub(crate) fn plan_gateway(view: &View<'_>, key: &ObjectKey) -> Option<GatewayRe
     let mut listeners = Vec::new();
     let mut natives = Vec::new();
     for entry in &layout.listeners {
-        let Some(spec) = owners.listener(&entry.owner, entry.index) else { continue };
-        let scope = listener::Scope { view, gateway: key, layout: &layout, validation: &validation };
+        let Some(spec) = owners.listener(&entry.owner, entry.index) else {
+            continue;
+        };
+        let scope = listener::Scope {
+            view,
+            gateway: key,
+            layout: &layout,
+            validation: &validation,
+        };
         let (detail, native) = listener::plan(&scope, entry, spec, &mut diagnostics);
         natives.extend(native);
         listeners.push(detail);
@@ -141,7 +154,15 @@ pub(crate) fn plan_gateway(view: &View<'_>, key: &ObjectKey) -> Option<GatewayRe
 
     let (certificate, fault) = client_certificate;
     let native = native::build(&owners.gateway, &layout, natives, certificate);
-    Some(assemble(key, &owners, &layout, listeners, native, fault, diagnostics))
+    Some(assemble(
+        key,
+        &owners,
+        &layout,
+        listeners,
+        native,
+        fault,
+        diagnostics,
+    ))
 }
 
 /// Shares the listeners out among the Gateway and its ListenerSets.
@@ -160,12 +181,19 @@ fn assemble(
     let plan = GatewayPlan {
         key: key.clone(),
         accepted,
-        listeners: listeners.iter().map(|listener| listener.plan.clone()).collect(),
+        listeners: listeners
+            .iter()
+            .map(|listener| listener.plan.clone())
+            .collect(),
     };
-    let (own, others): (Vec<_>, Vec<_>) =
-        listeners.into_iter().partition(|listener| listener.plan.owner == ListenerOwner::Gateway);
-    let mut sets: BTreeMap<ObjectKey, SetDetail> =
-        layout.sets.iter().map(|set| set_detail(key, owners, set, refused)).collect();
+    let (own, others): (Vec<_>, Vec<_>) = listeners
+        .into_iter()
+        .partition(|listener| listener.plan.owner == ListenerOwner::Gateway);
+    let mut sets: BTreeMap<ObjectKey, SetDetail> = layout
+        .sets
+        .iter()
+        .map(|set| set_detail(key, owners, set, refused))
+        .collect();
     for listener in others {
         if let ListenerOwner::ListenerSet(set) = &listener.plan.owner
             && let Some(detail) = sets.get_mut(set)
@@ -178,12 +206,21 @@ fn assemble(
         Arc::new(ParentPlan {
             gateway: key.clone(),
             accepted,
-            listeners: listeners.iter().map(|listener| listener.plan.clone()).collect(),
+            listeners: listeners
+                .iter()
+                .map(|listener| listener.plan.clone())
+                .collect(),
         })
     };
-    let own_id = ObjectId { kind: Kind::Gateway, key: key.clone() };
+    let own_id = ObjectId {
+        kind: Kind::Gateway,
+        key: key.clone(),
+    };
     let parents = sets.iter().map(|(set, detail)| {
-        let id = ObjectId { kind: Kind::ListenerSet, key: set.clone() };
+        let id = ObjectId {
+            kind: Kind::ListenerSet,
+            key: set.clone(),
+        };
         (id, parent(detail.accepted(), &detail.listeners))
     });
     let parents = parents.chain([(own_id, parent(accepted, &own))]).collect();
@@ -205,7 +242,10 @@ fn assemble(
         detail: Arc::new(detail),
         native: native.map(Arc::new),
         parents,
-        sets: sets.into_iter().map(|(set, detail)| (set, Arc::new(detail))).collect(),
+        sets: sets
+            .into_iter()
+            .map(|(set, detail)| (set, Arc::new(detail)))
+            .collect(),
         diagnostics,
     }
 }
@@ -235,14 +275,24 @@ fn client_certificate(
     gateway: &Gateway,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> ClientCertificate {
-    let tls = gateway.spec.tls.as_ref().and_then(|tls| tls.backend.as_ref());
+    let tls = gateway
+        .spec
+        .tls
+        .as_ref()
+        .and_then(|tls| tls.backend.as_ref());
     let Some(reference) = tls.and_then(|tls| tls.client_certificate_ref.as_ref()) else {
         return (None, None);
     };
     let key = ObjectKey::of(&gateway.metadata);
-    let holder = ObjectId { kind: Kind::Gateway, key: key.clone() };
+    let holder = ObjectId {
+        kind: Kind::Gateway,
+        key: key.clone(),
+    };
     match certificates::resolve(view, &holder, reference) {
-        Ok(secret) => (Some(certificates::native_ref(&secret, &key.namespace)), None),
+        Ok(secret) => (
+            Some(certificates::native_ref(&secret, &key.namespace)),
+            None,
+        ),
         Err(fault) => {
             let reason = match fault.permitted {
                 certificates::Permitted::Yes => "InvalidClientCertificateRef",

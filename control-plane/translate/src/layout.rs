@@ -7,6 +7,7 @@ mod listener;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use novaedge_api::gateway::{FromNamespaces, Gateway, Listener, ListenerSet};
 use novaedge_api::meta::ObjectKey;
 
@@ -111,15 +112,23 @@ pub(crate) fn plan_layout(view: &View<'_>, key: &ObjectKey) -> Option<Layout> {
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
         SetEntry {
             key: ObjectKey::of(&set.metadata),
-            allowed: allowed.admits(&key.namespace, namespace, || view.namespace_labels(namespace)),
+            allowed: allowed.admits(&key.namespace, namespace, || {
+                view.namespace_labels(namespace)
+            }),
         }
     });
     let entries: Vec<SetEntry> = entries.collect();
     let owners = owners(&gateway, &sets, &entries);
     let mut listeners: Vec<Entry> = owners.iter().flat_map(entries_of).collect();
-    let by_owner: BTreeMap<&ListenerOwner, &Vec<Listener>> =
-        owners.iter().map(|owner| (&owner.owner, &owner.listeners)).collect();
-    let spec = |entry: &Entry| by_owner.get(&entry.owner).and_then(|list| list.get(entry.index));
+    let by_owner: BTreeMap<&ListenerOwner, &Vec<Listener>> = owners
+        .iter()
+        .map(|owner| (&owner.owner, &owner.listeners))
+        .collect();
+    let spec = |entry: &Entry| {
+        by_owner
+            .get(&entry.owner)
+            .and_then(|list| list.get(entry.index))
+    };
     for entry in &mut listeners {
         entry.fault = spec(entry).and_then(check);
     }
@@ -129,12 +138,21 @@ pub(crate) fn plan_layout(view: &View<'_>, key: &ObjectKey) -> Option<Layout> {
     } else {
         BTreeSet::new()
     };
-    Some(Layout { refusal, addresses, listeners, sets: entries, claims })
+    Some(Layout {
+        refusal,
+        addresses,
+        listeners,
+        sets: entries,
+        claims,
+    })
 }
 
 /// Creation time in seconds since 1970. Objects of a folder have none: they all are of the same age.
-pub(crate) fn created(metadata: &novaedge_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> i64 {
-    metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second())
+pub(crate) fn created(metadata: &ObjectMeta) -> i64 {
+    metadata
+        .creation_timestamp
+        .as_ref()
+        .map_or(0, |time| time.0.as_second())
 }
 
 fn refusal(gateway: &Gateway, class_accepted: bool, addresses: &Addresses) -> Option<Fault> {
@@ -148,7 +166,11 @@ fn refusal(gateway: &Gateway, class_accepted: bool, addresses: &Addresses) -> Op
             ),
         });
     }
-    let parameters = gateway.spec.infrastructure.as_ref().and_then(|i| i.parameters_ref.as_ref());
+    let parameters = gateway
+        .spec
+        .infrastructure
+        .as_ref()
+        .and_then(|i| i.parameters_ref.as_ref());
     if let Some(parameters) = parameters {
         return Some(Fault {
             reason: "InvalidParameters",
@@ -164,7 +186,9 @@ fn refusal(gateway: &Gateway, class_accepted: bool, addresses: &Addresses) -> Op
 }
 
 fn allowed_listeners(gateway: &Gateway) -> AllowedNamespaces {
-    let Some(allowed) = &gateway.spec.allowed_listeners else { return AllowedNamespaces::None };
+    let Some(allowed) = &gateway.spec.allowed_listeners else {
+        return AllowedNamespaces::None;
+    };
     match allowed.namespaces.from {
         FromNamespaces::None => AllowedNamespaces::None,
         FromNamespaces::Same => AllowedNamespaces::Same,
@@ -218,8 +242,12 @@ fn claims<'a>(
         gateway: ObjectKey::of(&gateway.metadata),
         addresses: addresses.bind.clone(),
     };
-    let accepted = listeners.iter().filter(|l| l.fault.is_none() && l.conflict.is_none());
-    let ports = accepted.filter_map(spec).map(|listener| (listener.port, transport(listener)));
+    let accepted = listeners
+        .iter()
+        .filter(|l| l.fault.is_none() && l.conflict.is_none());
+    let ports = accepted
+        .filter_map(spec)
+        .map(|listener| (listener.port, transport(listener)));
     ports.map(|port| (port, claim.clone())).collect()
 }
 
@@ -236,7 +264,9 @@ pub(crate) fn transport(listener: &Listener) -> Transport {
 pub(crate) fn port_owner<'a>(claims: &'a [Claim], gateway: &ObjectKey) -> Option<&'a Claim> {
     let mut holding: Vec<&Claim> = Vec::new();
     for claim in claims {
-        let owner = holding.iter().find(|held| address::overlap(&held.addresses, &claim.addresses));
+        let owner = holding
+            .iter()
+            .find(|held| address::overlap(&held.addresses, &claim.addresses));
         match owner {
             Some(owner) if claim.gateway == *gateway => return Some(owner),
             Some(_) => {}

@@ -102,7 +102,10 @@ pub fn label_value(text: &str) -> String {
 pub fn native_metadata(key: ObjectKey, kind: Kind, owner: &ObjectMeta) -> ObjectMeta {
     let owner_key = ObjectKey::of(owner);
     let path = format!("{kind}/{}/{}", owner_key.namespace, owner_key.name);
-    let label = label_value(&format!("{kind}.{}.{}", owner_key.namespace, owner_key.name));
+    let label = label_value(&format!(
+        "{kind}.{}.{}",
+        owner_key.namespace, owner_key.name
+    ));
     ObjectMeta {
         name: Some(key.name),
         namespace: Some(key.namespace),
@@ -171,7 +174,9 @@ fn prefix(text: &str, limit: usize) -> &str {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text.get(..end).unwrap_or_default().trim_end_matches(['-', '.', '_'])
+    text.get(..end)
+        .unwrap_or_default()
+        .trim_end_matches(['-', '.', '_'])
 }
 
 fn hash_of(parts: &[&str]) -> String {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use novaedge_api::gateway::{
-    GatewayClassStatus, GatewayStatus, GatewayStatusAddress, ListenerSetStatus, PolicyAncestorStatus, RouteParentStatus,
+    GatewayClassStatus, GatewayStatus, GatewayStatusAddress, ListenerSetStatus,
+    PolicyAncestorStatus, RouteParentStatus,
 };
 use novaedge_api::meta::{Object, ObjectId, ObjectKey};
 use novaedge_store::Change;

@@ -93,7 +93,9 @@ impl Ledger {
     fn replace_pairs(&mut self, old: &RoutePlan, new: &RoutePlan, change: &mut LedgerChange) {
         let (before, after) = (pairs(old), pairs(new));
         for (service, gateway) in before.difference(&after) {
-            let Some(gateways) = self.gateways.get_mut(service) else { continue };
+            let Some(gateways) = self.gateways.get_mut(service) else {
+                continue;
+            };
             if remove(gateways, gateway) {
                 change.services.insert((*service).clone());
             }
@@ -116,7 +118,10 @@ impl Ledger {
 
     /// Number of routes that a listener counts.
     pub(crate) fn attached(&self, gateway: &ObjectKey, listener: &str) -> i32 {
-        let count = self.attached.get(&(gateway.clone(), listener.to_owned())).copied();
+        let count = self
+            .attached
+            .get(&(gateway.clone(), listener.to_owned()))
+            .copied();
         i32::try_from(count.unwrap_or(0)).unwrap_or(i32::MAX)
     }
 
@@ -127,7 +132,12 @@ impl Ledger {
 
     /// Gateways with routes that refer to a Service.
     pub(crate) fn gateways_using(&self, service: &ObjectKey) -> BTreeSet<ObjectKey> {
-        self.gateways.get(service).into_iter().flat_map(BTreeMap::keys).cloned().collect()
+        self.gateways
+            .get(service)
+            .into_iter()
+            .flat_map(BTreeMap::keys)
+            .cloned()
+            .collect()
     }
 }
 
@@ -135,7 +145,9 @@ impl Ledger {
 fn pairs(plan: &RoutePlan) -> BTreeSet<(&ObjectKey, &ObjectKey)> {
     let gateways: BTreeSet<&ObjectKey> = plan.attached.iter().map(|(gateway, _)| gateway).collect();
     let services = plan.services.iter();
-    services.flat_map(|service| gateways.iter().map(move |gateway| (service, *gateway))).collect()
+    services
+        .flat_map(|service| gateways.iter().map(move |gateway| (service, *gateway)))
+        .collect()
 }
 
 /// Counts one more; true for the first.
@@ -147,7 +159,9 @@ fn add<K: Ord + Clone>(counts: &mut BTreeMap<K, u32>, key: &K) -> bool {
 
 /// Counts one less; true for the last.
 fn remove<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) -> bool {
-    let Some(count) = counts.get_mut(key) else { return false };
+    let Some(count) = counts.get_mut(key) else {
+        return false;
+    };
     *count = count.saturating_sub(1);
     let last = *count == 0;
     if last {

@@ -9,11 +9,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     let wanted = selector.match_labels.iter().flatten();
     let requirements = selector.match_expressions.iter().flatten();
-    wanted.into_iter().all(|(key, value)| labels.get(key) == Some(value))
+    wanted
+        .into_iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
         && requirements.into_iter().all(|requirement| {
             let value = labels.get(&requirement.key);
             let listed = value.is_some_and(|value| {
-                requirement.values.iter().flatten().any(|candidate| candidate == value)
+                requirement
+                    .values
+                    .iter()
+                    .flatten()
+                    .any(|candidate| candidate == value)
             });
             match requirement.operator.as_str() {
                 "In" => listed,
@@ -59,7 +65,10 @@ mod tests {
         check(&selector("Exists", &[]), true, false);
         check(&selector("DoesNotExist", &[]), false, true);
         check(&selector("Near", &["red"]), false, false);
-        let labels = LabelSelector { match_labels: Some(red.clone()), match_expressions: None };
+        let labels = LabelSelector {
+            match_labels: Some(red.clone()),
+            match_expressions: None,
+        };
         check(&labels, true, false);
     }
 }

@@ -40,7 +40,13 @@ impl<'a> View<'a> {
         plans: &'a Plans,
         certificates: &'a CertificateCache,
     ) -> Self {
-        Self { config, store, plans, certificates, reads: RefCell::default() }
+        Self {
+            config,
+            store,
+            plans,
+            certificates,
+            reads: RefCell::default(),
+        }
     }
 
     /// What was looked at.
@@ -59,7 +65,10 @@ impl<'a> View<'a> {
 
     /// An object.
     pub fn get<K: Typed>(&self, key: &ObjectKey) -> Option<Arc<K>> {
-        self.record(Read::Object(ObjectId { kind: K::KIND, key: key.clone() }));
+        self.record(Read::Object(ObjectId {
+            kind: K::KIND,
+            key: key.clone(),
+        }));
         self.store.get(key).cloned()
     }
 
@@ -91,17 +100,26 @@ impl<'a> View<'a> {
 
     /// The BackendTLSPolicies that target a Service, by name.
     pub fn policies_of(&self, service: &ObjectKey) -> Vec<Arc<BackendTlsPolicy>> {
-        self.referrers(&ObjectId { kind: Kind::Service, key: service.clone() })
+        self.referrers(&ObjectId {
+            kind: Kind::Service,
+            key: service.clone(),
+        })
     }
 
     /// The EndpointSlices of a Service, by name.
     pub fn slices_of(&self, service: &ObjectKey) -> Vec<Arc<EndpointSlice>> {
-        self.referrers(&ObjectId { kind: Kind::Service, key: service.clone() })
+        self.referrers(&ObjectId {
+            kind: Kind::Service,
+            key: service.clone(),
+        })
     }
 
     /// The ListenerSets that name a Gateway as their parent, by namespace and name.
     pub fn listener_sets_of(&self, gateway: &ObjectKey) -> Vec<Arc<ListenerSet>> {
-        self.referrers(&ObjectId { kind: Kind::Gateway, key: gateway.clone() })
+        self.referrers(&ObjectId {
+            kind: Kind::Gateway,
+            key: gateway.clone(),
+        })
     }
 
     /// What a Gateway of ours offers to routes, or a ListenerSet that names one. None for anything else: whoever
@@ -115,7 +133,10 @@ impl<'a> View<'a> {
     /// [`parent_plan`](Self::parent_plan), which changes less often.
     pub fn gateway_plan(&self, gateway: &ObjectKey) -> Option<Arc<GatewayPlan>> {
         self.record(Read::GatewayPlan(gateway.clone()));
-        self.plans.gateways.get(gateway).map(|result| Arc::clone(&result.plan))
+        self.plans
+            .gateways
+            .get(gateway)
+            .map(|result| Arc::clone(&result.plan))
     }
 
     /// The Gateways with attached routes that refer to a Service: the ancestors of a policy on it.
@@ -140,12 +161,21 @@ impl<'a> View<'a> {
     /// Who claims a port, the first in line first.
     pub(crate) fn claims(&self, port: u16, transport: Transport) -> Vec<Claim> {
         self.record(Read::Port(port, transport));
-        self.plans.claims.get(&(port, transport)).into_iter().flatten().cloned().collect()
+        self.plans
+            .claims
+            .get(&(port, transport))
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     pub(crate) fn gateway_detail(&self, gateway: &ObjectKey) -> Option<Arc<GatewayDetail>> {
         self.record(Read::GatewayDetail(gateway.clone()));
-        self.plans.gateways.get(gateway).map(|result| Arc::clone(&result.detail))
+        self.plans
+            .gateways
+            .get(gateway)
+            .map(|result| Arc::clone(&result.detail))
     }
 
     pub(crate) fn set_detail(&self, set: &ObjectKey) -> Option<Arc<SetDetail>> {

@@ -74,8 +74,12 @@ impl Collector {
     /// Puts together the findings of all units about an object.
     fn refresh(&mut self, id: ObjectId) {
         let units = self.findings.get(&id);
-        let mut all: Vec<Diagnostic> =
-            units.into_iter().flat_map(BTreeMap::values).flatten().cloned().collect();
+        let mut all: Vec<Diagnostic> = units
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .flatten()
+            .cloned()
+            .collect();
         all.sort();
         all.dedup();
         let before = if all.is_empty() {
@@ -84,7 +88,9 @@ impl Collector {
         } else {
             self.output.diagnostics.insert(id.clone(), all)
         };
-        self.diagnostics.entry(id).or_insert(before.unwrap_or_default());
+        self.diagnostics
+            .entry(id)
+            .or_insert(before.unwrap_or_default());
     }
 
     /// What changed since the last call.
@@ -105,7 +111,12 @@ impl Collector {
             }
         }
         for (id, before) in std::mem::take(&mut self.diagnostics) {
-            let now = self.output.diagnostics.get(&id).cloned().unwrap_or_default();
+            let now = self
+                .output
+                .diagnostics
+                .get(&id)
+                .cloned()
+                .unwrap_or_default();
             if now != before {
                 delta.diagnostics.push((id, now));
             }

@@ -24,50 +24,68 @@ impl Translator {
             }
             Unit::Layout(key) => {
                 let new = self.planned(unit, |view| plan_layout(view, key));
-                self.put_layout(key, new.map(Arc::new))
+                self.put_layout(key, new.map(Arc::new).as_ref())
             }
             Unit::Gateway(key) => {
                 let new = self.planned(unit, |view| plan_gateway(view, key));
-                self.put_gateway(unit, key, new.map(Arc::new))
+                self.put_gateway(unit, key, new.map(Arc::new).as_ref())
             }
             Unit::Route(kind, key) => self.compute_route(unit, *kind, key),
             Unit::Backend(key) => self.compute_backend(unit, key),
             Unit::Policy(key) => self.compute_policy(unit, key),
             Unit::GatewayStatus(key) => {
                 let new = self.planned(unit, |view| gateway_status(view, key));
-                let id = ObjectId { kind: Kind::Gateway, key: key.clone() };
+                let id = ObjectId {
+                    kind: Kind::Gateway,
+                    key: key.clone(),
+                };
                 self.collector.status(id, new.map(DesiredStatus::Gateway));
                 Vec::new()
             }
             Unit::ListenerSetStatus(key) => {
                 let new = self.planned(unit, |view| listener_set_status(view, key));
-                let id = ObjectId { kind: Kind::ListenerSet, key: key.clone() };
-                self.collector.status(id, new.map(DesiredStatus::ListenerSet));
+                let id = ObjectId {
+                    kind: Kind::ListenerSet,
+                    key: key.clone(),
+                };
+                self.collector
+                    .status(id, new.map(DesiredStatus::ListenerSet));
                 Vec::new()
             }
         }
     }
 
     fn put_class(&mut self, unit: &Unit, key: &ObjectKey, new: Option<ClassPlan>) -> Vec<Read> {
-        let id = ObjectId { kind: Kind::GatewayClass, key: key.clone() };
-        let status = new.as_ref().map(|plan| DesiredStatus::GatewayClass(plan.status.clone()));
+        let id = ObjectId {
+            kind: Kind::GatewayClass,
+            key: key.clone(),
+        };
+        let status = new
+            .as_ref()
+            .map(|plan| DesiredStatus::GatewayClass(plan.status.clone()));
         self.collector.status(id, status);
-        self.collector.findings(unit, new.as_ref().map_or(&[], |plan| &plan.diagnostics));
+        self.collector
+            .findings(unit, new.as_ref().map_or(&[], |plan| &plan.diagnostics));
         let accepted = new.as_ref().map(|plan| plan.accepted);
         let old = replace(&mut self.plans.classes, key, new);
         let changed = old.map(|plan| plan.accepted) != accepted;
-        changed.then(|| Read::Class(key.clone())).into_iter().collect()
+        changed
+            .then(|| Read::Class(key.clone()))
+            .into_iter()
+            .collect()
     }
 
-    fn put_layout(&mut self, key: &ObjectKey, new: Option<Arc<Layout>>) -> Vec<Read> {
-        let old = replace(&mut self.plans.layouts, key, new.clone());
-        if old == new {
+    fn put_layout(&mut self, key: &ObjectKey, new: Option<&Arc<Layout>>) -> Vec<Read> {
+        let old = replace(&mut self.plans.layouts, key, new.cloned());
+        if old.as_ref() == new {
             return Vec::new();
         }
-        let claims = |layout: &Option<Arc<Layout>>| {
-            layout.as_ref().map(|layout| layout.claims.clone()).unwrap_or_default()
+        let claims = |layout: Option<&Arc<Layout>>| {
+            layout
+                .map(|layout| layout.claims.clone())
+                .unwrap_or_default()
         };
-        let (before, after) = (claims(&old), claims(&new));
+        let (before, after) = (claims(old.as_ref()), claims(new));
         let mut changed = vec![Read::Layout(key.clone())];
         for (port, claim) in before.difference(&after) {
             if let Some(claims) = self.plans.claims.get_mut(port) {
@@ -78,10 +96,21 @@ impl Translator {
             }
         }
         for (port, claim) in after.difference(&before) {
-            self.plans.claims.entry(*port).or_default().insert(claim.clone());
+            self.plans
+                .claims
+                .entry(*port)
+                .or_default()
+                .insert(claim.clone());
         }
-        let ports: BTreeSet<_> = before.symmetric_difference(&after).map(|(port, _)| *port).collect();
-        changed.extend(ports.into_iter().map(|(port, transport)| Read::Port(port, transport)));
+        let ports: BTreeSet<_> = before
+            .symmetric_difference(&after)
+            .map(|(port, _)| *port)
+            .collect();
+        changed.extend(
+            ports
+                .into_iter()
+                .map(|(port, transport)| Read::Port(port, transport)),
+        );
         changed
     }
 
@@ -89,31 +118,43 @@ impl Translator {
         &mut self,
         unit: &Unit,
         key: &ObjectKey,
-        new: Option<Arc<GatewayResult>>,
+        new: Option<&Arc<GatewayResult>>,
     ) -> Vec<Read> {
-        let old = replace(&mut self.plans.gateways, key, new.clone());
-        if old == new {
+        let old = replace(&mut self.plans.gateways, key, new.cloned());
+        if old.as_ref() == new {
             return Vec::new();
         }
         let mut changed = Vec::new();
-        if old.as_ref().map(|result| &result.plan) != new.as_ref().map(|result| &result.plan) {
+        if old.as_ref().map(|result| &result.plan) != new.map(|result| &result.plan) {
             changed.push(Read::GatewayPlan(key.clone()));
         }
-        if old.as_ref().map(|result| &result.detail) != new.as_ref().map(|result| &result.detail) {
+        if old.as_ref().map(|result| &result.detail) != new.map(|result| &result.detail) {
             changed.push(Read::GatewayDetail(key.clone()));
         }
         let id_of = |result: &Arc<GatewayResult>| {
-            result.native.is_some().then(|| ObjectId { kind: Kind::ProxyGateway, key: key.clone() })
+            result.native.is_some().then(|| ObjectId {
+                kind: Kind::ProxyGateway,
+                key: key.clone(),
+            })
         };
-        let native = new.as_ref().and_then(|result| result.native.clone());
-        self.collector.native(old.as_ref().and_then(id_of), native.map(Object::ProxyGateway));
-        self.collector.findings(unit, new.as_ref().map_or(&[], |result| &result.diagnostics));
+        let native = new.and_then(|result| result.native.clone());
+        self.collector.native(
+            old.as_ref().and_then(id_of),
+            native.map(Object::ProxyGateway),
+        );
+        self.collector
+            .findings(unit, new.map_or(&[], |result| &result.diagnostics));
         // A ListenerSet that moved from one Gateway to another may already have been taken over by the other.
         let empty = BTreeMap::new();
         let before = old.as_ref().map_or(&empty, |result| &result.parents);
-        let after = new.as_ref().map_or(&empty, |result| &result.parents);
+        let after = new.map_or(&empty, |result| &result.parents);
         for id in gone(before, after) {
-            if self.plans.parents.get(id).is_some_and(|plan| plan.gateway == *key) {
+            if self
+                .plans
+                .parents
+                .get(id)
+                .is_some_and(|plan| plan.gateway == *key)
+            {
                 self.plans.parents.remove(id);
                 changed.push(Read::Parent(id.clone()));
             }
@@ -126,9 +167,14 @@ impl Translator {
         }
         let empty = BTreeMap::new();
         let before = old.as_ref().map_or(&empty, |result| &result.sets);
-        let after = new.as_ref().map_or(&empty, |result| &result.sets);
+        let after = new.map_or(&empty, |result| &result.sets);
         for set in gone(before, after) {
-            if self.plans.sets.get(set).is_some_and(|detail| detail.gateway == *key) {
+            if self
+                .plans
+                .sets
+                .get(set)
+                .is_some_and(|detail| detail.gateway == *key)
+            {
                 self.plans.sets.remove(set);
                 changed.push(Read::SetDetail(set.clone()));
             }
@@ -143,44 +189,68 @@ impl Translator {
     }
 
     fn compute_route(&mut self, unit: &Unit, kind: Kind, key: &ObjectKey) -> Vec<Read> {
-        let new = self.planned(unit, |view| route::plan_route(view, kind, key)).map(Arc::new);
+        let new = self
+            .planned(unit, |view| route::plan_route(view, kind, key))
+            .map(Arc::new);
         let old = replace(&mut self.plans.routes, &(kind, key.clone()), new.clone());
         if old == new {
             return Vec::new();
         }
         let native = |plan: &Arc<crate::plan::RoutePlan>| plan.native.clone().map(Object::from);
         let old_native = old.as_ref().and_then(native).map(|object| object.id());
-        self.collector.native(old_native, new.as_ref().and_then(native));
+        self.collector
+            .native(old_native, new.as_ref().and_then(native));
         let ours = new.as_ref().filter(|plan| !plan.parents.is_empty());
         let status = ours.map(|plan| DesiredStatus::Route(plan.parents.clone()));
-        self.collector.status(ObjectId { kind, key: key.clone() }, status);
-        self.collector.findings(unit, new.as_ref().map_or(&[], |plan| &plan.diagnostics));
+        self.collector.status(
+            ObjectId {
+                kind,
+                key: key.clone(),
+            },
+            status,
+        );
+        self.collector
+            .findings(unit, new.as_ref().map_or(&[], |plan| &plan.diagnostics));
         let change = self.plans.ledger.replace(old.as_deref(), new.as_deref());
-        let attached = change.attached.into_iter().map(|(key, name)| Read::Attached(key, name));
-        attached.chain(change.services.into_iter().map(Read::ServiceGateways)).collect()
+        let attached = change
+            .attached
+            .into_iter()
+            .map(|(key, name)| Read::Attached(key, name));
+        attached
+            .chain(change.services.into_iter().map(Read::ServiceGateways))
+            .collect()
     }
 
     fn compute_backend(&mut self, unit: &Unit, key: &BackendKey) -> Vec<Read> {
-        let new = self.planned(unit, |view| backend::plan_backend(view, key)).map(Arc::new);
+        let new = self
+            .planned(unit, |view| backend::plan_backend(view, key))
+            .map(Arc::new);
         let old = replace(&mut self.plans.backends, key, new.clone());
         if old != new {
             let native = |plan: &Arc<crate::plan::BackendPlan>| Object::from(plan.native.clone());
             let old_native = old.as_ref().map(native).map(|object| object.id());
             self.collector.native(old_native, new.as_ref().map(native));
-            self.collector.findings(unit, new.as_ref().map_or(&[], |plan| &plan.diagnostics));
+            self.collector
+                .findings(unit, new.as_ref().map_or(&[], |plan| &plan.diagnostics));
         }
         Vec::new()
     }
 
     fn compute_policy(&mut self, unit: &Unit, key: &ObjectKey) -> Vec<Read> {
-        let new = self.planned(unit, |view| policy::plan_policy(view, key)).map(Arc::new);
+        let new = self
+            .planned(unit, |view| policy::plan_policy(view, key))
+            .map(Arc::new);
         let old = replace(&mut self.plans.policies, key, new.clone());
         if old != new {
-            let id = ObjectId { kind: Kind::BackendTlsPolicy, key: key.clone() };
+            let id = ObjectId {
+                kind: Kind::BackendTlsPolicy,
+                key: key.clone(),
+            };
             let ours = new.as_ref().filter(|plan| !plan.ancestors.is_empty());
             let status = ours.map(|plan| DesiredStatus::BackendTlsPolicy(plan.ancestors.clone()));
             self.collector.status(id, status);
-            self.collector.findings(unit, new.as_ref().map_or(&[], |plan| &plan.diagnostics));
+            self.collector
+                .findings(unit, new.as_ref().map_or(&[], |plan| &plan.diagnostics));
         }
         Vec::new()
     }

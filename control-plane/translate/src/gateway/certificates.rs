@@ -66,7 +66,10 @@ pub(crate) fn resolve(
     holder: &ObjectId,
     reference: &SecretObjectReference,
 ) -> Result<ObjectKey, RefFault> {
-    let invalid = |message: String| RefFault { permitted: Permitted::Yes, message };
+    let invalid = |message: String| RefFault {
+        permitted: Permitted::Yes,
+        message,
+    };
     if !reference.group.is_empty() || reference.kind != "Secret" {
         let kind = qualified(&reference.group, &reference.kind);
         return Err(invalid(format!(
@@ -74,11 +77,16 @@ pub(crate) fn resolve(
             reference.name
         )));
     }
-    let namespace = reference.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+    let namespace = reference
+        .namespace
+        .as_deref()
+        .filter(|namespace| !namespace.is_empty());
     let key = ObjectKey::new(namespace.unwrap_or(&holder.key.namespace), &reference.name);
     check_grant(view, holder, "", "Secret", &key)?;
     match view.tls_secret(&key) {
-        None => Err(invalid(format!("Secret {key} does not exist; create it or fix the name"))),
+        None => Err(invalid(format!(
+            "Secret {key} does not exist; create it or fix the name"
+        ))),
         Some(Err(error)) => Err(invalid(format!("Secret {key}: {error}"))),
         Some(Ok(())) => Ok(key),
     }
@@ -96,8 +104,16 @@ pub(super) fn check_grant(
     if target.namespace == *own {
         return Ok(());
     }
-    let from = Referrer { group: holder.kind.group(), kind: holder.kind.as_str(), namespace: own };
-    let to = Referent { group, kind, name: &target.name };
+    let from = Referrer {
+        group: holder.kind.group(),
+        kind: holder.kind.as_str(),
+        namespace: own,
+    };
+    let to = Referent {
+        group,
+        kind,
+        name: &target.name,
+    };
     if permits(&view.grants_in(&target.namespace), &from, &to) {
         return Ok(());
     }
@@ -121,10 +137,18 @@ pub(super) fn native_ref(target: &ObjectKey, namespace: &str) -> NamespacedRef {
 
 /// The namespace of a target, empty when it is the holder's own.
 pub(super) fn elsewhere(target: &str, holder: &str) -> String {
-    if target == holder { String::new() } else { target.to_owned() }
+    if target == holder {
+        String::new()
+    } else {
+        target.to_owned()
+    }
 }
 
 /// A kind with its group, for people.
 pub(super) fn qualified(group: &str, kind: &str) -> String {
-    if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") }
+    if group.is_empty() {
+        kind.to_owned()
+    } else {
+        format!("{kind}.{group}")
+    }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use k8s_openapi::api::certificates::v1beta1::ClusterTrustBundle;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use novaedge_api::gateway::{
-    FrontendTlsValidation, FrontendValidationModeType, Gateway, GatewaySpec, ObjectReference, TlsConfig,
+    FrontendTlsValidation, FrontendValidationModeType, Gateway, GatewaySpec, ObjectReference,
+    TlsConfig,
 };
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use novaedge_api::native::{CaRef, ProxyClientValidation, ProxyClientValidationMode};
@@ -57,15 +58,32 @@ pub(super) fn read(
     gateway: &Gateway,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Validation {
-    let Some(frontend) = gateway.spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref()) else {
+    let Some(frontend) = gateway
+        .spec
+        .tls
+        .as_ref()
+        .and_then(|tls| tls.frontend.as_ref())
+    else {
         return Validation::default();
     };
-    let holder = ObjectId { kind: Kind::Gateway, key: ObjectKey::of(&gateway.metadata) };
+    let holder = ObjectId {
+        kind: Kind::Gateway,
+        key: ObjectKey::of(&gateway.metadata),
+    };
     let mut port = |tls: &TlsConfig, field: String| {
         let validation = tls.validation.as_ref()?;
-        Some(port_validation(view, &holder, validation, &field, diagnostics))
+        Some(port_validation(
+            view,
+            &holder,
+            validation,
+            &field,
+            diagnostics,
+        ))
     };
-    let default = port(&frontend.default, "spec.tls.frontend.default.validation".to_owned());
+    let default = port(
+        &frontend.default,
+        "spec.tls.frontend.default.validation".to_owned(),
+    );
     let ports = frontend.per_port.iter().enumerate().map(|(index, entry)| {
         let field = format!("spec.tls.frontend.perPort[{index}].tls.validation");
         (entry.port, port(&entry.tls, field))
@@ -99,8 +117,10 @@ fn port_validation(
             ProxyClientValidationMode::AllowInsecureFallback
         }
     };
-    let native = (!refs.is_empty())
-        .then_some(ProxyClientValidation { mode, ca_certificate_refs: refs });
+    let native = (!refs.is_empty()).then_some(ProxyClientValidation {
+        mode,
+        ca_certificate_refs: refs,
+    });
     if native.is_none() && fault.is_none() {
         let message = "there is no reference to a CA certificate; add one to caCertificateRefs";
         fault = Some(("InvalidCACertificateRef", message.to_owned()));
@@ -131,7 +151,10 @@ fn authority(
     let key = if kind == Kind::ClusterTrustBundle {
         ObjectKey::new("", &reference.name)
     } else {
-        let namespace = reference.namespace.as_deref().filter(|namespace| !namespace.is_empty());
+        let namespace = reference
+            .namespace
+            .as_deref()
+            .filter(|namespace| !namespace.is_empty());
         let key = ObjectKey::new(namespace.unwrap_or(own), &reference.name);
         check_grant(view, holder, "", kind.as_str(), &key).map_err(|fault| {
             debug_assert_eq!(fault.permitted, Permitted::No);
@@ -140,9 +163,16 @@ fn authority(
         key
     };
     let verdict = match kind {
-        Kind::ConfigMap => view.get::<ConfigMap>(&key).map(|map| check_ca_config_map(&map)),
-        Kind::Secret => view.get::<Secret>(&key).map(|secret| check_ca_secret(&secret)),
-        _ => view.get::<ClusterTrustBundle>(&key).map(check_bundle),
+        Kind::ConfigMap => view
+            .get::<ConfigMap>(&key)
+            .map(|map| check_ca_config_map(&map)),
+        Kind::Secret => view
+            .get::<Secret>(&key)
+            .map(|secret| check_ca_secret(&secret)),
+        _ => view
+            .get::<ClusterTrustBundle>(&key)
+            .as_ref()
+            .map(check_bundle),
     };
     match verdict {
         Some(Ok(_)) => Ok(CaRef {
@@ -158,6 +188,6 @@ fn authority(
     }
 }
 
-fn check_bundle(bundle: Arc<ClusterTrustBundle>) -> Result<Vec<u8>, CertificateError> {
+fn check_bundle(bundle: &Arc<ClusterTrustBundle>) -> Result<Vec<u8>, CertificateError> {
     check_ca_pem(bundle.spec.trust_bundle.as_bytes())
 }

@@ -21,7 +21,12 @@ pub(super) fn build(
     Some(ProxyGateway {
         metadata: names::native_metadata(key, Kind::Gateway, &gateway.metadata),
         spec: ProxyGatewaySpec {
-            addresses: layout.addresses.bind.iter().map(ToString::to_string).collect(),
+            addresses: layout
+                .addresses
+                .bind
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             listeners,
             backend_client_certificate_ref,
         },

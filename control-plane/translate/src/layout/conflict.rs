@@ -37,8 +37,12 @@ pub(super) fn resolve<'a>(entries: &mut [Entry], spec: &impl Fn(&Entry) -> Optio
     let mut ports: BTreeMap<(u16, Transport), Vec<Holder>> = BTreeMap::new();
     let mut found: Vec<(usize, Conflict)> = Vec::new();
     for (place, entry) in entries.iter().enumerate() {
-        let Some(listener) = spec(entry).filter(|_| entry.fault.is_none()) else { continue };
-        let Some(class) = class(&listener.protocol) else { continue };
+        let Some(listener) = spec(entry).filter(|_| entry.fault.is_none()) else {
+            continue;
+        };
+        let Some(class) = class(&listener.protocol) else {
+            continue;
+        };
         let new = Holder {
             owner: entry.owner.clone(),
             place,
@@ -46,10 +50,15 @@ pub(super) fn resolve<'a>(entries: &mut [Entry], spec: &impl Fn(&Entry) -> Optio
             host: host(listener),
             section: listener.name.clone(),
         };
-        let holders = ports.entry((listener.port, transport(listener))).or_default();
+        let holders = ports
+            .entry((listener.port, transport(listener)))
+            .or_default();
         // Refused by an object with precedence, a listener is no rival for its siblings.
         let elder = holders.iter().find_map(|held| {
-            (held.owner != new.owner).then(|| clash(held, &new)).flatten().map(|reason| (held, reason))
+            (held.owner != new.owner)
+                .then(|| clash(held, &new))
+                .flatten()
+                .map(|reason| (held, reason))
         });
         if let Some((held, reason)) = elder {
             found.push((place, conflict(reason, held, &new, listener)));
@@ -88,7 +97,11 @@ fn class(protocol: &ProtocolType) -> Option<Class> {
 }
 
 fn host(listener: &Listener) -> String {
-    listener.hostname.as_deref().unwrap_or_default().to_ascii_lowercase()
+    listener
+        .hostname
+        .as_deref()
+        .unwrap_or_default()
+        .to_ascii_lowercase()
 }
 
 fn conflict(reason: &'static str, other: &Holder, own: &Holder, listener: &Listener) -> Conflict {
@@ -96,22 +109,33 @@ fn conflict(reason: &'static str, other: &Holder, own: &Holder, listener: &Liste
     // A ListenerSet's user may not be allowed to see the Gateway or the other sets: only own names are told.
     let rival = match (&other.owner, other.owner == own.owner) {
         (_, true) => format!("listener \"{}\"", other.section),
-        (ListenerOwner::Gateway, false) => "a listener of the Gateway, which has precedence".to_owned(),
+        (ListenerOwner::Gateway, false) => {
+            "a listener of the Gateway, which has precedence".to_owned()
+        }
         (ListenerOwner::ListenerSet(_), false) => {
             "a listener of an older ListenerSet, which has precedence".to_owned()
         }
     };
     let message = match (reason, own.class, own.host.as_str()) {
         ("HostnameConflict", _, "") => {
-            format!("{rival} on port {port} has no hostname either; give one of them a hostname or another port")
+            format!(
+                "{rival} on port {port} has no hostname either; give one of them a hostname or another port"
+            )
         }
         ("HostnameConflict", _, host) => {
-            format!("{rival} on port {port} has the hostname \"{host}\" too; change the hostname or the port")
+            format!(
+                "{rival} on port {port} has the hostname \"{host}\" too; change the hostname or the port"
+            )
         }
         (_, Class::Stream, _) if other.class == Class::Stream => {
-            format!("{rival} has port {port} too, and {} listeners cannot share a port; use another port", listener.protocol)
+            format!(
+                "{rival} has port {port} too, and {} listeners cannot share a port; use another port",
+                listener.protocol
+            )
         }
-        _ => format!("{rival} has port {port} with a protocol that cannot share it; use another port"),
+        _ => format!(
+            "{rival} has port {port} with a protocol that cannot share it; use another port"
+        ),
     };
     Conflict { reason, message }
 }

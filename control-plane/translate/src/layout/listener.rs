@@ -8,43 +8,56 @@ use super::Fault;
 /// a folder of files has no schema.
 pub(super) fn check(listener: &Listener) -> Option<Fault> {
     let fault = |reason, field: &str, message: String| {
-        Some(Fault { reason, field: field.to_owned(), message })
+        Some(Fault {
+            reason,
+            field: field.to_owned(),
+            message,
+        })
     };
     if let ProtocolType::Other(word) = &listener.protocol {
-        let message = format!("protocol \"{word}\" is not supported; use HTTP, HTTPS, TLS, TCP or UDP");
+        let message =
+            format!("protocol \"{word}\" is not supported; use HTTP, HTTPS, TLS, TCP or UDP");
         return fault("UnsupportedProtocol", "protocol", message);
     }
     if listener.port == 0 {
         let message = "port 0 cannot be served; use 1 to 65535".to_owned();
         return fault("UnsupportedValue", "port", message);
     }
-    if listener.filters.as_ref().is_some_and(|filters| !filters.requests.is_empty()) {
+    if listener
+        .filters
+        .as_ref()
+        .is_some_and(|filters| !filters.requests.is_empty())
+    {
         // Serving without them could open what an authorisation filter was to close.
         let message = "listener filters are not supported, and the listener is not served without them; use filters \
                        of routes"
             .to_owned();
         return fault("UnsupportedValue", "filters", message);
     }
-    if let Some(hostname) = listener.hostname.as_deref() {
-        if let Some(message) = hostname_fault(hostname) {
-            return fault("UnsupportedValue", "hostname", message);
-        }
+    if let Some(message) = listener.hostname.as_deref().and_then(hostname_fault) {
+        return fault("UnsupportedValue", "hostname", message);
     }
     tls_fault(listener)
 }
 
 fn tls_fault(listener: &Listener) -> Option<Fault> {
     let fault = |field: &str, message: String| {
-        Some(Fault { reason: "UnsupportedValue", field: field.to_owned(), message })
+        Some(Fault {
+            reason: "UnsupportedValue",
+            field: field.to_owned(),
+            message,
+        })
     };
     let protocol = listener.protocol.as_str();
     match (&listener.protocol, &listener.tls) {
-        (ProtocolType::Https | ProtocolType::Tls, None) => {
-            fault("tls", format!("a listener of protocol {protocol} needs tls with certificateRefs"))
-        }
+        (ProtocolType::Https | ProtocolType::Tls, None) => fault(
+            "tls",
+            format!("a listener of protocol {protocol} needs tls with certificateRefs"),
+        ),
         (ProtocolType::Https, Some(tls)) if tls.mode == TlsModeType::Passthrough => fault(
             "tls.mode",
-            "HTTPS ends TLS at the gateway; use mode Terminate, or protocol TLS to pass it through".to_owned(),
+            "HTTPS ends TLS at the gateway; use mode Terminate, or protocol TLS to pass it through"
+                .to_owned(),
         ),
         (ProtocolType::Http | ProtocolType::Tcp | ProtocolType::Udp, Some(_)) => fault(
             "tls",
@@ -60,7 +73,9 @@ fn hostname_fault(hostname: &str) -> Option<String> {
         return None;
     }
     if hostname.parse::<std::net::IpAddr>().is_ok() {
-        return Some(format!("\"{hostname}\" is an IP address; give a host name, or none for every host"));
+        return Some(format!(
+            "\"{hostname}\" is an IP address; give a host name, or none for every host"
+        ));
     }
     let name = hostname.strip_prefix("*.").unwrap_or(hostname);
     let label = |label: &str| {
