@@ -26,18 +26,15 @@ impl HostPattern {
             return Ok(Self::Any);
         }
         let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
-        match name.strip_prefix('*') {
-            Some(suffix) => {
-                let rest = suffix
-                    .strip_prefix('.')
-                    .ok_or_else(|| Fault::Hostname(text.into()))?;
-                check_dns_name(rest, text)?;
-                Ok(Self::Wildcard(suffix.into()))
-            }
-            None => {
-                check_dns_name(&name, text)?;
-                Ok(Self::Exact(name.into()))
-            }
+        if let Some(suffix) = name.strip_prefix('*') {
+            let rest = suffix
+                .strip_prefix('.')
+                .ok_or_else(|| Fault::Hostname(text.into()))?;
+            check_dns_name(rest, text)?;
+            Ok(Self::Wildcard(suffix.into()))
+        } else {
+            check_dns_name(&name, text)?;
+            Ok(Self::Exact(name.into()))
         }
     }
 
@@ -54,10 +51,9 @@ impl HostPattern {
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Any, _) => true,
-            (_, Self::Any) => false,
+            (_, Self::Any) | (Self::Exact(_), Self::Wildcard(_)) => false,
             (_, Self::Exact(name)) => self.matches(name),
             (Self::Wildcard(wide), Self::Wildcard(narrow)) => narrow.ends_with(&**wide),
-            (Self::Exact(_), Self::Wildcard(_)) => false,
         }
     }
 

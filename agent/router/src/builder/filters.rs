@@ -21,7 +21,7 @@ pub(super) fn convert(wire: &[v1::Filter]) -> Result<Filters, Fault> {
             Kind::ResponseHeaders(modifier) => filters.response_headers.push(header_ops(modifier)?),
             Kind::Redirect(filter) => once(&mut filters.redirect, redirect(filter)?, "redirect")?,
             Kind::UrlRewrite(filter) => {
-                once(&mut filters.rewrite, rewrite(filter)?, "url_rewrite")?
+                once(&mut filters.rewrite, rewrite(filter)?, "url_rewrite")?;
             }
             Kind::Mirror(filter) => filters.mirrors.push(mirror(filter)?),
             Kind::Cors(filter) => once(&mut filters.cors, cors(filter)?, "cors")?,

@@ -69,7 +69,7 @@ impl Shelf {
                                 order,
                                 limit: limit.clone(),
                                 rule,
-                            })
+                            });
                         });
                     }
                 }

@@ -191,8 +191,11 @@ pub fn merge_cors_headers(decided: HeaderMap, response: &mut HeaderMap) {
     for name in OWNED {
         response.remove(name);
     }
-    for (name, value) in &decided {
-        response.append(name, value.clone());
+    for (name, value) in decided {
+        // A name is given once; further values of it come without. There are none here.
+        if let Some(name) = name {
+            response.append(name, value);
+        }
     }
 }
 

@@ -71,7 +71,7 @@ pub fn world() -> impl Strategy<Value = World> {
 }
 
 /// Steps that lead to a world: its resources in any order and any portions, among them others that vanish again.
-pub fn steps(world: World) -> impl Strategy<Value = Vec<Step>> {
+pub fn steps(world: &World) -> impl Strategy<Value = Vec<Step>> + use<> {
     let wanted = Just(world.resources()).prop_shuffle();
     (
         wanted,
