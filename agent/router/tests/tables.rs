@@ -323,3 +323,25 @@ fn a_specific_hosts_unmatched_traffic_falls_through_to_the_less_specific_host() 
         );
     }
 }
+
+#[test]
+fn a_binding_serves_only_the_hosts_that_it_names() {
+    let mut builder = TablesBuilder::new();
+    builder.apply(http_gateway(), &[]);
+    let mut narrow = with_path("narrow", "*.example.com", prefix("/"));
+    narrow.bindings[0].hostnames = strings(&["a.example.com", "*.b.example.com"]);
+    let (tables, rejected) = builder.apply(vec![route(&narrow)], &[]);
+    assert!(rejected.is_empty());
+    for (host, served) in [
+        ("a.example.com", true),
+        ("c.b.example.com", true),
+        ("b.example.com", false),
+        ("x.example.com", false),
+    ] {
+        assert_eq!(
+            winner(&tables, &Request::get(host, "/")).is_some(),
+            served,
+            "{host}"
+        );
+    }
+}
