@@ -1,1 +1,18 @@
 //! The NovaEdge agent: an unprivileged proxy fed by snapshots.
+//!
+//! An [`Agent`] is one control thread, which turns steps into tables and sockets, and one thread per
+//! core, which serves. The only thing they share is a pointer that each snapshot swaps.
+
+mod accept;
+mod admin;
+mod agent;
+mod config;
+mod control;
+mod dns;
+mod metrics;
+mod snapshot;
+mod sockets;
+mod worker;
+
+pub use self::agent::{Agent, AgentError};
+pub use self::config::{AgentConfig, DEFAULT_DRAIN_TIMEOUT};

@@ -1,0 +1,130 @@
+//! The accept loop of one TCP socket on one worker.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use novaedge_router::{Socket, SocketKey};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use crate::worker::Shared;
+
+/// How long a worker that can't open files waits before it tries again.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Accepts until told to stop, then what is queued already; dropping the listener closes it.
+pub(crate) async fn accept(
+    shared: Rc<Shared>,
+    listener: TcpListener,
+    key: SocketKey,
+    mut stop: oneshot::Receiver<()>,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                // At the limit the connection waits here, and the others in the kernel's queue.
+                tokio::select! {
+                    biased;
+                    _ = &mut stop => return,
+                    () = serve(&shared, stream, peer, key) => {}
+                }
+            }
+            Err(error) => back_off(&shared, &error, key).await,
+        }
+    }
+    // Let the driver tell of connections that came since it was asked last.
+    tokio::task::yield_now().await;
+    while let Some((stream, peer)) = accept_queued(&listener).await {
+        serve(&shared, stream, peer, key).await;
+    }
+}
+
+async fn accept_queued(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    std::future::poll_fn(|task| match listener.poll_accept(task) {
+        Poll::Ready(accepted) => Poll::Ready(accepted.ok()),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Errors of one connection are its own. Others (no more files, no more memory) pass only with
+/// time, so trying at once would spin.
+async fn back_off(shared: &Shared, error: &io::Error, key: SocketKey) {
+    let of_connection = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    );
+    if of_connection {
+        return;
+    }
+    let before = shared
+        .counters
+        .accept_errors
+        .fetch_add(1, Ordering::Relaxed);
+    if before.is_multiple_of(100) {
+        tracing::warn!(socket = %key, %error, failures = before + 1, "can't accept connections");
+    }
+    tokio::time::sleep(BACK_OFF).await;
+}
+
+/// Starts the connection's task, by what the socket is in the tables in force.
+async fn serve(shared: &Rc<Shared>, stream: TcpStream, peer: SocketAddr, key: SocketKey) {
+    let open = shared.enter().await;
+    // A dual-stack socket shows IPv4 clients as mapped addresses.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+    let kind = shared
+        .live
+        .load()
+        .tables
+        .sockets
+        .get(&key)
+        .map(|socket| match &**socket {
+            Socket::Http(_) => Kind::Http,
+            Socket::Tls(_) => Kind::Tls,
+            Socket::Tcp(_) | Socket::Udp(_) => Kind::Tcp,
+        });
+    let shared = Rc::clone(shared);
+    // Each kind is a future of its own, so that none has the size of the largest. The tasks belong
+    // to the worker's runtime; the count of open connections is what a drain waits for.
+    match kind {
+        Some(Kind::Http) => drop(tokio::task::spawn_local(async move {
+            let _open = open;
+            let http = Rc::clone(&shared.http);
+            http.serve_http(stream, peer, key, shared.drain.clone())
+                .await;
+        })),
+        Some(Kind::Tls) => drop(tokio::task::spawn_local(async move {
+            let _open = open;
+            if let Some(https) = shared.l4.serve_tls(stream, peer, key).await {
+                let http = Rc::clone(&shared.http);
+                let drain = shared.drain.clone();
+                http.serve_https(https.stream, https.received, https.hello, peer, key, drain)
+                    .await;
+            }
+        })),
+        Some(Kind::Tcp) => drop(tokio::task::spawn_local(async move {
+            let _open = open;
+            shared.l4.serve_tcp(stream, peer, key).await;
+        })),
+        // The socket is about to be closed.
+        None => {}
+    }
+}
+
+enum Kind {
+    Http,
+    Tls,
+    Tcp,
+}

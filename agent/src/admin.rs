@@ -1,0 +1,109 @@
+//! The admin endpoint: health, version and metrics. Shows no resource and no key.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use novaedge_proto::v1;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::metrics::render;
+use crate::worker::WorkerCounters;
+
+/// Connections served at once.
+const CONNECTIONS: usize = 64;
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the admin endpoint tells.
+pub(crate) struct Admin {
+    pub(crate) served: watch::Receiver<Option<v1::Version>>,
+    pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) workers: Vec<Arc<WorkerCounters>>,
+}
+
+/// Serves until dropped.
+pub(crate) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let admin = Arc::clone(&admin);
+        connections.spawn(async move {
+            let _place = place;
+            let service = service_fn(|request| {
+                let response = admin.answer(&request);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(REQUEST_LIMIT)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            // A client that breaks off has only itself to tell.
+            let _ = tokio::time::timeout(2 * REQUEST_LIMIT, connection).await;
+        });
+    }
+}
+
+impl Admin {
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let (status, kind, body) = self.content(request.uri().path());
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        *response.status_mut() = status;
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+        response
+    }
+
+    fn content(&self, path: &str) -> (StatusCode, &'static str, String) {
+        let text = "text/plain; charset=utf-8";
+        match path {
+            "/livez" => (StatusCode::OK, text, "ok\n".into()),
+            "/readyz" => match self.unready() {
+                None => (StatusCode::OK, text, "ok\n".into()),
+                Some(why) => (StatusCode::SERVICE_UNAVAILABLE, text, format!("{why}\n")),
+            },
+            "/version" => {
+                let version = self.served.borrow().clone().unwrap_or_default();
+                let body = serde_json::json!({
+                    "sequence": version.sequence,
+                    "digest": version.digest,
+                });
+                (StatusCode::OK, "application/json", format!("{body}\n"))
+            }
+            "/metrics" => (
+                StatusCode::OK,
+                "text/plain; version=0.0.4",
+                render(&self.workers),
+            ),
+            _ => {
+                let known = "try /livez, /readyz, /version or /metrics\n";
+                (StatusCode::NOT_FOUND, text, known.into())
+            }
+        }
+    }
+
+    fn unready(&self) -> Option<&'static str> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Some("draining");
+        }
+        self.served.borrow().is_none().then_some("no snapshot yet")
+    }
+}

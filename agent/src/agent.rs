@@ -1,0 +1,309 @@
+//! The agent: its threads, and how it ends.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use novaedge_proto::v1;
+use novaedge_proxy::{Live, Runtime, TlsConfigs};
+use novaedge_router::Tables;
+use novaedge_subscribe::{
+    Applier as _, Jitter, LastGood, LastGoodConfig, Step, SubscribeError, Subscriber,
+    SubscriberConfig,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{self, Admin};
+use crate::config::AgentConfig;
+use crate::control::Control;
+use crate::worker::{self, COMMANDS, Command, WorkerConfig, WorkerCounters};
+
+/// How long the threads may take to end beyond the drain's deadline.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why an agent did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The admin endpoint's address can't be used.
+    #[error("can't listen on the admin address {address}")]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The control plane's address or the node's name can't be used.
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
+    /// A thread can't be started.
+    #[error("can't start a thread")]
+    Thread(#[source] io::Error),
+    /// An essential thread has ended.
+    #[error("thread {0} has ended")]
+    Ended(String),
+}
+
+type Applied = oneshot::Sender<Vec<v1::RejectedResource>>;
+
+/// A running agent. Dropping it stops it at once; [`Agent::drain`] ends connections in order.
+pub struct Agent {
+    workers: Vec<mpsc::Sender<Command>>,
+    steps: mpsc::Sender<(Step, Applied)>,
+    served: watch::Receiver<Option<v1::Version>>,
+    admin: Option<SocketAddr>,
+    draining: Arc<AtomicBool>,
+    /// Ends the subscription; the admin endpoint goes on.
+    unsubscribe: CancellationToken,
+    stop: CancellationToken,
+    ended: mpsc::Receiver<String>,
+}
+
+impl Agent {
+    /// Starts the threads. Serves the last good snapshot as soon as it is read, and what the
+    /// control plane sends after that.
+    pub fn start(mut config: AgentConfig) -> Result<Self, AgentError> {
+        let count = config.workers.max(1);
+        config.http.workers = u32::try_from(count).unwrap_or(u32::MAX);
+        config.l4.workers = config.http.workers;
+        let live: Live = Arc::new(ArcSwap::from_pointee(Runtime {
+            tables: Arc::new(Tables::default()),
+            tls: Arc::new(TlsConfigs::default()),
+        }));
+        let admin = config.admin.map(bind_admin).transpose()?;
+        let subscriber = subscriber(&config)?;
+        let (ended_sender, ended) = mpsc::channel(count + 1);
+        let http = Arc::new(config.http.clone());
+        let (mut workers, mut counters) = (Vec::new(), Vec::new());
+        for index in 0..count {
+            let (sender, commands) = mpsc::channel(COMMANDS);
+            let worker = WorkerConfig {
+                index,
+                live: Arc::clone(&live),
+                connections: config.connections_per_worker,
+                http: Arc::clone(&http),
+                l4: config.l4.clone(),
+                counters: Arc::new(WorkerCounters::default()),
+            };
+            workers.push(sender);
+            counters.push(Arc::clone(&worker.counters));
+            let name = format!("worker-{index}");
+            thread(name, &ended_sender, move || worker::run(worker, commands))?;
+        }
+        let (served_sender, served) = watch::channel(None);
+        let draining = Arc::new(AtomicBool::new(false));
+        let (steps, fed) = mpsc::channel(1);
+        let admin_address = admin
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
+        let agent = Self {
+            steps,
+            served: served.clone(),
+            admin: admin_address,
+            draining: Arc::clone(&draining),
+            unsubscribe: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            ended,
+            workers: workers.clone(),
+        };
+        let control = ControlThread {
+            control: Control::new(live, workers, served_sender),
+            subscriber,
+            fed,
+            admin: admin.map(|socket| {
+                (
+                    socket,
+                    Admin {
+                        served,
+                        draining,
+                        workers: counters,
+                    },
+                )
+            }),
+            unsubscribe: agent.unsubscribe.clone(),
+            stop: agent.stop.clone(),
+        };
+        thread("control".into(), &ended_sender, move || control.run())?;
+        Ok(agent)
+    }
+
+    /// Where the admin endpoint listens.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// The snapshot in force; `None` before the first.
+    pub fn served(&self) -> watch::Receiver<Option<v1::Version>> {
+        self.served.clone()
+    }
+
+    /// Applies a step by hand, for agents without a control plane. When it returns, the step is in
+    /// force and its sockets are open; the resources refused are returned.
+    pub async fn apply(&self, step: Step) -> Result<Vec<v1::RejectedResource>, AgentError> {
+        let gone = || AgentError::Ended("control".into());
+        let (applied, rejected) = oneshot::channel();
+        self.steps.send((step, applied)).await.map_err(|_| gone())?;
+        rejected.await.map_err(|_| gone())
+    }
+
+    /// Waits until an essential thread ends by itself, which no agent survives.
+    pub async fn failed(&mut self) -> AgentError {
+        AgentError::Ended(self.ended.recv().await.unwrap_or_default())
+    }
+
+    /// Stops accepting, lets connections finish until `limit` has passed, then ends the threads.
+    pub async fn drain(mut self, limit: Duration) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.unsubscribe.cancel();
+        let deadline = Instant::now() + limit;
+        for worker in &self.workers {
+            // A worker that has ended needs no drain.
+            let _ = worker.send(Command::Drain(deadline)).await;
+        }
+        let all = self.workers.len();
+        let workers_end = async {
+            for _ in 0..all {
+                self.ended.recv().await;
+            }
+        };
+        if timeout(limit + END_LIMIT, workers_end).await.is_err() {
+            tracing::error!("a worker did not end at the drain's deadline");
+        }
+        self.stop.cancel();
+        // The last snapshot is still being written, perhaps.
+        let _ = timeout(END_LIMIT, self.ended.recv()).await;
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.unsubscribe.cancel();
+        self.stop.cancel();
+    }
+}
+
+fn bind_admin(address: SocketAddr) -> Result<std::net::TcpListener, AgentError> {
+    let bind = || {
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    bind().map_err(|source| AgentError::Admin { address, source })
+}
+
+fn subscriber(config: &AgentConfig) -> Result<Option<Subscriber>, AgentError> {
+    let Some(endpoint) = &config.control_plane else {
+        return Ok(None);
+    };
+    let node = v1::Node {
+        id: config.node_id.clone(),
+        agent_version: env!("CARGO_PKG_VERSION").into(),
+        ..v1::Node::default()
+    };
+    let last_good = config
+        .state_dir
+        .as_ref()
+        .map(|dir| LastGood::new(LastGoodConfig::new(dir)));
+    Ok(Some(Subscriber::new(
+        SubscriberConfig::new(endpoint, node),
+        last_good,
+        jitter(),
+    )?))
+}
+
+/// Spreads reconnections; each process has its own random keys of the standard hasher.
+fn jitter() -> Jitter {
+    use std::hash::BuildHasher as _;
+    let random = std::collections::hash_map::RandomState::new();
+    let mut turn = 0_u32;
+    Box::new(move || {
+        turn = turn.wrapping_add(1);
+        let bits = u32::try_from(random.hash_one(turn) >> 32).unwrap_or(0);
+        f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    })
+}
+
+/// Starts a thread that says its name when it ends, also by a panic.
+fn thread(
+    name: String,
+    ended: &mpsc::Sender<String>,
+    run: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> Result<(), AgentError> {
+    struct Last(mpsc::Sender<String>, String);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            // There is a place for each thread; without a receiver nobody wants to know.
+            let _ = self.0.try_send(std::mem::take(&mut self.1));
+        }
+    }
+    let last = Last(ended.clone(), name.clone());
+    let body = move || {
+        let last = last;
+        if let Err(error) = run() {
+            tracing::error!(thread = last.1, %error, "thread failed");
+        }
+    };
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(body)
+        .map(drop)
+        .map_err(AgentError::Thread)
+}
+
+struct ControlThread {
+    control: Control,
+    subscriber: Option<Subscriber>,
+    fed: mpsc::Receiver<(Step, Applied)>,
+    admin: Option<(std::net::TcpListener, Admin)>,
+    unsubscribe: CancellationToken,
+    stop: CancellationToken,
+}
+
+impl ControlThread {
+    fn run(self) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let admin = self.admin.map(|(socket, admin)| {
+                tokio::net::TcpListener::from_std(socket)
+                    .map(|listener| tokio::spawn(admin::serve(listener, Arc::new(admin))))
+            });
+            let admin = admin.transpose()?;
+            let mut control = self.control;
+            match self.subscriber {
+                Some(one) => {
+                    one.run(&mut control, self.unsubscribe.cancelled_owned())
+                        .await
+                }
+                None => feed(&mut control, self.fed, &self.unsubscribe).await,
+            }
+            self.stop.cancelled().await;
+            if let Some(admin) = admin {
+                admin.abort();
+            }
+            Ok(())
+        })
+    }
+}
+
+async fn feed(
+    control: &mut Control,
+    mut fed: mpsc::Receiver<(Step, Applied)>,
+    unsubscribe: &CancellationToken,
+) {
+    loop {
+        let next = tokio::select! {
+            next = fed.recv() => next,
+            () = unsubscribe.cancelled() => None,
+        };
+        let Some((step, applied)) = next else { return };
+        // The caller may have given up waiting; the step is in force all the same.
+        let _ = applied.send(control.apply(step).await);
+    }
+}

@@ -1,0 +1,46 @@
+//! What an agent is started with. The defaults of the binary are here.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The configuration of an [`crate::Agent`].
+#[derive(Clone, Debug)]
+pub struct AgentConfig {
+    /// Name of this agent, unique in the fleet.
+    pub node_id: String,
+    /// `http://host:port` of the control plane. `None`: snapshots come by [`crate::Agent::apply`].
+    pub control_plane: Option<String>,
+    /// Where the last good snapshot is kept, keys included; mode 0700. `None`: nowhere. Used with a
+    /// control plane only.
+    pub state_dir: Option<PathBuf>,
+    /// Threads that serve traffic.
+    pub workers: usize,
+    /// Where `/livez`, `/readyz`, `/version` and `/metrics` are answered. `None`: nowhere.
+    pub admin: Option<SocketAddr>,
+    /// Connections of one worker. When they are reached, new ones wait until others end.
+    pub connections_per_worker: usize,
+    /// Limits of the HTTP data path; `workers` in it is set by the agent.
+    pub http: novaedge_proxy::Config,
+    /// Limits of the layer 4 data path; `workers` in it is set by the agent.
+    pub l4: novaedge_l4::Limits,
+}
+
+impl AgentConfig {
+    /// All cores, no control plane, no state directory, the admin endpoint on 127.0.0.1:9901.
+    pub fn new(node_id: impl Into<String>) -> Self {
+        Self {
+            node_id: node_id.into(),
+            control_plane: None,
+            state_dir: None,
+            workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            admin: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9901))),
+            connections_per_worker: 50_000,
+            http: novaedge_proxy::Config::default(),
+            l4: novaedge_l4::Limits::default(),
+        }
+    }
+}
+
+/// How long open connections may go on after a drain has begun.
+pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,178 @@
+//! From steps to what the workers serve. Off the request path, on a thread of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use novaedge_proto::v1;
+use novaedge_proxy::{Live, Runtime};
+use novaedge_router::{SocketKey, Tables, TablesBuilder};
+use novaedge_subscribe::{Applier, Step};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use crate::snapshot::build_tls;
+use crate::sockets::{Port, open};
+use crate::worker::Command;
+
+/// How long a worker may take to close a socket before the step goes on without its word.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Applies steps: tables, TLS, sockets, swap.
+pub(crate) struct Control {
+    builder: TablesBuilder,
+    live: Live,
+    workers: Vec<mpsc::Sender<Command>>,
+    open: BTreeSet<SocketKey>,
+    /// Names of all resources held, for full steps.
+    held: BTreeSet<String>,
+    /// Versions of the listeners held, for rejections.
+    versions: BTreeMap<String, String>,
+    served: watch::Sender<Option<v1::Version>>,
+}
+
+impl Control {
+    pub(crate) fn new(
+        live: Live,
+        workers: Vec<mpsc::Sender<Command>>,
+        served: watch::Sender<Option<v1::Version>>,
+    ) -> Self {
+        Self {
+            builder: TablesBuilder::new(),
+            live,
+            workers,
+            open: BTreeSet::new(),
+            held: BTreeSet::new(),
+            versions: BTreeMap::new(),
+            served,
+        }
+    }
+
+    async fn step(&mut self, step: Step) -> Vec<v1::RejectedResource> {
+        let Step {
+            version,
+            upserts,
+            mut removed,
+            full,
+            ..
+        } = step;
+        if full {
+            let brought: BTreeSet<&str> = upserts.iter().map(|one| one.name.as_str()).collect();
+            removed = self
+                .held
+                .iter()
+                .filter(|one| !brought.contains(one.as_str()))
+                .cloned()
+                .collect();
+        }
+        self.note(&upserts, &removed);
+        let (tables, mut rejected) = self.builder.apply(upserts, &removed);
+        let tls = build_tls(&tables, &self.live.load_full(), &mut rejected);
+        // The sockets are there before the swap and before the acknowledgement: who is told that a
+        // listener is programmed can connect to it.
+        let opened = self.open_new(&tables, &mut rejected);
+        self.live.store(Arc::new(Runtime {
+            tables: Arc::clone(&tables),
+            tls,
+        }));
+        for (key, sockets) in opened {
+            self.open.insert(key);
+            for (worker, socket) in self.workers.iter().zip(sockets) {
+                // A worker that is gone ends the process; there is nothing to do here.
+                let _ = worker.send(Command::Open(key, socket)).await;
+            }
+        }
+        self.close_old(&tables).await;
+        rejected.sort_by(|a, b| a.name.cmp(&b.name));
+        tracing::info!(
+            sequence = version.sequence,
+            digest = %version.digest,
+            sockets = self.open.len(),
+            rejected = rejected.len(),
+            "snapshot in force",
+        );
+        self.served.send_replace(Some(version));
+        rejected
+    }
+
+    fn note(&mut self, upserts: &[v1::Resource], removed: &[String]) {
+        for name in removed {
+            self.held.remove(name);
+            self.versions.remove(name);
+        }
+        for resource in upserts {
+            self.held.insert(resource.name.clone());
+            if resource.name.starts_with("listener/") {
+                self.versions
+                    .insert(resource.name.clone(), resource.version.clone());
+            }
+        }
+    }
+
+    /// Opens what is not open yet. What can't be opened is tried again at each step, and is said
+    /// of its listeners.
+    fn open_new(
+        &self,
+        tables: &Tables,
+        rejected: &mut Vec<v1::RejectedResource>,
+    ) -> Vec<(SocketKey, Vec<crate::sockets::Listening>)> {
+        let mut opened: Vec<(SocketKey, _)> = Vec::new();
+        for (key, socket) in &tables.sockets {
+            if self.open.contains(key) {
+                continue;
+            }
+            let same_port =
+                |other: &SocketKey| (other.port, other.transport) == (key.port, key.transport);
+            let ours =
+                self.open.iter().any(same_port) || opened.iter().any(|(other, _)| same_port(other));
+            let port = if ours { Port::Ours } else { Port::Unused };
+            match open(*key, self.workers.len(), port) {
+                Ok(sockets) => opened.push((*key, sockets)),
+                Err(error) => {
+                    tracing::error!(socket = %key, %error, "socket can't be opened");
+                    for name in socket.listener_names() {
+                        let version = self.versions.get(&**name).cloned().unwrap_or_default();
+                        let name = name.to_string();
+                        let error = error.to_string();
+                        rejected.push(v1::RejectedResource {
+                            name,
+                            version,
+                            error,
+                        });
+                    }
+                }
+            }
+        }
+        opened
+    }
+
+    async fn close_old(&mut self, tables: &Tables) {
+        let old: Vec<_> = self
+            .open
+            .iter()
+            .filter(|key| !tables.sockets.contains_key(key))
+            .copied()
+            .collect();
+        for key in old {
+            self.open.remove(&key);
+            let mut closing = Vec::new();
+            for worker in &self.workers {
+                let (done, closed) = oneshot::channel();
+                if worker.send(Command::Close(key, done)).await.is_ok() {
+                    closing.push(closed);
+                }
+            }
+            for closed in closing {
+                if timeout(CLOSE_LIMIT, closed).await.is_err() {
+                    tracing::warn!(socket = %key, "a worker is slow to close a socket");
+                }
+            }
+        }
+    }
+}
+
+impl Applier for Control {
+    async fn apply(&mut self, step: Step) -> Vec<v1::RejectedResource> {
+        self.step(step).await
+    }
+}

@@ -1,0 +1,273 @@
+//! A worker: one thread, one current-thread runtime, its own sockets and its own pools.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use novaedge_proxy::{Drain, Live};
+use novaedge_router::SocketKey;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::accept::accept;
+use crate::dns::Dns;
+use crate::snapshot::LiveSource;
+use crate::sockets::Listening;
+
+/// Commands that may wait for a worker.
+pub(crate) const COMMANDS: usize = 256;
+
+/// What the control thread asks of a worker.
+pub(crate) enum Command {
+    /// Serve this socket.
+    Open(SocketKey, Listening),
+    /// Serve what is queued, close the socket, then say so. Open connections go on.
+    Close(SocketKey, oneshot::Sender<()>),
+    /// Close all TCP sockets, end connections in an orderly way, and end the thread.
+    Drain(Instant),
+}
+
+/// What a worker needs, made by the starter.
+pub(crate) struct WorkerConfig {
+    pub(crate) index: usize,
+    pub(crate) live: Live,
+    pub(crate) connections: usize,
+    pub(crate) http: Arc<novaedge_proxy::Config>,
+    pub(crate) l4: novaedge_l4::Limits,
+    pub(crate) counters: Arc<WorkerCounters>,
+}
+
+/// The counters of a worker, read by the metrics endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerCounters {
+    pub(crate) http: Arc<novaedge_proxy::Metrics>,
+    pub(crate) l4: Arc<novaedge_l4::Counters>,
+    /// TCP connections accepted, of all protocols.
+    pub(crate) accepted: AtomicU64,
+    /// TCP connections open now, of all protocols.
+    pub(crate) open: AtomicU64,
+    /// Accepts that had to wait for another connection to end.
+    pub(crate) limited: AtomicU64,
+    /// Accepts that failed.
+    pub(crate) accept_errors: AtomicU64,
+}
+
+/// What the connections of a worker share.
+pub(crate) struct Shared {
+    pub(crate) live: Live,
+    pub(crate) http: Rc<novaedge_proxy::Worker>,
+    pub(crate) l4: Rc<novaedge_l4::Worker<LiveSource>>,
+    pub(crate) drain: Drain,
+    pub(crate) counters: Arc<WorkerCounters>,
+    limit: usize,
+    open: Cell<usize>,
+    closed: Notify,
+}
+
+/// A connection in the count of its worker.
+pub(crate) struct Open(Rc<Shared>);
+
+impl Shared {
+    /// Waits until another connection may be served, and counts it.
+    pub(crate) async fn enter(self: &Rc<Self>) -> Open {
+        if self.open.get() >= self.limit {
+            self.counters.limited.fetch_add(1, Ordering::Relaxed);
+            while self.open.get() >= self.limit {
+                self.closed.notified().await;
+            }
+        }
+        self.open.set(self.open.get() + 1);
+        self.counters.accepted.fetch_add(1, Ordering::Relaxed);
+        self.counters.open.fetch_add(1, Ordering::Relaxed);
+        Open(Rc::clone(self))
+    }
+
+    async fn all_closed(&self) {
+        while self.open.get() > 0 || self.counters.l4.udp_active_sessions.get() > 0 {
+            let look_again = tokio::time::sleep(std::time::Duration::from_millis(20));
+            tokio::select! {
+                () = self.closed.notified() => {}
+                () = look_again => {}
+            }
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get().saturating_sub(1));
+        self.0.counters.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.closed.notify_one();
+    }
+}
+
+/// Runs a worker to the end of its drain, or until the control thread is gone.
+pub(crate) fn run(config: WorkerConfig, commands: mpsc::Receiver<Command>) -> io::Result<()> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(serve(config, commands));
+    // What is still there after the drain's deadline goes with the runtime.
+    Ok(())
+}
+
+async fn serve(config: WorkerConfig, mut commands: mpsc::Receiver<Command>) {
+    let resolver = Rc::new(Dns::new());
+    let shared = Rc::new(Shared {
+        http: novaedge_proxy::Worker::new(
+            Arc::clone(&config.http),
+            Arc::clone(&config.live),
+            Arc::clone(&config.counters.http),
+            Rc::clone(&resolver) as Rc<dyn novaedge_proxy::Resolve>,
+            seed(config.index),
+        ),
+        l4: novaedge_l4::Worker::new(
+            config.index,
+            LiveSource(Arc::clone(&config.live)),
+            resolver,
+            config.l4,
+            Arc::clone(&config.counters.l4),
+        ),
+        live: config.live,
+        drain: Drain::new(),
+        counters: config.counters,
+        limit: config.connections.max(1),
+        open: Cell::new(0),
+        closed: Notify::new(),
+    });
+    let sockets = Sockets {
+        shared: Rc::clone(&shared),
+        open: RefCell::default(),
+    };
+    let deadline = loop {
+        match commands.recv().await {
+            Some(Command::Open(key, socket)) => sockets.open(key, socket),
+            Some(Command::Close(key, done)) => {
+                sockets.close(key).await;
+                // Nobody waits any more when the control thread has given up.
+                let _ = done.send(());
+            }
+            Some(Command::Drain(deadline)) => break deadline,
+            None => break Instant::now(),
+        }
+    };
+    sockets.stop_accepting().await;
+    shared.drain.begin(deadline);
+    let in_time = timeout_at(deadline, shared.all_closed()).await.is_ok();
+    let tasks_ended = shared.http.shut_down(deadline).await;
+    sockets.end().await;
+    if !(in_time && tasks_ended) {
+        tracing::warn!(
+            worker = config.index,
+            connections = shared.open.get(),
+            "connections were cut at the drain's deadline",
+        );
+    }
+}
+
+/// Each worker starts its pseudo-random choices elsewhere, also after a restart.
+fn seed(index: usize) -> u64 {
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanoseconds = clock.map_or(0, |since| since.subsec_nanos());
+    (u64::from(nanoseconds) << 16) ^ index as u64
+}
+
+/// The listening sockets of a worker, each with the task that serves it.
+struct Sockets {
+    shared: Rc<Shared>,
+    open: RefCell<BTreeMap<SocketKey, Served>>,
+}
+
+enum Served {
+    Tcp {
+        stop: oneshot::Sender<()>,
+        task: JoinHandle<()>,
+    },
+    Udp(JoinHandle<()>),
+}
+
+impl Sockets {
+    fn open(&self, key: SocketKey, socket: Listening) {
+        let served = match socket {
+            Listening::Tcp(socket) => TcpListener::from_std(socket).map(|listener| {
+                let (stop, stopped) = oneshot::channel();
+                let task = accept(Rc::clone(&self.shared), listener, key, stopped);
+                Served::Tcp {
+                    stop,
+                    task: tokio::task::spawn_local(task),
+                }
+            }),
+            Listening::Udp(socket) => UdpSocket::from_std(socket).map(|socket| {
+                let task = Rc::clone(&self.shared.l4).serve_udp(socket, key);
+                Served::Udp(tokio::task::spawn_local(task))
+            }),
+        };
+        match served {
+            Ok(served) => {
+                self.open.borrow_mut().insert(key, served);
+            }
+            // Registering with epoll fails only when the kernel is out of memory.
+            Err(error) => tracing::error!(socket = %key, %error, "socket can't be served"),
+        }
+    }
+
+    async fn close(&self, key: SocketKey) {
+        let served = self.open.borrow_mut().remove(&key);
+        if let Some(served) = served {
+            served.close().await;
+        }
+    }
+
+    /// Closes the TCP sockets; UDP has no connections to tell old from new by.
+    async fn stop_accepting(&self) {
+        self.close_all(|served| matches!(served, Served::Tcp { .. }))
+            .await;
+    }
+
+    async fn end(&self) {
+        self.close_all(|_| true).await;
+    }
+
+    async fn close_all(&self, choose: impl Fn(&Served) -> bool) {
+        let mut chosen = Vec::new();
+        {
+            let mut open = self.open.borrow_mut();
+            let keys: Vec<_> = open
+                .iter()
+                .filter(|(_, served)| choose(served))
+                .map(|(key, _)| *key)
+                .collect();
+            chosen.extend(keys.iter().filter_map(|key| open.remove(key)));
+        }
+        for served in chosen {
+            served.close().await;
+        }
+    }
+}
+
+impl Served {
+    fn close(self) -> impl Future<Output = ()> {
+        let task = match self {
+            Self::Tcp { stop, task } => {
+                // An accept task that ended by itself needs no word.
+                let _ = stop.send(());
+                task
+            }
+            Self::Udp(task) => {
+                task.abort();
+                task
+            }
+        };
+        async move {
+            // Aborted, ended or panicked: the socket is closed in any case.
+            let _ = task.await;
+        }
+    }
+}
