@@ -278,9 +278,10 @@ impl ControlThread {
             let mut control = self.control;
             match self.subscriber {
                 Some(one) => {
-                    one.run(&mut control, self.unsubscribe.cancelled_owned())
-                        .await
+                    let shutdown = self.unsubscribe.cancelled_owned();
+                    one.run(&mut control, shutdown).await;
                 }
+
                 None => feed(&mut control, self.fed, &self.unsubscribe).await,
             }
             self.stop.cancelled().await;

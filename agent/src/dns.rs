@@ -14,7 +14,8 @@ pub(crate) struct Dns {
 impl Dns {
     /// Reads the system's configuration. A host without one resolves nothing and serves the rest.
     pub(crate) fn new() -> Self {
-        let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+        let resolver =
+            TokioResolver::builder_tokio().and_then(hickory_resolver::ResolverBuilder::build);
         Self {
             resolver: resolver.map_err(|error| error.to_string()),
         }

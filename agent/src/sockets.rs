@@ -72,7 +72,7 @@ pub(crate) fn open(
     workers: usize,
     port: Port,
 ) -> Result<Vec<Listening>, BindError> {
-    let address = choose_address(key)?;
+    let address = choose_address(key);
     let error = |cause| BindError {
         address,
         transport: transport_name(key.transport),
@@ -88,16 +88,16 @@ pub(crate) fn open(
 }
 
 /// All addresses of the host are one IPv6 socket that takes IPv4 too, unless IPv6 is off.
-fn choose_address(key: SocketKey) -> Result<SocketAddr, BindError> {
+fn choose_address(key: SocketKey) -> SocketAddr {
     if !key.address.is_unspecified() {
-        return Ok(SocketAddr::new(key.address, key.port));
+        return SocketAddr::new(key.address, key.port);
     }
     let dual = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
     let address: IpAddr = match bind(dual, key.transport, Reuse::Address) {
         Ok(_) => Ipv6Addr::UNSPECIFIED.into(),
         Err(_) => Ipv4Addr::UNSPECIFIED.into(),
     };
-    Ok(SocketAddr::new(address, key.port))
+    SocketAddr::new(address, key.port)
 }
 
 fn listen(address: SocketAddr, transport: Transport) -> io::Result<Listening> {

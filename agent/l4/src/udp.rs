@@ -29,8 +29,8 @@ use sessions::Sessions;
 
 /// Datagrams moved from one socket before others get their turn.
 const BURST: usize = 64;
-/// Datagrams that wait while the name of an endpoint is resolved.
-const MAX_WAITING: usize = 16;
+/// Datagrams that wait while a session's socket is made, names resolved included.
+const MAX_WAITING: usize = BURST;
 
 /// How many datagrams a socket had.
 #[derive(PartialEq, Eq)]
@@ -67,6 +67,8 @@ struct Session {
 struct Link {
     /// `None` while the endpoint's name is resolved.
     socket: RefCell<Option<Rc<UdpSocket>>>,
+    /// Set once the socket takes datagrams; those before wait.
+    writable: Cell<bool>,
     waiting: RefCell<Vec<Vec<u8>>>,
 }
 
@@ -256,7 +258,10 @@ impl<S: Source> Server<S> {
                 return;
             }
         };
-        link.flush(&self.worker, &socket);
+        // The driver has yet to say that a new socket can be written; until then it refuses to.
+        if socket.writable().await.is_ok() {
+            link.flush(&self.worker, &socket);
+        }
         loop {
             let ready = socket.readable().await;
             if ready.is_err() || self.reply_burst(&socket, client) == Burst::Full {
@@ -337,7 +342,12 @@ impl Link {
     }
 
     fn send<S>(&self, worker: &Worker<S>, datagram: &[u8]) {
-        let sent = if let Some(socket) = &*self.socket.borrow() {
+        let sent = if let Some(socket) = self
+            .socket
+            .borrow()
+            .as_ref()
+            .filter(|_| self.writable.get())
+        {
             send(socket, datagram)
         } else {
             let mut waiting = self.waiting.borrow_mut();
@@ -353,6 +363,7 @@ impl Link {
     }
 
     fn flush<S>(&self, worker: &Worker<S>, socket: &UdpSocket) {
+        self.writable.set(true);
         for datagram in self.waiting.take() {
             if !send(socket, &datagram) {
                 worker.counters.udp_dropped_datagrams_total.add(1);
