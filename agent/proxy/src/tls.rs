@@ -18,6 +18,11 @@ pub struct BackendClient {
 }
 
 impl TlsConfigs {
+    /// build
+    pub fn build(_t: &novaedge_router::Tables, _p: &Arc<Self>) -> (Arc<Self>, Vec<novaedge_proto::v1::RejectedResource>) {
+        (Arc::default(), vec![])
+    }
+
     /// server
     pub fn server(&self, _listener: &str) -> Option<Arc<rustls::ServerConfig>> {
         None
