@@ -4,7 +4,9 @@ pub(crate) mod certificates;
 mod client_validation;
 mod findings;
 mod listener;
+mod listener_status;
 mod native;
+mod overlap;
 mod set_status;
 mod status;
 
@@ -150,7 +152,7 @@ pub(crate) fn plan_gateway(view: &View<'_>, key: &ObjectKey) -> Option<GatewayRe
         natives.extend(native);
         listeners.push(detail);
     }
-    listener::mark_overlaps(&mut listeners);
+    overlap::mark(&mut listeners);
 
     let (certificate, fault) = client_certificate;
     let native = native::build(&owners.gateway, &layout, natives, certificate);

@@ -11,7 +11,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use novaedge_api::gateway::{FromNamespaces, Gateway, Listener, ListenerSet};
 use novaedge_api::meta::ObjectKey;
 
-pub(crate) use self::conflict::hostnames_overlap;
 use self::conflict::resolve;
 use self::listener::check;
 use crate::address::{self, Addresses};
@@ -93,9 +92,9 @@ pub(crate) struct Claim {
 }
 
 /// An object with listeners, as the layout sees it.
-struct Owner {
+struct Owner<'a> {
     owner: ListenerOwner,
-    listeners: Vec<Listener>,
+    listeners: &'a [Listener],
 }
 
 /// Lays out the listeners of a Gateway; none when its class is not ours.
@@ -120,15 +119,11 @@ pub(crate) fn plan_layout(view: &View<'_>, key: &ObjectKey) -> Option<Layout> {
     let entries: Vec<SetEntry> = entries.collect();
     let owners = owners(&gateway, &sets, &entries);
     let mut listeners: Vec<Entry> = owners.iter().flat_map(entries_of).collect();
-    let by_owner: BTreeMap<&ListenerOwner, &Vec<Listener>> = owners
+    let by_owner: BTreeMap<&ListenerOwner, &[Listener]> = owners
         .iter()
-        .map(|owner| (&owner.owner, &owner.listeners))
+        .map(|owner| (&owner.owner, owner.listeners))
         .collect();
-    let spec = |entry: &Entry| {
-        by_owner
-            .get(&entry.owner)
-            .and_then(|list| list.get(entry.index))
-    };
+    let spec = |entry: &Entry| by_owner.get(&entry.owner)?.get(entry.index);
     for entry in &mut listeners {
         entry.fault = spec(entry).and_then(check);
     }
@@ -201,20 +196,24 @@ fn allowed_listeners(gateway: &Gateway) -> AllowedNamespaces {
     }
 }
 
-fn owners(gateway: &Gateway, sets: &[Arc<ListenerSet>], entries: &[SetEntry]) -> Vec<Owner> {
+fn owners<'a>(
+    gateway: &'a Gateway,
+    sets: &'a [Arc<ListenerSet>],
+    entries: &[SetEntry],
+) -> Vec<Owner<'a>> {
     let own = Owner {
         owner: ListenerOwner::Gateway,
-        listeners: gateway.spec.listeners.clone(),
+        listeners: &gateway.spec.listeners,
     };
     let attached = sets.iter().zip(entries).filter(|(_, entry)| entry.allowed);
     let attached = attached.map(|(set, entry)| Owner {
         owner: ListenerOwner::ListenerSet(entry.key.clone()),
-        listeners: set.spec.listeners.clone(),
+        listeners: &set.spec.listeners,
     });
     [own].into_iter().chain(attached).collect()
 }
 
-fn entries_of(owner: &Owner) -> Vec<Entry> {
+fn entries_of(owner: &Owner<'_>) -> Vec<Entry> {
     let mut seen = BTreeSet::new();
     let listeners = owner.listeners.iter().enumerate();
     let unique = listeners.filter(|(_, listener)| seen.insert(listener.name.as_str()));

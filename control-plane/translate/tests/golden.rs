@@ -1,6 +1,12 @@
 //! Runs every case below `tests/golden`: `<area>/<name>.yaml` is what a user writes, with the rule of
 //! the specification in its first line, and `<name>.out.yaml` is what it comes to.
 //! `UPDATE_GOLDEN=1` writes the outputs; read each one before you commit it.
+//!
+//! Comment lines of a case set its scene:
+//! `# mode: standalone` (else a cluster), `# crds: v1.3.0` (bundle versions found),
+//! `# fleet: none` (no agent has acknowledged anything), `# fleet: addresses 192.0.2.1 ...`,
+//! `# fleet: generation 3` (acknowledged so far), `# fleet: rejects LISTENER ERROR`,
+//! `# delete: KIND/NAMESPACE/NAME` (after everything else).
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
@@ -10,9 +16,9 @@ use std::path::{Path, PathBuf};
 
 use novaedge_api::decode::decode;
 use novaedge_api::gateway::GatewayStatusAddress;
-use novaedge_api::meta::{Kind, Object, ObjectKey};
+use novaedge_api::meta::{Kind, Object, ObjectId};
 use novaedge_store::Change;
-use novaedge_translate::{DesiredStatus, GatewayFleet, TranslateConfig, Translator};
+use novaedge_translate::{DesiredStatus, GatewayFleet, Generations, TranslateConfig, Translator};
 use serde_json::{Value, json};
 
 #[test]
@@ -63,13 +69,14 @@ fn cases(root: &Path) -> Vec<PathBuf> {
 }
 
 fn run(text: &str, case: &Path) -> String {
+    let scene = Scene::read(text);
     let objects = objects(text, case);
-    let forwards = translate(objects.clone());
+    let forwards = translate(&scene, objects.clone());
     let mut reversed = objects;
     reversed.reverse();
     assert_eq!(
         forwards,
-        translate(reversed),
+        translate(&scene, reversed),
         "{}: the order of events shows",
         case.display()
     );
@@ -84,30 +91,89 @@ fn objects(text: &str, case: &Path) -> Vec<Object> {
         .collect()
 }
 
+/// What the comment lines of a case say.
+#[derive(Default)]
+struct Scene {
+    standalone: bool,
+    crds: BTreeSet<String>,
+    silent: bool,
+    generation: Option<i64>,
+    addresses: Option<Vec<String>>,
+    rejects: BTreeMap<String, String>,
+    deletes: Vec<String>,
+    clock: Option<i64>,
+}
+
+impl Scene {
+    fn read(text: &str) -> Self {
+        let mut scene = Self::default();
+        for line in text.lines().filter_map(|line| line.strip_prefix("# ")) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let rest = |from: usize| words.get(from..).unwrap_or_default();
+            let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+            match *words {
+                ["mode:", "standalone"] => scene.standalone = true,
+                ["crds:", ..] => scene
+                    .crds
+                    .extend(rest(1).iter().map(|word| (*word).to_owned())),
+                ["clock:", seconds] => scene.clock = Some(seconds.parse().unwrap()),
+                ["fleet:", "none"] => scene.silent = true,
+                ["fleet:", "generation", number] => scene.generation = number.parse().ok(),
+                ["fleet:", "addresses", ..] => scene.addresses = Some(owned(rest(2))),
+                ["fleet:", "rejects", listener, ..] => {
+                    scene.rejects.insert(listener.to_owned(), rest(3).join(" "));
+                }
+                ["delete:", id] => scene.deletes.push(id.to_owned()),
+                _ => {}
+            }
+        }
+        scene
+    }
+
+    fn translator(&self) -> Translator {
+        let config = if self.standalone {
+            TranslateConfig::standalone()
+        } else {
+            TranslateConfig::cluster(self.crds.clone())
+        };
+        Translator::new(config)
+    }
+
+    fn fleet(&self, generations: Generations) -> GatewayFleet {
+        let addresses = match &self.addresses {
+            Some(addresses) => addresses.clone(),
+            None => vec!["192.0.2.1".to_owned()],
+        };
+        let addresses = addresses.into_iter().map(|value| GatewayStatusAddress {
+            value,
+            ..GatewayStatusAddress::default()
+        });
+        GatewayFleet {
+            acknowledged_generation: self.generation.or(Some(generations.gateway)),
+            acknowledged_listener_sets: generations.listener_sets,
+            addresses: addresses.collect(),
+            rejected_listeners: self.rejects.clone(),
+        }
+    }
+}
+
 /// Translates objects one by one, and lets agents acknowledge what comes of them.
-fn translate(objects: Vec<Object>) -> Value {
-    let mut translator = Translator::new(TranslateConfig::cluster(BTreeSet::new()));
-    let gateways: Vec<ObjectKey> = objects
-        .iter()
-        .filter(|o| o.kind() == Kind::Gateway)
-        .map(Object::key)
-        .collect();
+fn translate(scene: &Scene, objects: Vec<Object>) -> Value {
+    let mut translator = scene.translator();
+    let ids: Vec<ObjectId> = objects.iter().map(Object::id).collect();
     for object in objects {
         translator.update(vec![Change::Upsert(object)]);
     }
-    let fleet = gateways.into_iter().filter_map(|key| {
-        let generations = translator.generations(&key)?;
-        let address = GatewayStatusAddress {
-            value: "192.0.2.1".into(),
-            ..GatewayStatusAddress::default()
-        };
-        let fleet = GatewayFleet {
-            acknowledged_generation: Some(generations.gateway),
-            acknowledged_listener_sets: generations.listener_sets,
-            addresses: vec![address],
-            rejected_listeners: BTreeMap::new(),
-        };
-        Some((key, fleet))
+    for id in ids
+        .iter()
+        .filter(|id| scene.deletes.contains(&id.to_string()))
+    {
+        translator.update(vec![Change::Delete(id.clone())]);
+    }
+    let gateways = ids.into_iter().filter(|id| id.kind == Kind::Gateway);
+    let fleet = gateways.filter_map(|id| {
+        let fleet = scene.fleet(translator.generations(&id.key)?);
+        (!scene.silent).then_some((id.key, fleet))
     });
     let fleet = fleet.collect();
     translator.set_fleet(fleet);
@@ -124,9 +190,9 @@ fn shown(translator: &Translator) -> Value {
     let statuses: BTreeMap<String, Value> = output
         .statuses
         .iter()
-        // The class says the same in every case.
-        .filter(|(id, _)| id.kind != Kind::GatewayClass)
         .map(|(id, status)| (id.to_string(), untimed(status_value(status))))
+        // The usual class says the same in every case.
+        .filter(|(id, _)| id != "GatewayClass/novaedge")
         .collect();
     let diagnostics: Vec<String> = output
         .diagnostics
@@ -145,7 +211,11 @@ fn shown(translator: &Translator) -> Value {
 
 fn status_value(status: &DesiredStatus) -> Value {
     match status {
-        DesiredStatus::GatewayClass(status) => json!(status),
+        DesiredStatus::GatewayClass(status) => {
+            // The features are a list of their own; see config.rs.
+            let features = status.supported_features.len();
+            json!({ "conditions": status.conditions, "supportedFeatures": features })
+        }
         DesiredStatus::Gateway(status) => json!(status),
         DesiredStatus::ListenerSet(status) => json!(status),
         DesiredStatus::Route(parents) => json!({ "parents": parents }),

@@ -13,7 +13,7 @@ use super::client_validation::Validation;
 use super::{ListenerDetail, NativeListener};
 use crate::config::Mode;
 use crate::diagnostic::Diagnostic;
-use crate::layout::{Entry, Layout, hostnames_overlap, port_owner, transport};
+use crate::layout::{Entry, Layout, port_owner, transport};
 use crate::plan::{AllowedNamespaces, ListenerOwner, ListenerPlan};
 use crate::view::View;
 
@@ -113,32 +113,6 @@ pub(super) fn plan(
     (detail, native.flatten())
 }
 
-/// Marks HTTPS listeners of one port whose hosts overlap: a client may reuse a connection that the
-/// other's certificate covers.
-pub(super) fn mark_overlaps(listeners: &mut [ListenerDetail]) {
-    let rivals: Vec<(u16, String, String)> = listeners
-        .iter()
-        .filter(|listener| listener.plan.usable && listener.plan.protocol == "HTTPS")
-        .map(|listener| {
-            let host = listener.plan.hostname.clone().unwrap_or_default();
-            (listener.plan.port, host, listener.plan.name.clone())
-        })
-        .collect();
-    for listener in listeners {
-        if !listener.plan.usable || listener.plan.protocol != "HTTPS" {
-            continue;
-        }
-        let own = listener.plan.hostname.clone().unwrap_or_default();
-        let others = rivals.iter().filter(|(port, host, name)| {
-            *port == listener.plan.port
-                && *name != listener.plan.name
-                && hostnames_overlap(host, &own)
-        });
-        let names: Vec<&str> = others.map(|(_, _, name)| name.as_str()).collect();
-        listener.overlapping = (!names.is_empty()).then(|| names.join(", "));
-    }
-}
-
 fn owner_id(scope: &Scope<'_, '_>, entry: &Entry) -> ObjectId {
     match &entry.owner {
         ListenerOwner::Gateway => ObjectId {
@@ -163,7 +137,7 @@ fn refusal(scope: &Scope<'_, '_>, entry: &Entry, spec: &Listener) -> Option<Said
     let claims = scope.view.claims(spec.port, transport(spec));
     let owner = port_owner(&claims, scope.gateway)?;
     let message = format!(
-        "{} port {} is taken by Gateway {}, and all Gateways share the addresses of this machine; use another port, or addresses of its own",
+        "{} port {} is taken by Gateway {}, and all Gateways share this machine's addresses; use another port, or give both Gateways spec.addresses of their own",
         transport(spec).as_str(),
         spec.port,
         owner.gateway

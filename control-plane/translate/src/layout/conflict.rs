@@ -1,7 +1,8 @@
 //! Listeners that cannot be told apart.
 //!
-//! Precedence is Gateway, older ListenerSet, newer ListenerSet: the listener with less of it is refused. Within one
-//! object nobody has precedence, and the specification forbids to pick a winner: all of them are refused.
+//! Precedence is Gateway, older ListenerSet, newer ListenerSet: the listener with less of it is
+//! refused. Within one object nobody has precedence, and the specification forbids to pick a winner:
+//! all of them are refused.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::read::Transport;
 #[derive(Clone)]
 struct Holder {
     owner: ListenerOwner,
+    /// Its place among the entries: the lower, the more precedence.
     place: usize,
     class: Class,
     host: String,
@@ -22,7 +24,7 @@ struct Holder {
 }
 
 /// Protocols that can share a port are of one class.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     /// Told apart by Host.
     Http,
@@ -32,9 +34,18 @@ enum Class {
     Stream,
 }
 
+/// The listeners of one port, indexed so that a port with thousands of hosts costs a look-up each.
+#[derive(Default)]
+struct Port {
+    /// By class, the one with the most precedence first.
+    classes: BTreeMap<Class, BTreeMap<usize, Holder>>,
+    /// Places of the listeners with a host, by class.
+    hosts: BTreeMap<(Class, String), Vec<usize>>,
+}
+
 /// Marks the listeners that conflict with others.
 pub(super) fn resolve<'a>(entries: &mut [Entry], spec: &impl Fn(&Entry) -> Option<&'a Listener>) {
-    let mut ports: BTreeMap<(u16, Transport), Vec<Holder>> = BTreeMap::new();
+    let mut ports: BTreeMap<(u16, Transport), Port> = BTreeMap::new();
     let mut found: Vec<(usize, Conflict)> = Vec::new();
     for (place, entry) in entries.iter().enumerate() {
         let Some(listener) = spec(entry).filter(|_| entry.fault.is_none()) else {
@@ -50,27 +61,19 @@ pub(super) fn resolve<'a>(entries: &mut [Entry], spec: &impl Fn(&Entry) -> Optio
             host: host(listener),
             section: listener.name.clone(),
         };
-        let holders = ports
+        let port = ports
             .entry((listener.port, transport(listener)))
             .or_default();
         // Refused by an object with precedence, a listener is no rival for its siblings.
-        let elder = holders.iter().find_map(|held| {
-            (held.owner != new.owner)
-                .then(|| clash(held, &new))
-                .flatten()
-                .map(|reason| (held, reason))
-        });
-        if let Some((held, reason)) = elder {
+        if let Some((held, reason)) = port.elder(&new) {
             found.push((place, conflict(reason, held, &new, listener)));
             continue;
         }
-        for held in holders.iter().filter(|held| held.owner == new.owner) {
-            if let Some(reason) = clash(held, &new) {
-                found.push((place, conflict(reason, held, &new, listener)));
-                found.push((held.place, conflict(reason, &new, held, listener)));
-            }
+        for (held, reason) in port.siblings(&new) {
+            found.push((place, conflict(reason, held, &new, listener)));
+            found.push((held.place, conflict(reason, &new, held, listener)));
         }
-        holders.push(new);
+        port.insert(new);
     }
     for (place, conflict) in found {
         if let Some(entry) = entries.get_mut(place) {
@@ -79,12 +82,60 @@ pub(super) fn resolve<'a>(entries: &mut [Entry], spec: &impl Fn(&Entry) -> Optio
     }
 }
 
-/// Why two listeners on one port cannot be told apart.
-fn clash(a: &Holder, b: &Holder) -> Option<&'static str> {
-    if a.class != b.class || a.class == Class::Stream {
-        return Some("ProtocolConflict");
+impl Port {
+    fn insert(&mut self, new: Holder) {
+        let hosts = self.hosts.entry((new.class, new.host.clone())).or_default();
+        hosts.push(new.place);
+        self.classes
+            .entry(new.class)
+            .or_default()
+            .insert(new.place, new);
     }
-    (a.host == b.host).then_some("HostnameConflict")
+
+    /// The listener of another object that `new` loses to.
+    fn elder<'a>(&'a self, new: &Holder) -> Option<(&'a Holder, &'static str)> {
+        let of_others =
+            |holders: &&BTreeMap<usize, Holder>| holders.values().any(|h| h.owner != new.owner);
+        let classes = self.classes.iter();
+        let other_class = classes
+            .filter(|(class, _)| **class != new.class || new.class == Class::Stream)
+            .map(|(_, holders)| holders)
+            .find(of_others)
+            .and_then(|holders| holders.values().find(|held| held.owner != new.owner));
+        if let Some(held) = other_class {
+            return Some((held, "ProtocolConflict"));
+        }
+        let held = self.same_host(new).find(|held| held.owner != new.owner)?;
+        Some((held, "HostnameConflict"))
+    }
+
+    /// The listeners of the same object, at most 64, that cannot be told apart from `new`.
+    fn siblings<'a>(&'a self, new: &Holder) -> Vec<(&'a Holder, &'static str)> {
+        // The object's listeners have been added last.
+        let own = |held: &&'a Holder| held.owner == new.owner;
+        let mut found = Vec::new();
+        for (class, holders) in &self.classes {
+            if *class != new.class || *class == Class::Stream {
+                let latest = holders.values().rev().take_while(own);
+                found.extend(latest.map(|held| (held, "ProtocolConflict")));
+            }
+        }
+        if new.class != Class::Stream {
+            let same = self.same_host(new).filter(own);
+            found.extend(same.map(|held| (held, "HostnameConflict")));
+        }
+        found.sort_by_key(|(held, _)| held.place);
+        found
+    }
+
+    fn same_host<'a>(&'a self, new: &Holder) -> impl Iterator<Item = &'a Holder> + use<'a> {
+        let places = self.hosts.get(&(new.class, new.host.clone()));
+        let holders = self.classes.get(&new.class);
+        places
+            .into_iter()
+            .flatten()
+            .filter_map(move |place| holders?.get(place))
+    }
 }
 
 fn class(protocol: &ProtocolType) -> Option<Class> {
@@ -97,11 +148,8 @@ fn class(protocol: &ProtocolType) -> Option<Class> {
 }
 
 fn host(listener: &Listener) -> String {
-    listener
-        .hostname
-        .as_deref()
-        .unwrap_or_default()
-        .to_ascii_lowercase()
+    let host = listener.hostname.as_deref().unwrap_or_default();
+    host.to_ascii_lowercase()
 }
 
 fn conflict(reason: &'static str, other: &Holder, own: &Holder, listener: &Listener) -> Conflict {
@@ -110,45 +158,26 @@ fn conflict(reason: &'static str, other: &Holder, own: &Holder, listener: &Liste
     let rival = match (&other.owner, other.owner == own.owner) {
         (_, true) => format!("listener \"{}\"", other.section),
         (ListenerOwner::Gateway, false) => {
-            "a listener of the Gateway, which has precedence".to_owned()
+            "a listener of the Gateway, which has precedence,".to_owned()
         }
         (ListenerOwner::ListenerSet(_), false) => {
-            "a listener of an older ListenerSet, which has precedence".to_owned()
+            "a listener of an older ListenerSet, which has precedence,".to_owned()
         }
     };
     let message = match (reason, own.class, own.host.as_str()) {
-        ("HostnameConflict", _, "") => {
-            format!(
-                "{rival} on port {port} has no hostname either; give one of them a hostname or another port"
-            )
-        }
-        ("HostnameConflict", _, host) => {
-            format!(
-                "{rival} on port {port} has the hostname \"{host}\" too; change the hostname or the port"
-            )
-        }
-        (_, Class::Stream, _) if other.class == Class::Stream => {
-            format!(
-                "{rival} has port {port} too, and {} listeners cannot share a port; use another port",
-                listener.protocol
-            )
-        }
+        ("HostnameConflict", _, "") => format!(
+            "{rival} on port {port} has no hostname either; give one of them a hostname or another port"
+        ),
+        ("HostnameConflict", _, host) => format!(
+            "{rival} on port {port} has the hostname \"{host}\" too; change the hostname or the port"
+        ),
+        (_, Class::Stream, _) if other.class == Class::Stream => format!(
+            "{rival} has port {port} too, and {} listeners cannot share a port; use another port",
+            listener.protocol
+        ),
         _ => format!(
             "{rival} has port {port} with a protocol that cannot share it; use another port"
         ),
     };
     Conflict { reason, message }
-}
-
-/// Whether a host could belong to both listeners; an empty name is every host.
-pub(crate) fn hostnames_overlap(a: &str, b: &str) -> bool {
-    let covers = |wild: &str, name: &str| {
-        wild.is_empty()
-            || wild == name
-            || wild.strip_prefix('*').is_some_and(|suffix| {
-                let name = name.strip_prefix('*').unwrap_or(name);
-                name.ends_with(suffix)
-            })
-    };
-    covers(a, b) || covers(b, a)
 }
