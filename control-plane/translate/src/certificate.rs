@@ -30,6 +30,8 @@ pub struct TlsSecret {
     pub private_key_pem: Vec<u8>,
     /// SHA-256 of the leaf, hexadecimal.
     pub fingerprint: String,
+    /// When the first certificate of the chain expires, in seconds since 1970.
+    pub not_after: i64,
 }
 
 impl std::fmt::Debug for TlsSecret {
@@ -81,8 +83,9 @@ pub fn check_tls_secret(secret: &Secret) -> Result<TlsSecret, CertificateError> 
     let chain_pem = secret_value(secret, TLS_CERT)?;
     let private_key_pem = secret_value(secret, TLS_KEY)?;
     let chain = certificates(chain_pem, TLS_CERT)?;
+    let mut not_after = i64::MAX;
     for (index, certificate) in chain.iter().enumerate() {
-        parse(certificate, TLS_CERT, index)?;
+        not_after = not_after.min(parse(certificate, TLS_CERT, index)?);
     }
     let key =
         PrivateKeyDer::from_pem_slice(private_key_pem).map_err(|_| CertificateError::NoPem {
@@ -98,6 +101,7 @@ pub fn check_tls_secret(secret: &Secret) -> Result<TlsSecret, CertificateError> 
         chain_pem: chain_pem.to_vec(),
         private_key_pem: private_key_pem.to_vec(),
         fingerprint,
+        not_after,
     })
 }
 
@@ -158,13 +162,14 @@ fn certificates(
     Ok(found)
 }
 
+/// Checks a certificate; returns when it expires.
 fn parse(
     certificate: &CertificateDer<'_>,
     key: &'static str,
     index: usize,
-) -> Result<(), CertificateError> {
+) -> Result<i64, CertificateError> {
     match x509_parser::parse_x509_certificate(certificate) {
-        Ok(([], _)) => Ok(()),
+        Ok(([], parsed)) => Ok(parsed.validity().not_after.timestamp()),
         Ok(_) => Err(malformed(key, index, &"bytes after its end")),
         Err(error) => Err(malformed(key, index, &error)),
     }

@@ -70,6 +70,16 @@ impl Translator {
         self.settle(dirty)
     }
 
+    /// Tells the time in seconds since 1970, which findings about expired certificates depend on. Once an hour is
+    /// often enough; without it there are no such findings.
+    pub fn set_clock(&mut self, seconds: i64) -> Delta {
+        let mut dirty = BTreeSet::new();
+        if self.plans.clock.replace(seconds) != Some(seconds) {
+            self.fire(&Read::Clock, &mut dirty);
+        }
+        self.settle(dirty)
+    }
+
     /// The objects read so far.
     pub fn store(&self) -> &Store {
         &self.store

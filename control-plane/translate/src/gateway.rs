@@ -290,17 +290,18 @@ fn client_certificate(
         kind: Kind::Gateway,
         key: key.clone(),
     };
+    let field = "spec.tls.backend.clientCertificateRef";
     match certificates::resolve(view, &holder, reference) {
-        Ok(secret) => (
-            Some(certificates::native_ref(&secret, &key.namespace)),
-            None,
-        ),
+        Ok(certificate) => {
+            diagnostics.extend(certificate.expiry(view, &holder, field));
+            let secret = certificates::native_ref(&certificate.secret, &key.namespace);
+            (Some(secret), None)
+        }
         Err(fault) => {
             let reason = match fault.permitted {
                 certificates::Permitted::Yes => "InvalidClientCertificateRef",
                 certificates::Permitted::No => "RefNotPermitted",
             };
-            let field = "spec.tls.backend.clientCertificateRef";
             diagnostics.push(Diagnostic::error(holder, field, reason, &fault.message));
             (None, Some((reason, fault.message)))
         }

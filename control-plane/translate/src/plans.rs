@@ -35,6 +35,8 @@ pub(crate) struct Plans {
     pub(crate) policies: BTreeMap<ObjectKey, Arc<PolicyPlan>>,
     /// What the agents say.
     pub(crate) fleet: BTreeMap<ObjectKey, GatewayFleet>,
+    /// The time in seconds since 1970, as far as somebody has told.
+    pub(crate) clock: Option<i64>,
     /// Counts over the routes.
     pub(crate) ledger: Ledger,
 }

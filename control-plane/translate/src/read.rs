@@ -55,6 +55,8 @@ pub(crate) enum Read {
     ServiceGateways(ObjectKey),
     /// What the agents say about a Gateway.
     Fleet(ObjectKey),
+    /// The time.
+    Clock,
 }
 
 /// What a socket is of.

@@ -193,8 +193,15 @@ impl<'a> View<'a> {
         self.plans.fleet.get(gateway)
     }
 
-    /// Judges the certificate and key in a Secret. None: there is no such Secret.
-    pub fn tls_secret(&self, key: &ObjectKey) -> Option<Result<(), CertificateError>> {
+    /// The time in seconds since 1970; none when nobody has told.
+    pub(crate) fn now(&self) -> Option<i64> {
+        self.record(Read::Clock);
+        self.plans.clock
+    }
+
+    /// Judges the certificate and key in a Secret: when it expires, in seconds since 1970. None: there is no such
+    /// Secret.
+    pub fn tls_secret(&self, key: &ObjectKey) -> Option<Result<i64, CertificateError>> {
         let secret = self.get(key)?;
         Some(self.certificates.tls_secret(key, &secret))
     }

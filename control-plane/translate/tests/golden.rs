@@ -6,6 +6,7 @@
 //! `# mode: standalone` (else a cluster), `# crds: v1.3.0` (bundle versions found),
 //! `# fleet: none` (no agent has acknowledged anything), `# fleet: addresses 192.0.2.1 ...`,
 //! `# fleet: generation 3` (acknowledged so far), `# fleet: rejects LISTENER ERROR`,
+//! `# clock: 4102444800` (seconds since 1970, else no time is told),
 //! `# delete: KIND/NAMESPACE/NAME` (after everything else).
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
@@ -177,6 +178,9 @@ fn translate(scene: &Scene, objects: Vec<Object>) -> Value {
     });
     let fleet = fleet.collect();
     translator.set_fleet(fleet);
+    if let Some(clock) = scene.clock {
+        translator.set_clock(clock);
+    }
     shown(&translator)
 }
 

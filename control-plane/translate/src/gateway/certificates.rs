@@ -10,6 +10,7 @@ use novaedge_api::meta::{ObjectId, ObjectKey};
 use novaedge_api::native::NamespacedRef;
 
 use crate::certificate::{CertificateError, check_tls_secret};
+use crate::diagnostic::Diagnostic;
 use crate::grant::{Referent, Referrer, permits};
 use crate::view::View;
 
@@ -19,7 +20,8 @@ pub(crate) struct CertificateCache {
     verdicts: RefCell<BTreeMap<ObjectKey, (Arc<Secret>, Verdict)>>,
 }
 
-type Verdict = Result<(), CertificateError>;
+/// When a certificate expires, in seconds since 1970, or why it is none.
+type Verdict = Result<i64, CertificateError>;
 
 impl CertificateCache {
     /// Judges a Secret, or recalls the verdict on this very object.
@@ -30,7 +32,7 @@ impl CertificateCache {
         {
             return verdict.clone();
         }
-        let verdict = check_tls_secret(secret).map(|_| ());
+        let verdict = check_tls_secret(secret).map(|checked| checked.not_after);
         verdicts.insert(key.clone(), (Arc::clone(secret), verdict.clone()));
         verdict
     }
@@ -50,6 +52,33 @@ pub(crate) struct RefFault {
     pub(crate) message: String,
 }
 
+/// A certificate that can be shown.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Certificate {
+    /// The Secret that holds it.
+    pub(crate) secret: ObjectKey,
+    not_after: i64,
+}
+
+impl Certificate {
+    /// A finding when it has expired. It is served all the same: clients refuse it, and some do not.
+    pub(super) fn expiry(
+        &self,
+        view: &View<'_>,
+        holder: &ObjectId,
+        field: &str,
+    ) -> Option<Diagnostic> {
+        let expired = view.now()? >= self.not_after;
+        expired.then(|| {
+            let message = format!(
+                "the certificate in Secret {} has expired; renew it in data keys tls.crt and tls.key",
+                self.secret
+            );
+            Diagnostic::warning(holder.clone(), field, "CertificateExpired", message)
+        })
+    }
+}
+
 /// Whether a reference is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permitted {
@@ -65,7 +94,7 @@ pub(crate) fn resolve(
     view: &View<'_>,
     holder: &ObjectId,
     reference: &SecretObjectReference,
-) -> Result<ObjectKey, RefFault> {
+) -> Result<Certificate, RefFault> {
     let invalid = |message: String| RefFault {
         permitted: Permitted::Yes,
         message,
@@ -88,7 +117,10 @@ pub(crate) fn resolve(
             "Secret {key} does not exist; create it or fix the name"
         ))),
         Some(Err(error)) => Err(invalid(format!("Secret {key}: {error}"))),
-        Some(Ok(())) => Ok(key),
+        Some(Ok(not_after)) => Ok(Certificate {
+            secret: key,
+            not_after,
+        }),
     }
 }
 

@@ -28,6 +28,22 @@ pub(super) struct Scope<'a, 'v> {
 /// A reason and a message of a condition.
 type Said = (&'static str, String);
 
+/// Where findings about a listener go.
+struct Findings<'a> {
+    owner: ObjectId,
+    /// Path of the listener in its owner.
+    field: String,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+impl Findings<'_> {
+    fn error(&mut self, below: &str, reason: &str, message: &str) {
+        let field = format!("{}{below}", self.field);
+        let finding = Diagnostic::error(self.owner.clone(), field, reason, message);
+        self.diagnostics.push(finding);
+    }
+}
+
 /// Plans a listener. The native one is absent when the listener cannot be served.
 pub(super) fn plan(
     scope: &Scope<'_, '_>,
@@ -36,48 +52,39 @@ pub(super) fn plan(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> (ListenerDetail, Option<NativeListener>) {
     let owner = owner_id(scope, entry);
-    let field = format!("spec.listeners[{}]", entry.index);
-    let mut note = |field: String, reason: &str, message: &str| {
-        diagnostics.push(Diagnostic::error(owner.clone(), field, reason, message));
+    let mut findings = Findings {
+        owner: owner.clone(),
+        field: format!("spec.listeners[{}]", entry.index),
+        diagnostics,
     };
     let (kinds, bad_kinds) = kinds(spec);
     let mut unresolved: Option<Said> = None;
     if let Some(message) = bad_kinds {
-        note(
-            format!("{field}.allowedRoutes.kinds"),
-            "InvalidRouteKinds",
-            &message,
-        );
+        findings.error(".allowedRoutes.kinds", "InvalidRouteKinds", &message);
         unresolved = Some(("InvalidRouteKinds", message));
     }
-    let secrets = secrets(scope.view, &owner, spec, &field, &mut note, &mut unresolved);
+    let secrets = secrets(scope.view, spec, &mut findings, &mut unresolved);
     let mut refusal = refusal(scope, entry, spec);
     if let Some((reason, message)) = &refusal {
-        let field = entry
-            .fault
-            .as_ref()
-            .map_or_else(|| field.clone(), |fault| format!("{field}.{}", fault.field));
-        note(field, reason, message);
+        let fault = entry.fault.as_ref();
+        let below = fault.map_or(".port".to_owned(), |fault| format!(".{}", fault.field));
+        findings.error(&below, reason, message);
     }
-    let conflict = entry
-        .conflict
-        .as_ref()
-        .map(|c| (c.reason, c.message.clone()));
+    let conflict = entry.conflict.as_ref();
+    let conflict: Option<Said> = conflict.map(|c| (c.reason, c.message.clone()));
     if let Some((reason, message)) = &conflict {
-        note(field.clone(), reason, message);
+        findings.error("", reason, message);
     }
-    let validation = (spec.protocol == ProtocolType::Https)
-        .then(|| scope.validation.of_port(spec.port))
-        .flatten();
-    let mut client_validation = None;
+    let https = spec.protocol == ProtocolType::Https;
+    let validation = scope.validation.of_port(spec.port).filter(|_| https);
+    let client_validation = validation.and_then(|validation| validation.native.clone());
     if let Some(validation) = validation {
-        client_validation.clone_from(&validation.native);
         if let Some((reason, message)) = &validation.fault {
             unresolved.get_or_insert((reason, message.clone()));
         }
         if validation.native.is_none() {
-            let message = "no CA certificate for clients can be used; see ResolvedRefs".to_owned();
-            refusal.get_or_insert(("NoValidCACertificate", message));
+            let text = validation.fault.as_ref().map(|(_, text)| text.clone());
+            refusal.get_or_insert(("NoValidCACertificate", text.unwrap_or_default()));
         }
     }
     let terminates = tls_mode(spec) == Some(ProxyTlsMode::Terminate);
@@ -189,10 +196,8 @@ fn kinds(spec: &Listener) -> (Vec<Kind>, Option<String>) {
 /// The Secrets that can be shown to clients.
 fn secrets(
     view: &View<'_>,
-    owner: &ObjectId,
     spec: &Listener,
-    field: &str,
-    note: &mut impl FnMut(String, &str, &str),
+    findings: &mut Findings<'_>,
     unresolved: &mut Option<Said>,
 ) -> Vec<ObjectKey> {
     if tls_mode(spec) != Some(ProxyTlsMode::Terminate) {
@@ -203,29 +208,27 @@ fn secrets(
     let mut none = true;
     for (index, reference) in references.enumerate() {
         none = false;
-        match certificates::resolve(view, owner, reference) {
-            Ok(secret) => found.push(secret),
+        let below = format!(".tls.certificateRefs[{index}]");
+        match certificates::resolve(view, &findings.owner, reference) {
+            Ok(certificate) => {
+                let field = format!("{}{below}", findings.field);
+                let expired = certificate.expiry(view, &findings.owner, &field);
+                findings.diagnostics.extend(expired);
+                found.push(certificate.secret);
+            }
             Err(fault) => {
                 let reason = match fault.permitted {
                     Permitted::Yes => "InvalidCertificateRef",
                     Permitted::No => "RefNotPermitted",
                 };
-                note(
-                    format!("{field}.tls.certificateRefs[{index}]"),
-                    reason,
-                    &fault.message,
-                );
+                findings.error(&below, reason, &fault.message);
                 unresolved.get_or_insert((reason, fault.message));
             }
         }
     }
     if none && spec.tls.is_some() {
         let message = "there is no certificate; add a Secret to tls.certificateRefs";
-        note(
-            format!("{field}.tls.certificateRefs"),
-            "InvalidCertificateRef",
-            message,
-        );
+        findings.error(".tls.certificateRefs", "InvalidCertificateRef", message);
         unresolved.get_or_insert(("InvalidCertificateRef", message.to_owned()));
     }
     found
