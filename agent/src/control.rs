@@ -18,6 +18,9 @@ use crate::worker::Command;
 /// How long a worker may take to close a socket before the step goes on without its word.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
+/// Resources that are judged by what is made from the tables: sockets and TLS.
+const LATE: [&str; 4] = ["listener/", "certificate/", "trust/", "backend/"];
+
 /// Applies steps: tables, TLS, sockets, swap.
 pub(crate) struct Control {
     builder: TablesBuilder,
@@ -26,7 +29,7 @@ pub(crate) struct Control {
     open: BTreeSet<SocketKey>,
     /// Names of all resources held, for full steps.
     held: BTreeSet<String>,
-    /// Versions of the listeners held, for rejections.
+    /// Versions of the resources held that may be rejected after the tables are built.
     versions: BTreeMap<String, String>,
     served: watch::Sender<Option<v1::Version>>,
 }
@@ -67,7 +70,12 @@ impl Control {
         }
         self.note(&upserts, &removed);
         let (tables, mut rejected) = self.builder.apply(upserts, &removed);
-        let tls = build_tls(&tables, &self.live.load_full(), &mut rejected);
+        let mut refused = Vec::new();
+        let tls = build_tls(&tables, &self.live.load_full(), &mut refused);
+        for mut one in refused {
+            one.version = self.versions.get(&one.name).cloned().unwrap_or_default();
+            rejected.push(one);
+        }
         // The sockets are there before the swap and before the acknowledgement: who is told that a
         // listener is programmed can connect to it.
         let opened = self.open_new(&tables, &mut rejected);
@@ -102,7 +110,7 @@ impl Control {
         }
         for resource in upserts {
             self.held.insert(resource.name.clone());
-            if resource.name.starts_with("listener/") {
+            if LATE.iter().any(|kind| resource.name.starts_with(kind)) {
                 self.versions
                     .insert(resource.name.clone(), resource.version.clone());
             }

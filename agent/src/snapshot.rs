@@ -14,8 +14,9 @@ pub(crate) fn build_tls(
     before: &Runtime,
     rejected: &mut Vec<v1::RejectedResource>,
 ) -> Arc<TlsConfigs> {
-    let _ = (tables, rejected);
-    Arc::clone(&before.tls)
+    let (tls, refused) = TlsConfigs::build(tables, &before.tls);
+    rejected.extend(refused);
+    tls
 }
 
 /// Reads the pointer that a snapshot swaps.
@@ -39,8 +40,6 @@ impl TlsLookup for Configs<'_> {
     }
 
     fn client(&self, backend: &str, client_certificate: Option<&str>) -> Option<Arc<ClientConfig>> {
-        self.0
-            .backend(backend, client_certificate)
-            .map(|client| Arc::clone(&client.http1))
+        self.0.client(backend, client_certificate)
     }
 }

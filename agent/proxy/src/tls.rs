@@ -1,38 +1,189 @@
-//! TLS on both sides.
-use rustls_pki_types::ServerName;
-use std::sync::Arc;
+//! TLS on both sides, made from tables: certificates of listeners, checks of clients and backends.
+//!
+//! A snapshot rebuilds what its change concerns. Everything else keeps its identity, so connections
+//! are resumed across snapshots, and open connections keep what they were made with.
 
-/// TLS.
-#[derive(Debug, Default)]
-pub struct TlsConfigs {}
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
 
-/// A client.
-#[derive(Debug)]
-pub struct BackendClient {
-    /// SNI.
-    pub server_name: ServerName<'static>,
-    /// h1
-    pub http1: Arc<rustls::ClientConfig>,
-    /// h2
-    pub http2: Arc<rustls::ClientConfig>,
+use novaedge_proto::v1::RejectedResource;
+use novaedge_router::{ListenerInfo, Socket, Tables, TlsMode};
+use rustc_hash::FxHashMap;
+use rustls::crypto::CryptoProvider;
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ServerConfig};
+use smallvec::SmallVec;
+
+mod backend;
+mod identity;
+mod server;
+mod trust;
+mod verify;
+
+pub use backend::BackendClient;
+pub use identity::IdentityError;
+pub use trust::TrustError;
+
+use backend::{BackendInputs, ClientEntry};
+use identity::Identity;
+use server::{ServerEntry, ServerInputs};
+use trust::{Roots, Trust};
+
+/// The one provider of cryptography.
+static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+    LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+
+/// TLS configurations for one [`Tables`].
+#[derive(Default)]
+pub struct TlsConfigs {
+    identities: BTreeMap<Arc<str>, Identity>,
+    trusts: BTreeMap<Arc<str>, Trust>,
+    servers: BTreeMap<Arc<str>, ServerEntry>,
+    clients: FxHashMap<Arc<str>, SmallVec<[ClientEntry; 1]>>,
+}
+
+impl std::fmt::Debug for TlsConfigs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsConfigs")
+            .field("servers", &self.servers.keys())
+            .field("clients", &self.clients.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl TlsConfigs {
-    /// build
-    pub fn build(_t: &novaedge_router::Tables, _p: &Arc<Self>) -> (Arc<Self>, Vec<novaedge_proto::v1::RejectedResource>) {
-        (Arc::default(), vec![])
+    /// The configurations for `tables`; what is as in `previous` keeps its identity.
+    ///
+    /// A certificate or bundle that cannot be used is refused by its resource name, once, and its
+    /// last good content stays in force if there was one.
+    #[must_use]
+    pub fn build(tables: &Tables, previous: &Self) -> (Arc<Self>, Vec<RejectedResource>) {
+        let mut rejected = Vec::new();
+        let mut next = Self {
+            identities: identity::convert(&tables.certificates, &previous.identities, &mut rejected),
+            trusts: trust::convert(&tables.trust_bundles, &previous.trusts, &mut rejected),
+            ..Self::default()
+        };
+        let mut client_certificates = BTreeSet::from([None]);
+        for socket in tables.sockets.values() {
+            next.add_socket(socket, previous, &mut client_certificates);
+        }
+        next.add_clients(tables, previous, &client_certificates, &mut rejected);
+        (Arc::new(next), rejected)
     }
 
-    /// server
-    pub fn server(&self, _listener: &str) -> Option<Arc<rustls::ServerConfig>> {
-        None
+    /// The configuration of an HTTPS listener (with ALPN), or of a TLS listener that ends TLS
+    /// (without). `None`: there is no such listener, or none of its certificates can be used.
+    #[must_use]
+    pub fn server(&self, listener: &str) -> Option<Arc<ServerConfig>> {
+        self.servers.get(listener)?.config.clone()
     }
-    /// backend
-    pub fn backend(
-        &self,
-        _backend: &str,
-        _certificate: Option<&str>,
-    ) -> Option<Arc<BackendClient>> {
-        None
+
+    /// How to connect to a TLS backend on behalf of a Gateway that shows `client_certificate`.
+    /// `None`: the backend does not use TLS, or its configuration cannot be used.
+    #[must_use]
+    pub fn backend(&self, backend: &str, client_certificate: Option<&str>) -> Option<Arc<BackendClient>> {
+        let entries = self.clients.get(backend)?;
+        let entry = entries.iter().find(|entry| entry.inputs.certificate_name() == client_certificate)?;
+        entry.client.clone()
+    }
+
+    /// [`TlsConfigs::backend`] for plain TCP: without ALPN.
+    #[must_use]
+    pub fn client(&self, backend: &str, client_certificate: Option<&str>) -> Option<Arc<ClientConfig>> {
+        self.backend(backend, client_certificate).map(|client| Arc::clone(&client.tcp))
+    }
+
+    fn add_socket(&mut self, socket: &Socket, previous: &Self, client_certificates: &mut BTreeSet<Option<Arc<str>>>) {
+        let mut note = |info: &ListenerInfo| {
+            if info.backend_client_certificate.is_some() {
+                client_certificates.insert(info.backend_client_certificate.clone());
+            }
+        };
+        match socket {
+            Socket::Http(socket) => socket.listeners().iter().for_each(|listener| note(&listener.info)),
+            Socket::Tcp(socket) | Socket::Udp(socket) => note(&socket.info),
+            Socket::Tls(socket) => {
+                for listener in socket.https_listeners() {
+                    note(&listener.info);
+                    self.add_server(&listener.info, server::Traffic::Http, previous);
+                }
+                for listener in socket.tls_listeners() {
+                    note(&listener.info);
+                    if listener.mode == TlsMode::Terminate {
+                        self.add_server(&listener.info, server::Traffic::Bytes, previous);
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_server(&mut self, info: &ListenerInfo, traffic: server::Traffic, previous: &Self) {
+        let inputs = ServerInputs {
+            traffic,
+            keys: info.certificates.iter().filter_map(|name| self.key(name)).collect(),
+            clients: info.client_validation.as_ref().map(|validation| {
+                let roots = validation.trust_bundles.iter().filter_map(|name| self.roots(name));
+                (validation.mode, roots.collect())
+            }),
+        };
+        let entry = ServerEntry::build(inputs, &info.name, previous.servers.get(&info.name));
+        self.servers.insert(Arc::clone(&info.name), entry);
+    }
+
+    fn add_clients(
+        &mut self,
+        tables: &Tables,
+        previous: &Self,
+        certificates: &BTreeSet<Option<Arc<str>>>,
+        rejected: &mut Vec<RejectedResource>,
+    ) {
+        for backend in tables.backends.values() {
+            let Some(tls) = &backend.tls else { continue };
+            let before = previous.clients.get(&backend.name);
+            let mut entries = SmallVec::new();
+            for certificate in certificates {
+                let key = certificate.as_ref().map(|name| (Arc::clone(name), self.key(name)));
+                let roots = tls.trust_bundles.iter().map(|name| self.roots(name)).collect();
+                let inputs = BackendInputs { tls: tls.clone(), key, roots };
+                let known = before.and_then(|entries| entries.iter().find(|entry| entry.inputs.same(&inputs)));
+                let entry = known.cloned().unwrap_or_else(|| {
+                    let client = backend::build(&inputs).map_err(|error| {
+                        if rejected.last().is_none_or(|last| *last.name != *backend.name) {
+                            rejected.push(refusal(&backend.name, &error));
+                        }
+                    });
+                    ClientEntry { inputs, client: client.ok() }
+                });
+                entries.push(entry);
+            }
+            self.clients.insert(Arc::clone(&backend.name), entries);
+        }
+    }
+
+    fn key(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        self.identities.get(name)?.key.clone()
+    }
+
+    fn roots(&self, name: &str) -> Option<Arc<Roots>> {
+        self.trusts.get(name)?.roots.clone()
     }
 }
+
+fn refusal(name: &str, error: &dyn std::error::Error) -> RejectedResource {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    RejectedResource {
+        name: name.to_owned(),
+        version: String::new(),
+        error: text,
+    }
+}
+
+#[cfg(test)]
+mod tests;
