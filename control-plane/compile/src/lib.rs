@@ -1,1 +1,24 @@
-//! Pure compilation of native objects into snapshot resources.
+//! Pure, incremental compilation of native objects into the resources of a snapshot.
+//!
+//! Natives come from the translation and from users who write them by hand. Endpoints come from
+//! EndpointSlices, certificates from Secrets: neither passes through the native objects. The result is
+//! a difference against what was compiled before, and its cost is that of the change.
+
+mod compiler;
+mod graph;
+mod name;
+mod port;
+mod unit;
+mod view;
+
+mod backend;
+mod endpoint;
+mod filter;
+mod gateway;
+mod hostname;
+mod matching;
+mod route;
+mod tls;
+
+pub use compiler::{CompileDelta, Compiler};
+pub use port::{BindPorts, ListenerPorts};

@@ -1,0 +1,287 @@
+//! ProxyGateways and their listeners.
+
+use std::collections::BTreeSet;
+
+use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
+use novaedge_api::native::{
+    CaRef, NamespacedRef, ProxyClientValidation, ProxyClientValidationMode, ProxyGateway,
+    ProxyListener, ProxyListenerTls, ProxyProtocol, ProxyTlsMode,
+};
+use novaedge_proto::v1;
+use novaedge_proto::v1::resource::Body;
+use novaedge_translate::Diagnostic;
+
+use crate::name;
+use crate::unit::{Attachable, Computed, Outcome};
+use crate::view::{Origin, View, resolve, resolve_ca, source};
+
+/// Compiles a ProxyGateway. A listener that cannot be served is left out and named.
+pub(crate) fn compile(view: &View<'_>, key: &ObjectKey) -> Computed {
+    let Some((object, origin)) = view.native::<ProxyGateway>(key) else {
+        return Computed::default();
+    };
+    let mut compiler = GatewayCompiler {
+        view,
+        key,
+        object,
+        origin,
+        diagnostics: Vec::new(),
+    };
+    let mut resources = vec![(name::gateway(key), compiler.gateway())];
+    let mut attachable = Vec::new();
+    let mut names = BTreeSet::new();
+    for (index, listener) in object.spec.listeners.iter().enumerate() {
+        let field = format!("spec.listeners[{index}]");
+        if !names.insert(&listener.name) {
+            let message = format!("another listener is named {}; rename one", listener.name);
+            compiler.refuse(format!("{field}.name"), "Duplicate", message);
+            continue;
+        }
+        if let Some(compiled) = compiler.listener(&field, listener) {
+            attachable.push(Attachable {
+                name: listener.name.clone(),
+                resource: name::listener(key, &listener.name),
+                protocol: listener.protocol,
+                tls_mode: tls_mode(listener),
+                hostname: compiled.hostname.clone(),
+            });
+            resources.push((
+                name::listener(key, &listener.name),
+                Body::Listener(compiled),
+            ));
+        }
+    }
+    Computed {
+        resources,
+        outcome: Outcome::Listeners(attachable.into()),
+        diagnostics: compiler.diagnostics,
+    }
+}
+
+struct GatewayCompiler<'a> {
+    view: &'a View<'a>,
+    key: &'a ObjectKey,
+    object: &'a ProxyGateway,
+    origin: Origin,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl GatewayCompiler<'_> {
+    fn id(&self) -> ObjectId {
+        ObjectId {
+            kind: Kind::ProxyGateway,
+            key: self.key.clone(),
+        }
+    }
+
+    fn refuse(&mut self, field: String, reason: &str, message: String) {
+        let diagnostic = Diagnostic::error(self.id(), field, reason, message);
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn gateway(&mut self) -> Body {
+        let reference = self.object.spec.backend_client_certificate_ref.as_ref();
+        let certificate = reference.and_then(|reference| {
+            self.certificate("spec.backendClientCertificateRef".to_owned(), reference)
+        });
+        Body::Gateway(v1::Gateway {
+            r#ref: Some(source(self.object, self.origin)),
+            generation: self.object.metadata.generation.unwrap_or_default(),
+            bind_addresses: self.object.spec.addresses.clone(),
+            backend_client_certificate: certificate.unwrap_or_default(),
+        })
+    }
+
+    fn listener(&mut self, field: &str, listener: &ProxyListener) -> Option<v1::Listener> {
+        if listener.name.is_empty() || listener.name.contains('/') {
+            let message = "a name without slashes is needed; give one".to_owned();
+            self.refuse(format!("{field}.name"), "Invalid", message);
+            return None;
+        }
+        if listener.port == 0 {
+            let message = "port 0 cannot be served; use 1 to 65535".to_owned();
+            self.refuse(format!("{field}.port"), "Invalid", message);
+            return None;
+        }
+        let Some(bind_port) = self
+            .view
+            .bind_port(self.key, listener.port, listener.protocol)
+        else {
+            let message = format!("no local port is assigned to port {} yet", listener.port);
+            self.refuse(format!("{field}.port"), "Pending", message);
+            return None;
+        };
+        let mut compiled = v1::Listener {
+            gateway: name::gateway(self.key),
+            section_name: section_name(listener),
+            listener_set: self.listener_set(listener),
+            port: u32::from(listener.port),
+            bind_port: u32::from(bind_port),
+            protocol: protocol(listener.protocol).into(),
+            hostname: hostname(listener),
+            ..v1::Listener::default()
+        };
+        if matches!(listener.protocol, ProxyProtocol::HTTPS | ProxyProtocol::TLS) {
+            let Some(tls) = &listener.tls else {
+                let message = format!("{:?} needs TLS settings; add them", listener.protocol);
+                self.refuse(format!("{field}.tls"), "Required", message);
+                return None;
+            };
+            self.tls(field, listener.protocol, tls, &mut compiled)?;
+        }
+        Some(compiled)
+    }
+
+    fn listener_set(&self, listener: &ProxyListener) -> Option<v1::ObjectRef> {
+        let reference = listener.listener_set_ref.as_ref()?;
+        let key = resolve(reference, &self.key.namespace);
+        Some(name::object_ref(Kind::ListenerSet, &key))
+    }
+
+    fn tls(
+        &mut self,
+        field: &str,
+        protocol: ProxyProtocol,
+        tls: &ProxyListenerTls,
+        compiled: &mut v1::Listener,
+    ) -> Option<()> {
+        if tls.mode == ProxyTlsMode::Passthrough {
+            if protocol == ProxyProtocol::HTTPS {
+                let message = "HTTPS ends TLS here; use mode Terminate or protocol TLS".to_owned();
+                self.refuse(format!("{field}.tls.mode"), "UnsupportedValue", message);
+                return None;
+            }
+            compiled.tls_mode = v1::TlsMode::Passthrough.into();
+            return Some(());
+        }
+        compiled.tls_mode = v1::TlsMode::Terminate.into();
+        for (index, reference) in tls.certificate_refs.iter().enumerate() {
+            let field = format!("{field}.tls.certificateRefs[{index}]");
+            compiled
+                .certificates
+                .extend(self.certificate(field, reference));
+        }
+        if compiled.certificates.is_empty() {
+            let message = "no certificate can be used, so the listener is not served; \
+                           refer to a Secret with tls.crt and tls.key"
+                .to_owned();
+            let field = format!("{field}.tls.certificateRefs");
+            self.refuse(field, "InvalidCertificateRef", message);
+            return None;
+        }
+        if let Some(validation) = &tls.client_validation {
+            compiled.client_validation = Some(self.client_validation(field, validation)?);
+        }
+        Some(())
+    }
+
+    fn certificate(&mut self, field: String, reference: &NamespacedRef) -> Option<String> {
+        let key = resolve(reference, &self.key.namespace);
+        if !self.is_permitted(Kind::Secret, &key) {
+            self.refuse(field, "RefNotPermitted", not_permitted(Kind::Secret, &key));
+            return None;
+        }
+        let certificate = self.view.certificate(&key);
+        certificate
+            .map_err(|reason| self.refuse(field, "InvalidCertificateRef", reason.to_string()))
+            .ok()
+    }
+
+    /// Nothing when no authority is left: then nobody could be let in.
+    fn client_validation(
+        &mut self,
+        field: &str,
+        validation: &ProxyClientValidation,
+    ) -> Option<v1::ClientValidation> {
+        use v1::client_validation::Mode;
+        let field = format!("{field}.tls.clientValidation.caCertificateRefs");
+        let mut trust_bundles = Vec::new();
+        for (index, reference) in validation.ca_certificate_refs.iter().enumerate() {
+            trust_bundles.extend(self.trust(format!("{field}[{index}]"), reference));
+        }
+        if trust_bundles.is_empty() {
+            let message = "no authority can be used, so the listener is not served; \
+                           refer to a ConfigMap with ca.crt"
+                .to_owned();
+            self.refuse(field, "InvalidCACertificateRef", message);
+            return None;
+        }
+        let mode = match validation.mode {
+            ProxyClientValidationMode::AllowValidOnly => Mode::RequireValid,
+            ProxyClientValidationMode::AllowInsecureFallback => Mode::InsecureFallback,
+        };
+        Some(v1::ClientValidation {
+            mode: mode.into(),
+            trust_bundles,
+        })
+    }
+
+    fn trust(&mut self, field: String, reference: &CaRef) -> Option<String> {
+        let Some(id) = resolve_ca(reference, &self.key.namespace) else {
+            let message = format!(
+                "{} holds no authorities; refer to a ConfigMap, Secret or ClusterTrustBundle",
+                reference.kind
+            );
+            self.refuse(field, "InvalidCACertificateKind", message);
+            return None;
+        };
+        if !self.is_permitted(id.kind, &id.key) {
+            self.refuse(field, "RefNotPermitted", not_permitted(id.kind, &id.key));
+            return None;
+        }
+        let trust = self.view.trust(&id);
+        trust
+            .map_err(|reason| self.refuse(field, "InvalidCACertificateRef", reason.to_string()))
+            .ok()
+    }
+
+    fn is_permitted(&self, kind: Kind, key: &ObjectKey) -> bool {
+        self.origin == Origin::Generated || self.view.permits(&self.id(), kind, key)
+    }
+}
+
+/// The message for a reference that no ReferenceGrant permits.
+pub(crate) fn not_permitted(kind: Kind, key: &ObjectKey) -> String {
+    format!(
+        "{kind} {key} is in another namespace; permit it with a ReferenceGrant in namespace {}",
+        key.namespace
+    )
+}
+
+fn section_name(listener: &ProxyListener) -> String {
+    if listener.section_name.is_empty() {
+        listener.name.clone()
+    } else {
+        listener.section_name.clone()
+    }
+}
+
+fn hostname(listener: &ProxyListener) -> String {
+    let hostname = listener.hostname.as_deref().unwrap_or_default();
+    hostname.to_ascii_lowercase()
+}
+
+fn tls_mode(listener: &ProxyListener) -> ProxyTlsMode {
+    listener
+        .tls
+        .as_ref()
+        .map_or(ProxyTlsMode::default(), |tls| tls.mode)
+}
+
+fn protocol(protocol: ProxyProtocol) -> v1::Protocol {
+    match protocol {
+        ProxyProtocol::HTTP => v1::Protocol::Http,
+        ProxyProtocol::HTTPS => v1::Protocol::Https,
+        ProxyProtocol::TLS => v1::Protocol::Tls,
+        ProxyProtocol::TCP => v1::Protocol::Tcp,
+        ProxyProtocol::UDP => v1::Protocol::Udp,
+    }
+}
+
+/// The reason why a reference has no target, as data that travels to the agent.
+pub(crate) fn invalid(reason: &str, message: impl Into<String>) -> v1::InvalidConfiguration {
+    v1::InvalidConfiguration {
+        reason: reason.to_owned(),
+        message: message.into(),
+    }
+}
