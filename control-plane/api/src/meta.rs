@@ -162,6 +162,17 @@ macro_rules! kinds {
                 }
             }
 
+            /// The same object at another `metadata.generation`.
+            #[must_use]
+            pub fn with_generation(mut self, generation: i64) -> Self {
+                match &mut self {
+                    $(Self::$variant(object) => {
+                        Arc::make_mut(object).metadata.generation = Some(generation);
+                    })+
+                }
+                self
+            }
+
             /// The object as JSON, with `apiVersion` and `kind`.
             pub fn to_value(&self) -> Result<serde_json::Value, serde_json::Error> {
                 match self {
