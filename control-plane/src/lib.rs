@@ -1,1 +1,14 @@
-//! The NovaEdge control plane.
+//! The NovaEdge control plane: sources, the pipeline, status writing.
+
+pub mod problem;
+pub mod source;
+
+pub mod folder;
+
+pub mod pipeline;
+pub mod status;
+
+pub mod server;
+pub mod translate;
+
+pub use server::{Config, ControlPlane, ControlPlaneError};

@@ -1,0 +1,153 @@
+//! A control plane on a folder: source, pipeline, statuses and the gRPC endpoint, with one owner.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use novaedge_publish::{LogLimits, Publisher, Server, ServerConfig};
+use novaedge_translate::TranslateConfig;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    folder::{FolderSource, Watch},
+    pipeline::{Findings, Pipeline, QUEUE},
+    source::{Source as _, SourceError},
+    status::StatusWriter,
+};
+
+/// Settings of a control plane on a folder.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the manifests are.
+    pub folder: PathBuf,
+    /// Whether changes are read.
+    pub watch: Watch,
+    /// Where agents and people connect; loopback only.
+    pub grpc: SocketAddr,
+    /// Where statuses are written, below `status/`.
+    pub state_dir: PathBuf,
+}
+
+/// A running control plane.
+pub struct ControlPlane {
+    address: SocketAddr,
+    publisher: Publisher,
+    findings: watch::Receiver<Findings>,
+    shutdown: CancellationToken,
+    tasks: JoinSet<Result<(), ControlPlaneError>>,
+}
+
+/// Why a control plane did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlPlaneError {
+    /// The gRPC address cannot be used.
+    #[error("cannot listen on {address}: choose another address with --grpc")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The state folder cannot be used.
+    #[error("cannot write to {folder}: choose another folder with --state-dir")]
+    State {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The source ended.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The gRPC server ended.
+    #[error(transparent)]
+    Serve(#[from] novaedge_publish::ServeError),
+    /// A task ended that must not.
+    #[error("an essential task ended")]
+    Ended,
+}
+
+impl ControlPlane {
+    /// Starts all tasks. Returns once the endpoint listens.
+    pub async fn start(config: Config) -> Result<Self, ControlPlaneError> {
+        let listener =
+            TcpListener::bind(config.grpc)
+                .await
+                .map_err(|source| ControlPlaneError::Listen {
+                    address: config.grpc,
+                    source,
+                })?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| ControlPlaneError::Listen {
+                address: config.grpc,
+                source,
+            })?;
+        let writer =
+            StatusWriter::new(&config.state_dir).map_err(|source| ControlPlaneError::State {
+                folder: config.state_dir.clone(),
+                source,
+            })?;
+        let publisher = Publisher::new(LogLimits::default());
+        let (pipeline, findings) = Pipeline::new(TranslateConfig::standalone(), publisher.clone());
+        let (batches, queue) = mpsc::channel(QUEUE);
+        let shutdown = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let source = FolderSource::new(config.folder, config.watch);
+        let token = shutdown.clone();
+        tasks.spawn(async move { Ok(source.run(batches, token).await?) });
+        tasks.spawn(async move {
+            pipeline.run(queue).await;
+            Ok(())
+        });
+        let written = findings.clone();
+        tasks.spawn(async move {
+            writer.run(written).await;
+            Ok(())
+        });
+        let server = Server::new(publisher.clone(), ServerConfig::default());
+        let token = shutdown.clone();
+        tasks.spawn(async move { Ok(server.serve(listener, token.cancelled_owned()).await?) });
+        Ok(Self {
+            address,
+            publisher,
+            findings,
+            shutdown,
+            tasks,
+        })
+    }
+
+    /// Where the gRPC endpoint listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The snapshots that are published.
+    pub fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    /// Statuses and problems, as they change.
+    pub fn findings(&self) -> watch::Receiver<Findings> {
+        self.findings.clone()
+    }
+
+    /// Waits until a task ends by itself, which none should.
+    pub async fn failed(&mut self) -> ControlPlaneError {
+        match self.tasks.join_next().await {
+            Some(Ok(Err(error))) => error,
+            _ => ControlPlaneError::Ended,
+        }
+    }
+
+    /// Ends all tasks in order.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        while self.tasks.join_next().await.is_some() {}
+    }
+}

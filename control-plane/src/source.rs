@@ -1,0 +1,61 @@
+//! Where objects come from.
+
+use std::future::Future;
+
+use novaedge_store::Change;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::problem::Problem;
+
+/// Changes that belong together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Objects that came, changed or went.
+    pub changes: Vec<Change>,
+    /// What the source could not read, all of it. Absent: as before.
+    pub problems: Option<Vec<Problem>>,
+}
+
+impl Batch {
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.problems.is_none()
+    }
+
+    /// Adds a later batch.
+    pub fn merge(&mut self, later: Self) {
+        self.changes.extend(later.changes);
+        if later.problems.is_some() {
+            self.problems = later.problems;
+        }
+    }
+}
+
+/// A source of objects.
+pub trait Source: Send + 'static {
+    /// Sends everything there is in the first batch, even when that is nothing, then changes. Returns
+    /// when there is nothing more to come, when nobody listens, or soon after `shutdown`.
+    fn run(
+        self,
+        batches: mpsc::Sender<Batch>,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = Result<(), SourceError>> + Send;
+}
+
+/// Why a source ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The folder cannot be read at all.
+    #[error("folder {folder} cannot be read")]
+    Folder {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A thread that reads files died.
+    #[error("a file reader panicked")]
+    Reader,
+}
