@@ -60,7 +60,11 @@ impl TlsConfigs {
     pub fn build(tables: &Tables, previous: &Self) -> (Arc<Self>, Vec<RejectedResource>) {
         let mut rejected = Vec::new();
         let mut next = Self {
-            identities: identity::convert(&tables.certificates, &previous.identities, &mut rejected),
+            identities: identity::convert(
+                &tables.certificates,
+                &previous.identities,
+                &mut rejected,
+            ),
             trusts: trust::convert(&tables.trust_bundles, &previous.trusts, &mut rejected),
             ..Self::default()
         };
@@ -82,26 +86,45 @@ impl TlsConfigs {
     /// How to connect to a TLS backend on behalf of a Gateway that shows `client_certificate`.
     /// `None`: the backend does not use TLS, or its configuration cannot be used.
     #[must_use]
-    pub fn backend(&self, backend: &str, client_certificate: Option<&str>) -> Option<Arc<BackendClient>> {
+    pub fn backend(
+        &self,
+        backend: &str,
+        client_certificate: Option<&str>,
+    ) -> Option<Arc<BackendClient>> {
         let entries = self.clients.get(backend)?;
-        let entry = entries.iter().find(|entry| entry.inputs.certificate_name() == client_certificate)?;
+        let entry = entries
+            .iter()
+            .find(|entry| entry.inputs.certificate_name() == client_certificate)?;
         entry.client.clone()
     }
 
     /// [`TlsConfigs::backend`] for plain TCP: without ALPN.
     #[must_use]
-    pub fn client(&self, backend: &str, client_certificate: Option<&str>) -> Option<Arc<ClientConfig>> {
-        self.backend(backend, client_certificate).map(|client| Arc::clone(&client.tcp))
+    pub fn client(
+        &self,
+        backend: &str,
+        client_certificate: Option<&str>,
+    ) -> Option<Arc<ClientConfig>> {
+        self.backend(backend, client_certificate)
+            .map(|client| Arc::clone(&client.tcp))
     }
 
-    fn add_socket(&mut self, socket: &Socket, previous: &Self, client_certificates: &mut BTreeSet<Option<Arc<str>>>) {
+    fn add_socket(
+        &mut self,
+        socket: &Socket,
+        previous: &Self,
+        client_certificates: &mut BTreeSet<Option<Arc<str>>>,
+    ) {
         let mut note = |info: &ListenerInfo| {
             if info.backend_client_certificate.is_some() {
                 client_certificates.insert(info.backend_client_certificate.clone());
             }
         };
         match socket {
-            Socket::Http(socket) => socket.listeners().iter().for_each(|listener| note(&listener.info)),
+            Socket::Http(socket) => socket
+                .listeners()
+                .iter()
+                .for_each(|listener| note(&listener.info)),
             Socket::Tcp(socket) | Socket::Udp(socket) => note(&socket.info),
             Socket::Tls(socket) => {
                 for listener in socket.https_listeners() {
@@ -121,9 +144,16 @@ impl TlsConfigs {
     fn add_server(&mut self, info: &ListenerInfo, traffic: server::Traffic, previous: &Self) {
         let inputs = ServerInputs {
             traffic,
-            keys: info.certificates.iter().filter_map(|name| self.key(name)).collect(),
+            keys: info
+                .certificates
+                .iter()
+                .filter_map(|name| self.key(name))
+                .collect(),
             clients: info.client_validation.as_ref().map(|validation| {
-                let roots = validation.trust_bundles.iter().filter_map(|name| self.roots(name));
+                let roots = validation
+                    .trust_bundles
+                    .iter()
+                    .filter_map(|name| self.roots(name));
                 (validation.mode, roots.collect())
             }),
         };
@@ -143,17 +173,34 @@ impl TlsConfigs {
             let before = previous.clients.get(&backend.name);
             let mut entries = SmallVec::new();
             for certificate in certificates {
-                let key = certificate.as_ref().map(|name| (Arc::clone(name), self.key(name)));
-                let roots = tls.trust_bundles.iter().map(|name| self.roots(name)).collect();
-                let inputs = BackendInputs { tls: tls.clone(), key, roots };
-                let known = before.and_then(|entries| entries.iter().find(|entry| entry.inputs.same(&inputs)));
+                let key = certificate
+                    .as_ref()
+                    .map(|name| (Arc::clone(name), self.key(name)));
+                let roots = tls
+                    .trust_bundles
+                    .iter()
+                    .map(|name| self.roots(name))
+                    .collect();
+                let inputs = BackendInputs {
+                    tls: tls.clone(),
+                    key,
+                    roots,
+                };
+                let known = before
+                    .and_then(|entries| entries.iter().find(|entry| entry.inputs.same(&inputs)));
                 let entry = known.cloned().unwrap_or_else(|| {
                     let client = backend::build(&inputs).map_err(|error| {
-                        if rejected.last().is_none_or(|last| *last.name != *backend.name) {
+                        if rejected
+                            .last()
+                            .is_none_or(|last| *last.name != *backend.name)
+                        {
                             rejected.push(refusal(&backend.name, &error));
                         }
                     });
-                    ClientEntry { inputs, client: client.ok() }
+                    ClientEntry {
+                        inputs,
+                        client: client.ok(),
+                    }
                 });
                 entries.push(entry);
             }

@@ -21,11 +21,7 @@ pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
 }
 
 /// Repeats `check` each 5 ms until it gives a value. Panics after the deadline with `what`.
-pub async fn eventually<T, F, Fut>(what: &str, mut check: F) -> T
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Option<T>>,
-{
+pub async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     within(what, async {
         loop {
             if let Some(value) = check().await {

@@ -6,3 +6,4 @@ pub mod clients;
 pub mod manifests;
 pub mod origins;
 pub mod ports;
+pub mod system;

@@ -3,7 +3,14 @@
 mod http;
 mod layer4;
 
-use std::{future::Future, net::SocketAddr};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use tokio::task::JoinHandle;
 
@@ -14,15 +21,26 @@ pub use layer4::{tcp, udp};
 pub struct Origin {
     /// Where it listens.
     pub address: SocketAddr,
+    hits: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
 impl Origin {
-    fn spawn(address: SocketAddr, serve: impl Future<Output = ()> + Send + 'static) -> Self {
+    fn spawn<F>(address: SocketAddr, serve: impl FnOnce(Arc<AtomicUsize>) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let hits = Arc::new(AtomicUsize::new(0));
         Self {
             address,
-            task: tokio::spawn(serve),
+            task: tokio::spawn(serve(hits.clone())),
+            hits,
         }
+    }
+
+    /// Requests, connections or datagrams that have arrived.
+    pub fn hits(&self) -> usize {
+        self.hits.load(Ordering::SeqCst)
     }
 }
 

@@ -74,7 +74,10 @@ impl BackendInputs {
             _ => false,
         };
         let roots = |roots: &[Option<Arc<Roots>>]| -> Vec<Option<*const Roots>> {
-            roots.iter().map(|roots| roots.as_ref().map(Arc::as_ptr)).collect()
+            roots
+                .iter()
+                .map(|roots| roots.as_ref().map(Arc::as_ptr))
+                .collect()
         };
         keys && self.tls == other.tls && roots(&self.roots) == roots(&other.roots)
     }
@@ -120,13 +123,18 @@ fn verifier(inputs: &BackendInputs) -> Result<Arc<dyn ServerCertVerifier>, Backe
         // A bundle that is gone makes the rest no less trustworthy, but what is configured is not in force.
         let mut usable = Vec::with_capacity(inputs.roots.len());
         for (name, roots) in tls.trust_bundles.iter().zip(&inputs.roots) {
-            usable.push(roots.as_ref().ok_or_else(|| BackendError::Trust(name.to_string()))?);
+            usable.push(
+                roots
+                    .as_ref()
+                    .ok_or_else(|| BackendError::Trust(name.to_string()))?,
+            );
         }
         trust::store(usable)
     };
     if !tls.sans.is_empty() {
         return Ok(Arc::new(NamedBackend::new(roots, tls.sans.clone())));
     }
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&PROVIDER)).build();
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&PROVIDER)).build();
     Ok(verifier.map_err(BackendError::Verifier)?)
 }

@@ -66,7 +66,13 @@ pub(super) fn convert(
                 before.and_then(|before| before.key.clone())
             }
         };
-        (Arc::clone(name), Identity { source: Arc::clone(source), key })
+        (
+            Arc::clone(name),
+            Identity {
+                source: Arc::clone(source),
+                key,
+            },
+        )
     };
     certificates.iter().map(convert).collect()
 }
@@ -77,11 +83,14 @@ fn parse(source: &Certificate) -> Result<CertifiedKey, IdentityError> {
         .map_err(IdentityError::ChainPem)?;
     let leaf = chain.first().ok_or(IdentityError::NoCertificate)?;
     check_leaf(leaf, &source.name)?;
-    let key = PrivateKeyDer::from_pem_slice(&source.private_key_pem).map_err(IdentityError::KeyPem)?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&source.private_key_pem).map_err(IdentityError::KeyPem)?;
     let key = any_supported_type(&key).map_err(IdentityError::Key)?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
-        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(IdentityError::Mismatch),
+        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err(IdentityError::Mismatch)
+        }
         // Some keys cannot tell their public half; then there is nothing to compare.
         _ => Ok(certified),
     }
@@ -89,8 +98,11 @@ fn parse(source: &Certificate) -> Result<CertifiedKey, IdentityError> {
 
 /// An expired certificate is served all the same: some clients do not check, and a refusal helps none.
 fn check_leaf(leaf: &CertificateDer<'_>, name: &str) -> Result<(), IdentityError> {
-    let (_, leaf) = parse_x509_certificate(leaf).map_err(|error| IdentityError::Leaf(error.to_string()))?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let (_, leaf) =
+        parse_x509_certificate(leaf).map_err(|error| IdentityError::Leaf(error.to_string()))?;
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     let now = ASN1Time::from_timestamp(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     if now.is_ok_and(|now| !leaf.validity().is_valid_at(now)) {
         tracing::warn!(certificate = name, not_after = %leaf.validity().not_after, "certificate is expired or not yet valid");
@@ -106,9 +118,13 @@ pub(super) fn dns_names(leaf: &CertificateDer<'_>) -> Vec<String> {
     let Ok(Some(names)) = leaf.subject_alternative_name() else {
         return Vec::new();
     };
-    let dns = names.value.general_names.iter().filter_map(|name| match name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        _ => None,
-    });
+    let dns = names
+        .value
+        .general_names
+        .iter()
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        });
     dns.collect()
 }

@@ -7,14 +7,16 @@ use rustc_hash::FxHashMap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ClientHello, NoClientAuth, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{
+    ClientHello, NoClientAuth, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use smallvec::SmallVec;
 
+use super::PROVIDER;
 use super::identity::dns_names;
 use super::trust::{self, Roots};
 use super::verify::AcceptAnyClient;
-use super::PROVIDER;
 
 /// What comes after the handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,10 +56,15 @@ impl ServerEntry {
             };
         }
         let kept = previous.filter(|previous| previous.inputs.same_clients(&inputs));
-        let tickets = kept.and_then(|previous| previous.tickets.clone()).or_else(|| Ticketer::new().ok());
+        let tickets = kept
+            .and_then(|previous| previous.tickets.clone())
+            .or_else(|| Ticketer::new().ok());
         let config = inputs.config(tickets.as_ref());
         if config.is_none() {
-            tracing::warn!(listener, "listener has no usable certificate or client validation: its connections are closed");
+            tracing::warn!(
+                listener,
+                "listener has no usable certificate or client validation: its connections are closed"
+            );
         }
         Self {
             inputs: Arc::new(inputs),
@@ -69,7 +76,9 @@ impl ServerEntry {
 
 impl ServerInputs {
     fn same(&self, other: &Self) -> bool {
-        self.traffic == other.traffic && same_all(&self.keys, &other.keys) && self.same_clients(other)
+        self.traffic == other.traffic
+            && same_all(&self.keys, &other.keys)
+            && self.same_clients(other)
     }
 
     fn same_clients(&self, other: &Self) -> bool {
@@ -106,16 +115,25 @@ impl ServerInputs {
             None => Some(Arc::new(NoClientAuth)),
             Some((ClientValidationMode::InsecureFallback, _)) => Some(Arc::new(AcceptAnyClient)),
             Some((ClientValidationMode::RequireValid, roots)) => {
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(trust::store(roots), Arc::clone(&PROVIDER)).build();
-                verifier.ok().map(|verifier| verifier as Arc<dyn ClientCertVerifier>)
+                let verifier = WebPkiClientVerifier::builder_with_provider(
+                    trust::store(roots),
+                    Arc::clone(&PROVIDER),
+                )
+                .build();
+                verifier
+                    .ok()
+                    .map(|verifier| verifier as Arc<dyn ClientCertVerifier>)
             }
         }
     }
 }
 
 fn same_all<T>(one: &[Arc<T>], other: &[Arc<T>]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(other)
+            .all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 /// Chooses by server name: a certificate with exactly this name, one with a wildcard for it, the
@@ -136,7 +154,9 @@ impl Certificates {
             wildcard: FxHashMap::default(),
         };
         for key in keys {
-            let Some(leaf) = key.cert.first() else { continue };
+            let Some(leaf) = key.cert.first() else {
+                continue;
+            };
             for name in dns_names(leaf) {
                 let (names, name) = match name.strip_prefix("*.") {
                     Some(suffix) => (&mut own.wildcard, suffix),
@@ -162,7 +182,9 @@ impl Certificates {
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let candidates = self.candidates(hello.server_name());
-        let checkable = candidates.iter().find(|key| key.key.choose_scheme(hello.signature_schemes()).is_some());
+        let checkable = candidates
+            .iter()
+            .find(|key| key.key.choose_scheme(hello.signature_schemes()).is_some());
         checkable.or(candidates.first()).cloned()
     }
 }

@@ -13,8 +13,14 @@ struct Bed {
 
 impl Bed {
     fn new(upserts: Vec<v1::Resource>) -> Self {
-        let mut bed = Self { builder: TablesBuilder::new(), tls: Arc::default() };
-        let mut all = vec![resource("gateway/d/g", Body::Gateway(v1::Gateway::default()))];
+        let mut bed = Self {
+            builder: TablesBuilder::new(),
+            tls: Arc::default(),
+        };
+        let mut all = vec![resource(
+            "gateway/d/g",
+            Body::Gateway(v1::Gateway::default()),
+        )];
         all.extend(upserts);
         let rejected = bed.apply(all);
         assert!(rejected.is_empty(), "{rejected:?}");
@@ -26,7 +32,10 @@ impl Bed {
         let (tls, more) = TlsConfigs::build(&tables, &self.tls);
         self.tls = tls;
         rejected.extend(more);
-        rejected.into_iter().map(|one| (one.name, one.error)).collect()
+        rejected
+            .into_iter()
+            .map(|one| (one.name, one.error))
+            .collect()
     }
 
     fn server(&self) -> Option<Arc<ServerConfig>> {
@@ -35,7 +44,11 @@ impl Bed {
 }
 
 fn resource(name: &str, body: Body) -> v1::Resource {
-    v1::Resource { name: name.into(), version: String::new(), body: Some(body) }
+    v1::Resource {
+        name: name.into(),
+        version: String::new(),
+        body: Some(body),
+    }
 }
 
 fn listener(certificates: &[&str], trust: Option<&str>) -> v1::Resource {
@@ -74,16 +87,27 @@ fn made(name: &str, host: &str) -> v1::Resource {
 }
 
 fn bundle(name: &str, pem: &str) -> v1::Resource {
-    resource(name, Body::TrustBundle(v1::TrustBundle { ca_pem: pem.as_bytes().to_vec().into() }))
+    resource(
+        name,
+        Body::TrustBundle(v1::TrustBundle {
+            ca_pem: pem.as_bytes().to_vec().into(),
+        }),
+    )
 }
 
 fn authority() -> String {
-    generate_simple_self_signed(["ca".to_owned()]).unwrap().cert.pem()
+    generate_simple_self_signed(["ca".to_owned()])
+        .unwrap()
+        .cert
+        .pem()
 }
 
 #[test]
 fn an_unrelated_change_keeps_every_configuration() {
-    let mut bed = Bed::new(vec![listener(&["certificate/d/a"], None), made("certificate/d/a", "a.example")]);
+    let mut bed = Bed::new(vec![
+        listener(&["certificate/d/a"], None),
+        made("certificate/d/a", "a.example"),
+    ]);
     let before = bed.server().unwrap();
     bed.apply(vec![made("certificate/d/b", "b.example")]);
     assert!(Arc::ptr_eq(&before, &bed.server().unwrap()));
@@ -91,7 +115,10 @@ fn an_unrelated_change_keeps_every_configuration() {
 
 #[test]
 fn a_new_certificate_makes_a_new_configuration_with_the_old_ticket_keys() {
-    let mut bed = Bed::new(vec![listener(&["certificate/d/a"], None), made("certificate/d/a", "a.example")]);
+    let mut bed = Bed::new(vec![
+        listener(&["certificate/d/a"], None),
+        made("certificate/d/a", "a.example"),
+    ]);
     let before = bed.server().unwrap();
     bed.apply(vec![made("certificate/d/a", "a.example")]);
     let after = bed.server().unwrap();
@@ -107,8 +134,14 @@ fn sessions_begun_without_client_validation_are_not_resumed_with_it() {
         bundle("trust/ConfigMap/d/ca", &authority()),
     ]);
     let before = bed.server().unwrap();
-    bed.apply(vec![listener(&["certificate/d/a"], Some("trust/ConfigMap/d/ca"))]);
-    assert!(!Arc::ptr_eq(&before.ticketer, &bed.server().unwrap().ticketer));
+    bed.apply(vec![listener(
+        &["certificate/d/a"],
+        Some("trust/ConfigMap/d/ca"),
+    )]);
+    assert!(!Arc::ptr_eq(
+        &before.ticketer,
+        &bed.server().unwrap().ticketer
+    ));
 }
 
 #[test]
@@ -123,11 +156,27 @@ fn a_broken_certificate_is_refused_by_name_and_the_last_good_one_stays() {
     let (chain, key) = (cert.pem(), signing_key.serialize_pem());
     let other = KeyPair::generate().unwrap().serialize_pem();
     for (chain, key, error) in [
-        (chain.as_str(), other.as_str(), "the private key does not match the certificate"),
+        (
+            chain.as_str(),
+            other.as_str(),
+            "the private key does not match the certificate",
+        ),
         (chain.as_str(), "junk", "the private key is not valid PEM"),
-        ("junk", key.as_str(), "the certificate chain has no certificate"),
-        ("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", key.as_str(), "the certificate chain is not valid PEM"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", key.as_str(), "the first certificate is not valid X.509"),
+        (
+            "junk",
+            key.as_str(),
+            "the certificate chain has no certificate",
+        ),
+        (
+            "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+            key.as_str(),
+            "the certificate chain is not valid PEM",
+        ),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            key.as_str(),
+            "the first certificate is not valid X.509",
+        ),
     ] {
         let rejected = bed.apply(vec![certificate("certificate/d/a", chain, key)]);
         assert_eq!(rejected.len(), 1, "{rejected:?}");
@@ -135,8 +184,15 @@ fn a_broken_certificate_is_refused_by_name_and_the_last_good_one_stays() {
         assert!(rejected[0].1.starts_with(error), "{rejected:?}");
         assert!(Arc::ptr_eq(&before, &bed.server().unwrap()), "{error}");
     }
-    assert!(bed.apply(vec![made("certificate/d/c", "c.example")]).is_empty(), "it is said once");
-    assert!(bed.apply(vec![certificate("certificate/d/a", &chain, &key)]).is_empty());
+    assert!(
+        bed.apply(vec![made("certificate/d/c", "c.example")])
+            .is_empty(),
+        "it is said once"
+    );
+    assert!(
+        bed.apply(vec![certificate("certificate/d/a", &chain, &key)])
+            .is_empty()
+    );
     assert!(!Arc::ptr_eq(&before, &bed.server().unwrap()), "it heals");
 }
 
@@ -163,7 +219,13 @@ fn a_listener_that_cannot_check_its_clients_is_not_served() {
         listener(&["certificate/d/a"], Some("trust/ConfigMap/d/ca")),
         bundle("trust/ConfigMap/d/ca", "junk"),
     ]);
-    assert_eq!(rejected, [("trust/ConfigMap/d/ca".to_owned(), "the bundle has no usable certificate".to_owned())]);
+    assert_eq!(
+        rejected,
+        [(
+            "trust/ConfigMap/d/ca".to_owned(),
+            "the bundle has no usable certificate".to_owned()
+        )]
+    );
     assert!(bed.server().is_none());
     bed.apply(vec![bundle("trust/ConfigMap/d/ca", &authority())]);
     assert!(bed.server().is_some());
@@ -177,12 +239,24 @@ fn a_backend_without_usable_roots_has_no_client() {
             trust_bundles: vec![bundle.into()],
             subject_alt_names: vec![],
         };
-        resource("backend/d/a", Body::Backend(v1::Backend { tls: Some(tls), ..Default::default() }))
+        resource(
+            "backend/d/a",
+            Body::Backend(v1::Backend {
+                tls: Some(tls),
+                ..Default::default()
+            }),
+        )
     };
-    let mut bed = Bed::new(vec![backend("trust/ConfigMap/d/ca"), bundle("trust/ConfigMap/d/ca", &authority())]);
+    let mut bed = Bed::new(vec![
+        backend("trust/ConfigMap/d/ca"),
+        bundle("trust/ConfigMap/d/ca", &authority()),
+    ]);
     let before = bed.tls.backend("backend/d/a", None).unwrap();
     bed.apply(vec![bundle("trust/ConfigMap/d/other", &authority())]);
-    assert!(Arc::ptr_eq(&before, &bed.tls.backend("backend/d/a", None).unwrap()));
+    assert!(Arc::ptr_eq(
+        &before,
+        &bed.tls.backend("backend/d/a", None).unwrap()
+    ));
     let rejected = bed.apply(vec![backend("trust/ConfigMap/d/none")]);
     assert_eq!(rejected[0].0, "backend/d/a");
     assert!(bed.tls.backend("backend/d/a", None).is_none());

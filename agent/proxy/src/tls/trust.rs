@@ -51,14 +51,21 @@ pub(super) fn convert(
                 before.and_then(|before| before.roots.clone())
             }
         };
-        (Arc::clone(name), Trust { source: Arc::clone(source), roots })
+        (
+            Arc::clone(name),
+            Trust {
+                source: Arc::clone(source),
+                roots,
+            },
+        )
     };
     bundles.iter().map(convert).collect()
 }
 
 fn parse(source: &TrustBundle) -> Result<Roots, TrustError> {
-    let roots: Roots =
-        CertificateDer::pem_slice_iter(&source.ca_pem).collect::<Result<_, _>>().map_err(TrustError::Pem)?;
+    let roots: Roots = CertificateDer::pem_slice_iter(&source.ca_pem)
+        .collect::<Result<_, _>>()
+        .map_err(TrustError::Pem)?;
     let (usable, ignored) = RootCertStore::empty().add_parsable_certificates(roots.iter().cloned());
     if usable == 0 {
         return Err(TrustError::Empty);

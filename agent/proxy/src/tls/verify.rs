@@ -8,7 +8,10 @@ use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::server::ParsedCertificate;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
+};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
@@ -40,7 +43,13 @@ impl ServerCertVerifier for NamedBackend {
     ) -> Result<ServerCertVerified, Error> {
         let parsed = ParsedCertificate::try_from(leaf)?;
         let algorithms = PROVIDER.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
+        verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            &self.roots,
+            intermediates,
+            now,
+            algorithms,
+        )?;
         if has_name(leaf, &self.names)? {
             Ok(ServerCertVerified::assertion())
         } else {
@@ -54,7 +63,12 @@ impl ServerCertVerifier for NamedBackend {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, leaf, signature, &PROVIDER.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            leaf,
+            signature,
+            &PROVIDER.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -63,11 +77,18 @@ impl ServerCertVerifier for NamedBackend {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, leaf, signature, &PROVIDER.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            leaf,
+            signature,
+            &PROVIDER.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        PROVIDER.signature_verification_algorithms.supported_schemes()
+        PROVIDER
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
@@ -78,12 +99,12 @@ fn has_name(leaf: &CertificateDer<'_>, wanted: &[SubjectAltName]) -> Result<bool
         return Ok(false);
     };
     Ok(names.value.general_names.iter().any(|name| match name {
-        GeneralName::DNSName(name) => {
-            wanted.iter().any(|wanted| matches!(wanted, SubjectAltName::Dns(wanted) if dns_agrees(wanted, name)))
-        }
-        GeneralName::URI(uri) => {
-            wanted.iter().any(|wanted| matches!(wanted, SubjectAltName::Uri(wanted) if **wanted == **uri))
-        }
+        GeneralName::DNSName(name) => wanted.iter().any(
+            |wanted| matches!(wanted, SubjectAltName::Dns(wanted) if dns_agrees(wanted, name)),
+        ),
+        GeneralName::URI(uri) => wanted
+            .iter()
+            .any(|wanted| matches!(wanted, SubjectAltName::Uri(wanted) if **wanted == **uri)),
         _ => false,
     }))
 }
@@ -92,7 +113,8 @@ fn has_name(leaf: &CertificateDer<'_>, wanted: &[SubjectAltName]) -> Result<bool
 fn dns_agrees(wanted: &str, name: &str) -> bool {
     let covers = |pattern: &str, name: &str| {
         pattern.strip_prefix("*.").is_some_and(|suffix| {
-            name.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(suffix))
+            name.split_once('.')
+                .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(suffix))
         })
     };
     wanted.eq_ignore_ascii_case(name) || covers(wanted, name) || covers(name, wanted)
@@ -127,7 +149,12 @@ impl ClientCertVerifier for AcceptAnyClient {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, leaf, signature, &PROVIDER.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            leaf,
+            signature,
+            &PROVIDER.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -136,11 +163,18 @@ impl ClientCertVerifier for AcceptAnyClient {
         leaf: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, leaf, signature, &PROVIDER.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            leaf,
+            signature,
+            &PROVIDER.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        PROVIDER.signature_verification_algorithms.supported_schemes()
+        PROVIDER
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 

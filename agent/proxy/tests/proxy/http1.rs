@@ -8,7 +8,8 @@ use crate::support::{Bed, run};
 #[test]
 fn a_routed_request_reaches_its_backend_and_the_answer_comes_back() {
     run(async {
-        let origin = Origin::http1(|seen| text(format!("{} {}", seen.head.method, seen.head.uri))).await;
+        let origin =
+            Origin::http1(|seen| text(format!("{} {}", seen.head.method, seen.head.uri))).await;
         let bed = Bed::new(|port| simple(port, &[origin.port])).await;
         let got = get(&bed, "/x?y=1", "X-Own: 1\r\n").await;
         assert_eq!((got.status, got.body.as_str()), (200, "GET /x?y=1"));
@@ -44,7 +45,10 @@ fn what_matches_nothing_is_not_found() {
         only.http_matches = vec![prefix("/only")];
         let bed = Bed::new(|port| with_route(port, &[origin.port], only)).await;
         let got = get(&bed, "/other", "").await;
-        assert_eq!((got.status, got.body.as_str()), (404, "no route for this request\n"));
+        assert_eq!(
+            (got.status, got.body.as_str()),
+            (404, "no route for this request\n")
+        );
         assert_eq!(get(&bed, "/only/this", "").await.status, 200);
     });
 }
@@ -62,13 +66,17 @@ fn a_host_that_is_missing_repeated_or_invalid_is_refused_before_routing() {
             ("http://b.example/", "Host: a.example\r\n"),
         ] {
             let mut client = Http1::connect(&bed).await;
-            let got = client.send(&format!("GET {target} HTTP/1.1\r\n{fields}\r\n")).await;
+            let got = client
+                .send(&format!("GET {target} HTTP/1.1\r\n{fields}\r\n"))
+                .await;
             assert_eq!(got.status, 400, "{target} {fields}");
             assert_eq!(got.header("connection"), Some("close"));
             assert!(client.is_closed().await);
         }
         let mut client = Http1::connect(&bed).await;
-        let got = client.send("GET http://a.example/x HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+        let got = client
+            .send("GET http://a.example/x HTTP/1.1\r\nHost: a.example\r\n\r\n")
+            .await;
         assert_eq!(got.status, 200);
         assert_eq!(origin.last().head.uri, "/x");
     });

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use novaedge_proto::v1;
-use novaedge_proxy::{Config, Drain, Live, Metrics, Resolve, Resolving, Runtime, TlsConfigs, Worker};
+use novaedge_proxy::{
+    Config, Drain, Live, Metrics, Resolve, Resolving, Runtime, TlsConfigs, Worker,
+};
 use novaedge_router::client_hello::{ClientHelloReader, Progress};
 use novaedge_router::{SocketKey, TablesBuilder, Transport};
 use tokio::io::AsyncReadExt;
@@ -18,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub mod client;
 pub mod origin;
 pub mod resources;
+pub mod tls;
 
 /// Runs a test on one core, as a worker does.
 pub fn run(test: impl Future<Output = ()>) {
@@ -62,7 +65,10 @@ impl Bed {
         Self::with(Config::default(), resources).await
     }
 
-    pub async fn with(config: Config, resources: impl FnOnce(u16) -> Vec<v1::Resource>) -> Rc<Self> {
+    pub async fn with(
+        config: Config,
+        resources: impl FnOnce(u16) -> Vec<v1::Resource>,
+    ) -> Rc<Self> {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = socket.local_addr().unwrap();
         let live = Live::new(ArcSwap::from_pointee(Runtime {
@@ -145,7 +151,14 @@ impl Bed {
             }
         };
         Rc::clone(&self.worker)
-            .serve_https(stream, received, hello, peer, self.key(), self.drain.clone())
+            .serve_https(
+                stream,
+                received,
+                hello,
+                peer,
+                self.key(),
+                self.drain.clone(),
+            )
             .await;
     }
 }

@@ -14,7 +14,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     convert::Infallible,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -91,6 +94,7 @@ impl Echo {
 
 struct State {
     name: String,
+    hits: Arc<AtomicUsize>,
     flaky: Mutex<HashMap<String, u32>>,
 }
 
@@ -111,11 +115,13 @@ async fn start(name: &str, tls: Option<Arc<ServerConfig>>) -> Origin {
     let address = listener
         .local_addr()
         .expect("a bound socket has an address");
-    let state = Arc::new(State {
-        name: name.to_owned(),
-        flaky: Mutex::default(),
-    });
-    Origin::spawn(address, async move {
+    let name = name.to_owned();
+    Origin::spawn(address, |hits| async move {
+        let state = Arc::new(State {
+            name,
+            hits,
+            flaky: Mutex::default(),
+        });
         let mut connections = JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
             let (state, tls) = (state.clone(), tls.clone());
@@ -146,6 +152,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(state: Arc<St
 }
 
 async fn answer(state: &State, request: Request<Incoming>) -> Response<Body> {
+    state.hits.fetch_add(1, Ordering::SeqCst);
     let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
     if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
         return grpc(&state.name, request);

@@ -1,6 +1,6 @@
 //! TCP and UDP origins.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::{
     io::AsyncWriteExt as _,
@@ -20,9 +20,10 @@ pub async fn tcp(name: &str) -> Origin {
         .local_addr()
         .expect("a bound socket has an address");
     let greeting: Arc<str> = format!("{name}\n").into();
-    Origin::spawn(address, async move {
+    Origin::spawn(address, |hits| async move {
         let mut connections = JoinSet::new();
         while let Ok((mut stream, _)) = listener.accept().await {
+            hits.fetch_add(1, Ordering::SeqCst);
             let greeting = greeting.clone();
             connections.spawn(async move {
                 let (mut read, mut write) = stream.split();
@@ -42,9 +43,10 @@ pub async fn udp(name: &str) -> Origin {
         .expect("a free port");
     let address = socket.local_addr().expect("a bound socket has an address");
     let name = name.to_owned();
-    Origin::spawn(address, async move {
+    Origin::spawn(address, |hits| async move {
         let mut buffer = vec![0; 65_535];
         while let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
+            hits.fetch_add(1, Ordering::SeqCst);
             let mut answer = format!("{name}:{}:", peer.port()).into_bytes();
             answer.extend_from_slice(&buffer[..length]);
             let _ = socket.send_to(&answer, peer).await;

@@ -40,7 +40,10 @@ impl Http1 {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
     pub fn over(stream: S) -> Self {
-        Self { stream, buffer: Vec::new() }
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
     }
 
     pub async fn write(&mut self, text: &str) {
@@ -61,7 +64,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         let body = if got.header("transfer-encoding") == Some("chunked") {
             self.read_chunks(&mut got.headers).await
         } else {
-            let length = got.header("content-length").map_or(0, |length| length.parse().unwrap());
+            let length = got
+                .header("content-length")
+                .map_or(0, |length| length.parse().unwrap());
             self.take(length).await
         };
         got.body = String::from_utf8(body).unwrap();
@@ -72,10 +77,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
         let head = self.take_until(b"\r\n\r\n").await;
         let head = String::from_utf8(head).unwrap();
         let mut lines = head.trim_end().split("\r\n");
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let status = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
         let mut headers = HeaderMap::new();
         add_fields(lines, &mut headers);
-        Got { status, headers, body: String::new() }
+        Got {
+            status,
+            headers,
+            body: String::new(),
+        }
     }
 
     async fn read_chunks(&mut self, trailers: &mut HeaderMap) -> Vec<u8> {
@@ -105,7 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
 
     async fn take_until(&mut self, end: &[u8]) -> Vec<u8> {
         loop {
-            if let Some(at) = self.buffer.windows(end.len()).position(|window| window == end) {
+            if let Some(at) = self
+                .buffer
+                .windows(end.len())
+                .position(|window| window == end)
+            {
                 return self.buffer.drain(..at + end.len()).collect();
             }
             self.fill().await;
@@ -121,7 +141,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
 
     /// Whether the peer closes without another byte.
     pub async fn is_closed(&mut self) -> bool {
-        assert!(self.buffer.is_empty(), "{:?}", String::from_utf8_lossy(&self.buffer));
+        assert!(
+            self.buffer.is_empty(),
+            "{:?}",
+            String::from_utf8_lossy(&self.buffer)
+        );
         matches!(self.stream.read_u8().await, Err(_))
     }
 }
@@ -152,7 +176,9 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Spawn {
 }
 
 /// An HTTP/2 connection.
-pub async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S) -> SendRequest<Full<Bytes>> {
+pub async fn http2<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    stream: S,
+) -> SendRequest<Full<Bytes>> {
     let (sender, connection) = hyper::client::conn::http2::handshake(Spawn, TokioIo::new(stream))
         .await
         .unwrap();
@@ -168,7 +194,11 @@ pub async fn send2(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<
     let mut headers = head.headers;
     headers.extend(body.trailers().cloned().unwrap_or_default());
     let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
-    Got { status: StatusCode::as_u16(&head.status), headers, body }
+    Got {
+        status: StatusCode::as_u16(&head.status),
+        headers,
+        body,
+    }
 }
 
 /// A GET for HTTP/2.

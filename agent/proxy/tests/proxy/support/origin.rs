@@ -37,7 +37,10 @@ pub struct Seen {
 
 impl Seen {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.headers.get(name).map(|value| value.to_str().unwrap())
+        self.head
+            .headers
+            .get(name)
+            .map(|value| value.to_str().unwrap())
     }
 }
 
@@ -68,9 +71,11 @@ impl Origin {
 
     pub async fn http1_async(answer: impl Fn(Seen) -> Answering + 'static) -> Rc<Self> {
         Self::start(answer, |stream, origin, answer| {
-            let service = service_fn(move |request| Rc::clone(&origin).serve(request, Rc::clone(&answer)));
+            let service =
+                service_fn(move |request| Rc::clone(&origin).serve(request, Rc::clone(&answer)));
             tokio::task::spawn_local(
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service),
             );
         })
         .await
@@ -78,12 +83,19 @@ impl Origin {
 
     /// An HTTP/2 server by prior knowledge.
     pub async fn http2(answer: impl Fn(Seen) -> Answer + 'static) -> Rc<Self> {
-        Self::http2_async(u32::MAX, move |seen| Box::pin(std::future::ready(answer(seen)))).await
+        Self::http2_async(u32::MAX, move |seen| {
+            Box::pin(std::future::ready(answer(seen)))
+        })
+        .await
     }
 
-    pub async fn http2_async(streams: u32, answer: impl Fn(Seen) -> Answering + 'static) -> Rc<Self> {
+    pub async fn http2_async(
+        streams: u32,
+        answer: impl Fn(Seen) -> Answering + 'static,
+    ) -> Rc<Self> {
         Self::start(answer, move |stream, origin, answer| {
-            let service = service_fn(move |request| Rc::clone(&origin).serve(request, Rc::clone(&answer)));
+            let service =
+                service_fn(move |request| Rc::clone(&origin).serve(request, Rc::clone(&answer)));
             tokio::task::spawn_local(
                 hyper::server::conn::http2::Builder::new(Spawn)
                     .max_concurrent_streams(streams)
@@ -128,18 +140,28 @@ impl Origin {
             }
             Err(_) => (Bytes::from_static(b"<broken>"), None),
         };
-        let seen = Seen { head: Rc::new(head), body, trailers };
+        let seen = Seen {
+            head: Rc::new(head),
+            body,
+            trailers,
+        };
         self.seen.borrow_mut().push(seen.clone());
         Ok(answer(seen).await)
     }
 
     pub fn last(&self) -> Seen {
-        self.seen.borrow().last().cloned().expect("a request has come")
+        self.seen
+            .borrow()
+            .last()
+            .cloned()
+            .expect("a request has come")
     }
 }
 
 /// A server of bytes: `serve` gets each connection.
-pub async fn raw<F: Future<Output = ()> + 'static>(serve: impl Fn(TcpStream) -> F + 'static) -> u16 {
+pub async fn raw<F: Future<Output = ()> + 'static>(
+    serve: impl Fn(TcpStream) -> F + 'static,
+) -> u16 {
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = socket.local_addr().unwrap().port();
     tokio::task::spawn_local(async move {

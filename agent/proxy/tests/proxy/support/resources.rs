@@ -53,7 +53,9 @@ pub fn route() -> v1::Route {
 pub fn to(backend: &str) -> v1::WeightedBackend {
     v1::WeightedBackend {
         weight: 1,
-        target: Some(v1::weighted_backend::Target::Backend(format!("backend/d/{backend}"))),
+        target: Some(v1::weighted_backend::Target::Backend(format!(
+            "backend/d/{backend}"
+        ))),
         filters: vec![],
     }
 }
