@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use tokio::{net::TcpStream, task::JoinHandle};
 
-use super::{connect_tls, within};
+use super::{connect_tls, eventually, within};
 use crate::origins::Echo;
 
 /// A whole answer.
@@ -54,9 +54,9 @@ pub struct Http1 {
 }
 
 impl Http1 {
-    /// Connects. Panics when nobody listens.
+    /// Connects as soon as somebody listens.
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.expect("somebody listens");
+        let stream = listening(address).await;
         stream.set_nodelay(true).expect("a TCP socket");
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
@@ -97,7 +97,7 @@ pub struct Http2 {
 impl Http2 {
     /// Connects in cleartext.
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.expect("somebody listens");
+        let stream = listening(address).await;
         Self::over(TokioIo::new(stream)).await
     }
 
@@ -146,6 +146,14 @@ impl Drop for Http2 {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Connects as soon as somebody listens: a gateway opens its ports when it has read its manifests.
+async fn listening(address: SocketAddr) -> TcpStream {
+    eventually("a listener", async || {
+        TcpStream::connect(address).await.ok()
+    })
+    .await
 }
 
 fn request(host: &str, path: &str) -> Request<Full<Bytes>> {
