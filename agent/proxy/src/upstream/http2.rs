@@ -2,12 +2,17 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::rc::Rc;
-use std::task::Poll;
+use std::io;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Request;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use super::connect::{Connector, Stream};
@@ -20,6 +25,9 @@ use crate::error::ForwardError;
 /// Flow-control windows towards backends, in bytes.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// Stands for a limit of streams that the peer has not told yet.
+const UNKNOWN: usize = 0x7fff_fffd;
 
 /// An open connection.
 pub(super) struct Connection {
@@ -45,31 +53,56 @@ struct Stream2 {
 }
 
 impl Connection {
-    /// Starts HTTP/2 on a stream and a task that drives it.
+    /// Starts HTTP/2 on a stream and a task that drives it, and waits for the peer's settings.
     pub(super) async fn open(
         stream: Stream,
         slot: Slot,
         streams: usize,
+        limit: Duration,
         connector: &Connector,
     ) -> Result<Rc<Self>, ForwardError> {
+        let reads = Rc::new(Notify::new());
         let (sender, connection) = Builder::new(Spawner(connector.tasks.clone()))
             .timer(TokioTimer::new())
+            .initial_max_send_streams(UNKNOWN)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(connector.max_head_bytes).unwrap_or(u32::MAX))
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Noted {
+                stream,
+                reads: Rc::downgrade(&reads),
+            }))
             .await
             .map_err(|error| ForwardError::Protocol(error.into()))?;
-        let allowed = Rc::new(Cell::new(streams));
-        let shared = Rc::clone(&allowed);
         let mut connection = Box::pin(connection);
+        // Requests sent before the peer has said how many it takes at once could wait for each other.
+        let settings = async {
+            while connection.current_max_send_streams() == UNKNOWN {
+                tokio::select! {
+                    ended = &mut connection => return Err(ended.err()),
+                    () = reads.notified() => {}
+                }
+            }
+            Ok(())
+        };
+        let settings = tokio::time::timeout(limit, settings)
+            .await
+            .map_err(|_| ForwardError::ConnectTimeout)?;
+        settings.map_err(|error| {
+            let error = error.map_or_else(
+                || "the connection ended before its settings".into(),
+                Into::into,
+            );
+            ForwardError::Protocol(error)
+        })?;
+        let allowed = Rc::new(Cell::new(
+            streams.min(connection.current_max_send_streams()),
+        ));
+        let shared = Rc::clone(&allowed);
         connector.tasks.spawn_local(std::future::poll_fn(move |cx| {
             let polled = connection.as_mut().poll(cx);
-            shared.set(streams.min(connection.current_max_send_streams()).max(1));
-            match polled {
-                Poll::Ready(_) => Poll::Ready(()),
-                Poll::Pending => Poll::Pending,
-            }
+            shared.set(streams.min(connection.current_max_send_streams()));
+            polled.map(drop)
         }));
         Ok(Rc::new(Self {
             sender,
@@ -154,5 +187,57 @@ pub(crate) struct Spawner(pub TaskTracker);
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Spawner {
     fn execute(&self, future: F) {
         self.0.spawn_local(future);
+    }
+}
+
+/// Tells of reads as long as somebody wants to know: the codec reads in a task of its own.
+struct Noted {
+    stream: Stream,
+    reads: Weak<Notify>,
+}
+
+impl AsyncRead for Noted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if polled.is_ready()
+            && let Some(reads) = self.reads.upgrade()
+        {
+            reads.notify_one();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Noted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

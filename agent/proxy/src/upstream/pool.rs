@@ -173,10 +173,11 @@ impl Pool {
     ) -> Result<Rc<http2::Connection>, ForwardError> {
         self.opening.set(true);
         let opening = Opening(self);
-        let streams = self.settings.get().http2_streams;
+        let settings = self.settings.get();
+        let (streams, limit) = (settings.http2_streams, settings.connect_timeout);
         let opened = async {
             let stream = self.connect(address, connector).await?;
-            http2::Connection::open(stream, slot, streams, connector).await
+            http2::Connection::open(stream, slot, streams, limit, connector).await
         };
         let opened = opened.await;
         match &opened {

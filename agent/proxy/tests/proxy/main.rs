@@ -2,5 +2,11 @@
 
 mod support;
 
+mod filters;
 mod http1;
+mod http2;
+mod limits;
+mod mirrors;
+mod retries;
 mod tls;
+mod upgrades;

@@ -1,0 +1,306 @@
+//! Timeouts, sizes, pools and the end of connections.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use novaedge_proxy::Config;
+use novaedge_proxy::config::{DownstreamLimits, UpstreamLimits};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+use crate::support::client::{Http1, get, get2, http2, send2};
+use crate::support::origin::{Origin, text};
+use crate::support::resources::*;
+use crate::support::{Bed, run};
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn hasty() -> Config {
+    Config {
+        downstream: DownstreamLimits {
+            tick: Duration::from_millis(20),
+            header_read_timeout: Duration::from_millis(100),
+            keep_alive_idle: Duration::from_millis(300),
+            ..DownstreamLimits::default()
+        },
+        upstream: UpstreamLimits {
+            idle_timeout: Duration::from_millis(100),
+            ..UpstreamLimits::default()
+        },
+        ..Config::default()
+    }
+}
+
+async fn slow(wait: Duration) -> Rc<Origin> {
+    Origin::http1_async(move |_| {
+        Box::pin(async move {
+            sleep(wait).await;
+            text("ok")
+        })
+    })
+    .await
+}
+
+#[test]
+fn a_request_head_must_come_in_time_but_an_answer_and_a_pause_may_take_longer() {
+    run(async {
+        let origin = slow(Duration::from_millis(250)).await;
+        let bed = Bed::with(hasty(), |port| simple(port, &[origin.port])).await;
+        let mut silent = Http1::connect(&bed).await;
+        let mut trickling = Http1::connect(&bed).await;
+        let mut second = Http1::connect(&bed).await;
+        trickling.write("GET / HT").await;
+        let begun = Instant::now();
+        assert_eq!(second.send(GET).await.status, 200);
+        sleep(Duration::from_millis(150)).await;
+        assert_eq!(
+            second.send(GET).await.status,
+            200,
+            "a pause between requests is no slow head"
+        );
+        assert!(silent.is_closed().await && trickling.is_closed().await);
+        second.write("GET / HTTP/1.1\r\n").await;
+        let part = Instant::now();
+        assert!(second.is_closed().await);
+        assert!(
+            part.elapsed() < Duration::from_millis(290)
+                && begun.elapsed() > Duration::from_millis(100)
+        );
+    });
+}
+
+#[test]
+fn idle_connections_are_closed_on_both_sides() {
+    run(async {
+        let origin = Origin::http1(|_| text("ok")).await;
+        let bed = Bed::with(hasty(), |port| simple(port, &[origin.port])).await;
+        let mut one = Http1::connect(&bed).await;
+        assert_eq!(one.send(GET).await.status, 200);
+        let stream = TcpStream::connect(bed.address).await.unwrap();
+        let mut two = http2(stream).await;
+        assert_eq!(send2(&mut two, get2("http://a/")).await.status, 200);
+        assert!(one.is_closed().await);
+        while !two.is_closed() {
+            sleep(Duration::from_millis(5)).await;
+        }
+        let mut again = Http1::connect(&bed).await;
+        let connections = origin.connections.get();
+        assert_eq!(again.send(GET).await.status, 200);
+        assert_eq!(
+            origin.connections.get(),
+            connections + 1,
+            "the kept connection was swept"
+        );
+        assert_eq!(bed.worker.open_connections(), 1);
+    });
+}
+
+#[test]
+fn large_heads_are_refused() {
+    run(async {
+        let origin = Origin::http1(|_| text("ok")).await;
+        let bed = Bed::new(|port| simple(port, &[origin.port])).await;
+        let many: String = (0..101).map(|n| format!("X-{n}: 1\r\n")).collect();
+        assert_eq!(get(&bed, "/", &many).await.status, 431);
+        let long = format!("X-Long: {}\r\n", "x".repeat(61 * 1024));
+        assert_eq!(get(&bed, "/", &long).await.status, 431);
+        let fits = format!("X-Long: {}\r\n", "x".repeat(50 * 1024));
+        assert_eq!(get(&bed, "/", &fits).await.status, 200);
+    });
+}
+
+#[test]
+fn a_backends_connection_limit_makes_requests_wait() {
+    run(async {
+        let origin = slow(Duration::from_millis(30)).await;
+        let bed = Bed::new(|port| {
+            let mut resources = simple(port, &[origin.port]);
+            resources[3] = backend_with("a", |backend| backend.max_connections = 2);
+            resources
+        })
+        .await;
+        let mut pending = Vec::new();
+        for _ in 0..8 {
+            let bed = Rc::clone(&bed);
+            pending.push(tokio::task::spawn_local(async move {
+                get(&bed, "/", "").await.status
+            }));
+        }
+        for request in pending {
+            assert_eq!(request.await.unwrap(), 200);
+        }
+        assert_eq!(origin.connections.get(), 2);
+    });
+}
+
+#[test]
+fn a_connection_is_not_used_again_before_its_answer_is_read() {
+    run(async {
+        let origin = Origin::http1(|_| text("x".repeat(8 * 1024 * 1024))).await;
+        let bed = Bed::new(|port| simple(port, &[origin.port])).await;
+        let mut one = Http1::connect(&bed).await;
+        one.write(GET).await;
+        assert_eq!(one.read_head().await.status, 200);
+        let mut two = Http1::connect(&bed).await;
+        assert_eq!(two.send(GET).await.body.len(), 8 * 1024 * 1024);
+        assert_eq!(origin.connections.get(), 2);
+        assert_eq!(one.take(8 * 1024 * 1024).await.len(), 8 * 1024 * 1024);
+        drop(one);
+        sleep(Duration::from_millis(10)).await;
+        let mut three = Http1::connect(&bed).await;
+        assert_eq!(three.send(GET).await.status, 200);
+        assert_eq!(origin.connections.get(), 2);
+    });
+}
+
+#[test]
+fn what_a_client_gives_up_is_given_up_at_the_backend() {
+    run(async {
+        let origin = slow(Duration::from_secs(20)).await;
+        let bed = Bed::new(|port| simple(port, &[origin.port])).await;
+        let mut client = Http1::connect(&bed).await;
+        client.write(GET).await;
+        while origin.seen.borrow().is_empty() {
+            sleep(Duration::from_millis(2)).await;
+        }
+        drop(client);
+        while bed.worker.open_connections() > 0 {
+            sleep(Duration::from_millis(2)).await;
+        }
+    });
+}
+
+#[test]
+fn expect_100_continue_and_pipelining_work() {
+    run(async {
+        let origin = Origin::http1(|seen| text(seen.head.uri.path().to_owned())).await;
+        let bed = Bed::new(|port| simple(port, &[origin.port])).await;
+        let mut client = Http1::connect(&bed).await;
+        client
+            .write(
+                "POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
+            )
+            .await;
+        assert_eq!(client.read_head().await.status, 100);
+        client.write("hi").await;
+        assert_eq!(client.read().await.body, "/e");
+        assert_eq!(origin.last().body, "hi");
+        client
+            .write("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await;
+        assert_eq!(
+            (client.read().await.body, client.read().await.body),
+            ("/1".into(), "/2".into())
+        );
+        client.write("HEAD /h HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(client.read_head().await.header("content-length"), Some("2"));
+        assert_eq!(
+            client.send("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n").await.body,
+            "/3"
+        );
+    });
+}
+
+#[test]
+fn a_drain_finishes_what_is_in_flight_and_ends_the_rest() {
+    run(async {
+        let origin = slow(Duration::from_millis(100)).await;
+        let bed = Bed::new(|port| simple(port, &[origin.port])).await;
+        let mut idle = Http1::connect(&bed).await;
+        assert_eq!(idle.send(GET).await.status, 200);
+        let mut unused = Http1::connect(&bed).await;
+        let mut busy = Http1::connect(&bed).await;
+        busy.write(GET).await;
+        let mut multiplexed = http2(TcpStream::connect(bed.address).await.unwrap()).await;
+        let request = multiplexed.send_request(get2("http://a/"));
+        sleep(Duration::from_millis(30)).await;
+        bed.drain.begin(Instant::now() + Duration::from_secs(5));
+        assert!(idle.is_closed().await && unused.is_closed().await);
+        let got = busy.read().await;
+        assert_eq!((got.status, got.header("connection")), (200, Some("close")));
+        assert!(busy.is_closed().await);
+        assert_eq!(request.await.unwrap().status(), 200);
+        while bed.worker.open_connections() > 0 || !multiplexed.is_closed() {
+            sleep(Duration::from_millis(2)).await;
+        }
+        assert!(
+            bed.worker
+                .shut_down(Instant::now() + Duration::from_secs(2))
+                .await
+        );
+    });
+}
+
+#[test]
+fn a_drain_ends_at_its_deadline() {
+    run(async {
+        let origin = slow(Duration::from_secs(20)).await;
+        let bed = Bed::new(|port| simple(port, &[origin.port])).await;
+        let mut client = Http1::connect(&bed).await;
+        client.write(GET).await;
+        sleep(Duration::from_millis(30)).await;
+        bed.drain.begin(Instant::now() + Duration::from_millis(50));
+        assert!(client.is_closed().await);
+    });
+}
+
+#[test]
+fn requests_on_a_socket_without_listeners_end_their_connection() {
+    run(async {
+        let origin = Origin::http1(|_| text("ok")).await;
+        let bed = Bed::new(|port| simple(port, &[origin.port])).await;
+        let mut client = Http1::connect(&bed).await;
+        assert_eq!(client.send(GET).await.status, 200);
+        bed.apply(vec![], &["listener/d/g/http"]);
+        let got = client.send(GET).await;
+        assert_eq!((got.status, got.header("connection")), (404, Some("close")));
+    });
+}
+
+#[test]
+fn a_change_of_endpoints_keeps_connections_to_those_that_stay() {
+    run(async {
+        let a = Origin::http1(|_| text("a")).await;
+        let b = Origin::http1(|_| text("b")).await;
+        let bed = Bed::new(|port| simple(port, &[a.port])).await;
+        assert_eq!(get(&bed, "/", "").await.body, "a");
+        bed.apply(vec![endpoints("a", &[a.port, b.port])], &[]);
+        let bodies: Vec<String> = [get(&bed, "/", "").await, get(&bed, "/", "").await]
+            .map(|got| got.body)
+            .into();
+        assert!(
+            bodies.contains(&"a".to_owned()) && bodies.contains(&"b".to_owned()),
+            "{bodies:?}"
+        );
+        assert_eq!(a.connections.get(), 1);
+        bed.apply(vec![endpoints("a", &[b.port])], &[]);
+        for _ in 0..3 {
+            assert_eq!(get(&bed, "/", "").await.body, "b");
+        }
+    });
+}
+
+#[test]
+fn a_preface_that_comes_in_pieces_is_understood() {
+    run(async {
+        let origin = Origin::http1(|_| text("ok")).await;
+        let bed = Bed::new(|port| simple(port, &[origin.port])).await;
+        let mut client = Http1::connect(&bed).await;
+        client.write("PRI * HT").await;
+        sleep(Duration::from_millis(20)).await;
+        client
+            .write("TP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+            .await;
+        let mut frame = [0; 9];
+        client.stream.read_exact(&mut frame).await.unwrap();
+        assert_eq!(frame[3], 4, "SETTINGS come first");
+        let mut other = Http1::connect(&bed).await;
+        other.write("P").await;
+        sleep(Duration::from_millis(20)).await;
+        let got = other
+            .send("ATCH / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+            .await;
+        assert_eq!(got.status, 200);
+    });
+}
