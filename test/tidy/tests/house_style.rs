@@ -146,6 +146,11 @@ fn lines_with(sources: &[Source], found: impl Fn(&str) -> bool, say: &str) -> Ve
 
 /// A full stop, a blank and a capital end one sentence and begin another.
 fn has_two_sentences(line: &str) -> bool {
+    // The number of a list item is no sentence.
+    let line = line
+        .trim_start()
+        .trim_start_matches(|c: char| c.is_ascii_digit());
+    let line = line.strip_prefix(". ").unwrap_or(line);
     let chars: Vec<char> = line.chars().collect();
     chars.windows(4).any(|w| {
         w[0].is_alphanumeric()

@@ -1,6 +1,6 @@
 //! HTTP clients on connections of their own, so that tests know which connection they use.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Version, header};
@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use tokio::{net::TcpStream, task::JoinHandle};
 
-use super::{connect_tls, eventually, within};
+use super::{connect_tls, within};
 use crate::origins::Echo;
 
 /// A whole answer.
@@ -150,8 +150,13 @@ impl Drop for Http2 {
 
 /// Connects as soon as somebody listens: a gateway opens its ports when it has read its manifests.
 async fn listening(address: SocketAddr) -> TcpStream {
-    eventually("a listener", async || {
-        TcpStream::connect(address).await.ok()
+    within("a listener", async {
+        loop {
+            if let Ok(stream) = TcpStream::connect(address).await {
+                return stream;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     })
     .await
 }
