@@ -119,7 +119,7 @@ impl Default for Config {
             upstream: UpstreamLimits::default(),
             mirror: MirrorLimits::default(),
             replay_buffer: 64 * 1024,
-            tunnel_idle: Duration::from_secs(3600),
+            tunnel_idle: Duration::from_hours(1),
             trusted_proxies: Vec::new(),
             via: "novaedge",
             workers: 1,
@@ -133,7 +133,7 @@ impl Default for DownstreamLimits {
             header_read_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
             keep_alive_idle: Duration::from_secs(75),
-            stall_timeout: Duration::from_secs(3600),
+            stall_timeout: Duration::from_hours(1),
             tick: Duration::from_secs(1),
             max_headers: 100,
             max_head_bytes: 60 * 1024,
@@ -149,7 +149,7 @@ impl Default for UpstreamLimits {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_mins(1),
             max_idle: 1024,
             max_waiting: 1024,
             http2_streams: 100,

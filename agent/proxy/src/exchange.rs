@@ -1,6 +1,5 @@
 //! One request from its head to the head of its response: routing, filters, forwarding.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Version};
 use novaedge_router::{
     Authority as Owner, Backend, BackendChoice, CorsDecision, Filters, HttpListener, HttpRule,
-    Matched, Redirect, RedirectContext, RequestHead, Rewrite, Socket, Target, TlsSocket, TlsTarget,
+    Matched, Redirect, RedirectContext, Rewrite, Socket, Target, TlsSocket, TlsTarget,
     merge_cors_headers,
 };
 use smallvec::SmallVec;
@@ -24,6 +23,7 @@ use crate::forward::{Forwarded, Outgoing, Route, protocol};
 use crate::headers::{self, Forwarded as ForwardedFields};
 use crate::mirror::Mirroring;
 use crate::reason::Reason;
+use crate::request_head::Head;
 use crate::session;
 use crate::upgrade::{self, PendingUpgrade};
 use crate::worker::{Current, Worker};
@@ -131,9 +131,8 @@ impl Exchange<'_> {
             .and_then(|config| session::find(config, &parts.headers));
         let http2_client = parts.version == Version::HTTP_2;
         let host = parts.headers.get(header::HOST).cloned();
-        let host = match host.map_or_else(|| HeaderValue::from_str(authority.text), Ok) {
-            Ok(host) => host,
-            Err(_) => return Err(refuse(Reason::InvalidHost, cors)),
+        let Ok(host) = host.map_or_else(|| HeaderValue::from_str(authority.text), Ok) else {
+            return Err(refuse(Reason::InvalidHost, cors));
         };
         drop(authority);
         let filters = [&rule.filters, &choice.filters];
@@ -146,7 +145,7 @@ impl Exchange<'_> {
         };
         let forwarded = match route.forward(outgoing, body).await {
             Ok(forwarded) => forwarded,
-            Err(error) => return Err(refuse(self.failed(&error, rule, backend), cors)),
+            Err(error) => return Err(refuse(failed(&error, rule, backend), cors)),
         };
         let Forwarded { answer, endpoint } = forwarded;
         let mut response = answer.response;
@@ -410,18 +409,6 @@ impl Exchange<'_> {
         });
     }
 
-    fn failed(&self, error: &ForwardError, rule: &HttpRule, backend: &Backend) -> Reason {
-        let reason = Reason::from(error);
-        tracing::debug!(
-            error = error as &dyn std::error::Error,
-            reason = reason.code(),
-            route = %rule.id.resource,
-            backend = %backend.name,
-            "forwarding failed"
-        );
-        reason
-    }
-
     fn refuse(&self, refusal: Refusal, grpc: bool, http2: bool) -> Response<Body> {
         let reason = refusal.reason;
         self.worker.metrics.own_answer(reason);
@@ -446,6 +433,18 @@ impl Exchange<'_> {
         }
         response
     }
+}
+
+fn failed(error: &ForwardError, rule: &HttpRule, backend: &Backend) -> Reason {
+    let reason = Reason::from(error);
+    tracing::debug!(
+        error = error as &dyn std::error::Error,
+        reason = reason.code(),
+        route = %rule.id.resource,
+        backend = %backend.name,
+        "forwarding failed"
+    );
+    reason
 }
 
 /// Makes the head of a backend's response one of the gateway's.
@@ -495,53 +494,5 @@ fn apply_rewrite(
             PathAndQuery::try_from(rewrite.path(target.path(), target.query(), prefix))
     {
         *target = path;
-    }
-}
-
-/// A request head as the tables look at it.
-struct Head<'a> {
-    parts: &'a Parts,
-    host: &'a str,
-}
-
-impl RequestHead for Head<'_> {
-    fn method(&self) -> &str {
-        self.parts.method.as_str()
-    }
-
-    fn host(&self) -> &str {
-        self.host
-    }
-
-    fn path(&self) -> &str {
-        self.parts.uri.path()
-    }
-
-    fn query(&self) -> Option<&str> {
-        self.parts.uri.query()
-    }
-
-    fn header<'a>(&'a self, lowercase_name: &str) -> Option<Cow<'a, str>> {
-        let mut values = self.parts.headers.get_all(lowercase_name).iter();
-        let text = |value: &'a HeaderValue| {
-            value
-                .to_str()
-                .map_or_else(|_| String::from_utf8_lossy(value.as_bytes()), Cow::Borrowed)
-        };
-        let first = text(values.next()?);
-        let mut rest = values.peekable();
-        if rest.peek().is_none() {
-            return Some(first);
-        }
-        let mut joined = first.into_owned();
-        for value in rest {
-            joined.push(',');
-            joined.push_str(&text(value));
-        }
-        Some(Cow::Owned(joined))
-    }
-
-    fn is_grpc(&self) -> bool {
-        headers::is_grpc(&self.parts.headers)
     }
 }

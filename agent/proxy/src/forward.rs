@@ -93,14 +93,16 @@ impl Route<'_> {
             let body = replay.as_ref().map_or_else(Body::empty, Replay::pass);
             let result = self.attempt(&endpoint, outgoing.clone(), body).await;
             let replayable = replay.as_ref().is_none_or(Replay::is_possible);
-            if left == 0 || !replayable || !self.wants_retry(&result) {
+            if left == 0 || !replayable || !self.wants_retry(&result) || self.is_too_late() {
                 return result;
             }
             left -= 1;
             drop(result);
             tried.push(endpoint);
             self.worker.metrics.retries.increment();
-            self.back_off().await?;
+            if !self.backoff().is_zero() {
+                tokio::time::sleep(self.backoff()).await;
+            }
         }
     }
 
@@ -115,17 +117,14 @@ impl Route<'_> {
         }
     }
 
-    async fn back_off(&self) -> Result<(), ForwardError> {
-        let wait = self.retry.map_or(Duration::ZERO, |retry| retry.backoff);
-        if wait.is_zero() {
-            return Ok(());
-        }
-        let end = Instant::now() + wait;
-        if self.deadline.is_some_and(|deadline| deadline <= end) {
-            return Err(ForwardError::RequestTimeout);
-        }
-        tokio::time::sleep_until(end).await;
-        Ok(())
+    fn backoff(&self) -> Duration {
+        self.retry.map_or(Duration::ZERO, |retry| retry.backoff)
+    }
+
+    /// Whether the time would be over before another try could begin.
+    fn is_too_late(&self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Instant::now() + self.backoff() >= deadline)
     }
 
     fn choose(&self, tried: &[Rc<Endpoint>]) -> Result<Rc<Endpoint>, ForwardError> {

@@ -136,6 +136,10 @@ pub(crate) fn set_forwarded(headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
     } else {
         headers.insert(X_FORWARDED_FOR, forwarded.client.clone());
     }
+    if !forwarded.trusted {
+        // RFC 7239 says the same in other words; nobody here writes it, so what comes is a claim.
+        headers.remove(header::FORWARDED);
+    }
     if !forwarded.trusted || !headers.contains_key(X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, forwarded.scheme.clone());
     }

@@ -4,7 +4,7 @@
 //! its pools and positions, and shares with other workers only the [`Live`] pointer and counters.
 //!
 //! Modules, in reading order: [`worker`] (what a core owns), `downstream` (client connections), `client`
-//! and `authority` (what is known before routing), `exchange` (one request), `forward` (tries, timeouts),
+//! and `authority` (what is known before routing), `request_head` and `exchange` (one request), `forward` (tries, timeouts),
 //! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`] and `replay`
 //! (parts of an exchange), [`reason`] (own answers), [`body`], [`error`], [`config`], [`drain`], [`metrics`].
 
@@ -23,6 +23,7 @@ mod mirror;
 mod random;
 pub mod reason;
 mod replay;
+mod request_head;
 pub mod resolve;
 mod session;
 pub mod tls;

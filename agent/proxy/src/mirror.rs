@@ -242,6 +242,6 @@ impl HttpBody for CopyBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.size.clone()
+        self.size
     }
 }

@@ -69,7 +69,7 @@ impl Replay {
         Body::boxed(Pass {
             shared: Rc::clone(&self.shared),
             position: 0,
-            whole: self.whole.clone(),
+            whole: self.whole,
         })
     }
 
@@ -130,10 +130,9 @@ impl HttpBody for Pass {
                     this.position + 1
                 };
             }
-            Some(Ok(_)) => {}
             Some(Err(_)) => shared.state = State::Gone,
             None if shared.state == State::Streaming => shared.state = State::Complete,
-            None => {}
+            Some(Ok(_)) | None => {}
         }
         Poll::Ready(frame)
     }
@@ -146,7 +145,7 @@ impl HttpBody for Pass {
 
     fn size_hint(&self) -> SizeHint {
         if self.position == 0 {
-            self.whole.clone()
+            self.whole
         } else {
             SizeHint::default()
         }

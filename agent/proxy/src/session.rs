@@ -4,6 +4,8 @@
 //! nothing is stored. It holds within one backend: the choice by weight comes before it. An absolute
 //! timeout ends a permanent cookie in the client; there is no idle timeout.
 
+use std::fmt::Write as _;
+
 use http::header::{self, HeaderMap, HeaderValue};
 use novaedge_router::{SessionCarrier, SessionPersistence};
 
@@ -39,7 +41,8 @@ pub(crate) fn remember(
         SessionCarrier::Cookie { name, permanent } => {
             let mut cookie = format!("{name}={endpoint:016x}; Path=/; HttpOnly");
             if let (true, Some(age)) = (*permanent, config.absolute_timeout) {
-                cookie.push_str(&format!("; Max-Age={}", age.as_secs()));
+                // Writing to a string cannot fail.
+                let _ = write!(cookie, "; Max-Age={}", age.as_secs());
             }
             if let Ok(value) = HeaderValue::try_from(cookie) {
                 headers.append(header::SET_COOKIE, value);
@@ -65,7 +68,7 @@ mod tests {
                 name: "sid".into(),
                 permanent,
             },
-            absolute_timeout: Some(Duration::from_secs(60)),
+            absolute_timeout: Some(Duration::from_mins(1)),
             idle_timeout: None,
         }
     }

@@ -19,7 +19,9 @@ pub trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 
 /// A connection whose codec will let go of it.
-pub struct PendingUpgrade(Pin<Box<dyn Future<Output = io::Result<Box<dyn Duplex>>>>>);
+pub struct PendingUpgrade(Upgrading);
+
+type Upgrading = Pin<Box<dyn Future<Output = io::Result<Box<dyn Duplex>>>>>;
 
 impl PendingUpgrade {
     pub(crate) fn hyper(upgrade: OnUpgrade) -> Self {

@@ -91,6 +91,7 @@ fn claims_of_an_untrusted_client_are_replaced() {
         ("x-forwarded-for", "198.51.100.7"),
         ("x-forwarded-proto", "https"),
         ("x-forwarded-host", "evil"),
+        ("forwarded", "for=198.51.100.7"),
     ];
     let client = HeaderValue::from_static("192.0.2.9");
     let scheme = HeaderValue::from_static("http");
@@ -117,6 +118,7 @@ fn claims_of_an_untrusted_client_are_replaced() {
     assert_eq!(
         listed(&headers),
         [
+            "forwarded: for=198.51.100.7",
             "x-forwarded-for: 198.51.100.7, 192.0.2.9",
             "x-forwarded-host: evil",
             "x-forwarded-proto: https"

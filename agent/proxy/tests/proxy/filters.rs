@@ -10,8 +10,8 @@ use crate::support::origin::{Origin, text};
 use crate::support::resources::*;
 use crate::support::{Bed, run};
 
-fn path(kind: v1::path_modifier::Kind) -> Option<v1::PathModifier> {
-    Some(v1::PathModifier { kind: Some(kind) })
+fn path(kind: v1::path_modifier::Kind) -> v1::PathModifier {
+    v1::PathModifier { kind: Some(kind) }
 }
 
 #[test]
@@ -91,7 +91,9 @@ fn host_and_path_are_rewritten() {
         rule.http_matches = vec![prefix("/strip")];
         rule.filters = vec![filter(Kind::UrlRewrite(v1::UrlRewrite {
             hostname: "one.example".into(),
-            path: path(v1::path_modifier::Kind::ReplacePrefixMatch("/".into())),
+            path: Some(path(v1::path_modifier::Kind::ReplacePrefixMatch(
+                "/".into(),
+            ))),
         }))];
         let bed = Bed::new(|port| with_route(port, &[origin.port], rule)).await;
         get(&bed, "/strip/me?x=%20y", "").await;
@@ -112,7 +114,9 @@ fn a_redirect_ends_the_request() {
         rule.filters = vec![filter(Kind::Redirect(v1::Redirect {
             scheme: "https".into(),
             status_code: 301,
-            path: path(v1::path_modifier::Kind::ReplaceFullPath("/new".into())),
+            path: Some(path(v1::path_modifier::Kind::ReplaceFullPath(
+                "/new".into(),
+            ))),
             ..Default::default()
         }))];
         let bed = Bed::new(|port| with_route(port, &[], rule)).await;

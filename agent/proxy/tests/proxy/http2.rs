@@ -17,7 +17,7 @@ use crate::support::{Bed, run};
 
 fn h2c(name: &str) -> v1::Resource {
     backend_with(name, |backend| {
-        backend.protocol = v1::BackendProtocol::Http2.into()
+        backend.protocol = v1::BackendProtocol::Http2.into();
     })
 }
 
@@ -275,5 +275,21 @@ fn a_backend_that_does_not_speak_http2_is_told_apart_at_once() {
         let begun = tokio::time::Instant::now();
         assert_eq!(get(&bed, "/", "").await.status, 502);
         assert!(begun.elapsed() < std::time::Duration::from_secs(2));
+    });
+}
+
+#[test]
+fn a_backend_that_says_goaway_gets_a_new_connection() {
+    run(async {
+        let origin = Origin::http2_goaway(|_| text("ok")).await;
+        let bed = Bed::new(|port| h2c_route(port, origin.port, route())).await;
+        let mut client = Http1::connect(&bed).await;
+        for _ in 0..5 {
+            let got = client
+                .send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi")
+                .await;
+            assert_eq!(got.status, 200);
+        }
+        assert!(origin.connections.get() > 1);
     });
 }

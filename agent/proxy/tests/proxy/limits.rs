@@ -101,7 +101,7 @@ fn large_heads_are_refused() {
     run(async {
         let origin = Origin::http1(|_| text("ok")).await;
         let bed = Bed::new(|port| simple(port, &[origin.port])).await;
-        let many: String = (0..101).map(|n| format!("X-{n}: 1\r\n")).collect();
+        let many = "X-Many: 1\r\n".repeat(101);
         assert_eq!(get(&bed, "/", &many).await.status, 431);
         let long = format!("X-Long: {}\r\n", "x".repeat(61 * 1024));
         assert_eq!(get(&bed, "/", &long).await.status, 431);

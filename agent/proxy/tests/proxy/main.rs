@@ -1,4 +1,5 @@
 //! The HTTP data path over real sockets on loopback: one worker, origins in the same process.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 
@@ -8,5 +9,6 @@ mod http2;
 mod limits;
 mod mirrors;
 mod retries;
+mod smuggling;
 mod tls;
 mod upgrades;

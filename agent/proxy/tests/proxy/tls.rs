@@ -2,6 +2,7 @@
 
 use novaedge_proto::v1;
 use rustls::ProtocolVersion;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::client::{Http1, get, get2, http2, send2};
 use crate::support::origin::{Origin, text};
@@ -202,7 +203,6 @@ fn clients_must_show_a_valid_certificate_where_the_listener_says_so() {
             };
             let mut stream = Http1::over(stream);
             // TLS 1.3 clients learn of a refusal only when they read.
-            use tokio::io::{AsyncReadExt, AsyncWriteExt};
             if stream
                 .stream
                 .write_all(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")

@@ -146,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
             "{:?}",
             String::from_utf8_lossy(&self.buffer)
         );
-        matches!(self.stream.read_u8().await, Err(_))
+        self.stream.read_u8().await.is_err()
     }
 }
 

@@ -105,6 +105,30 @@ impl Origin {
         .await
     }
 
+    /// An HTTP/2 server that sends GOAWAY with its first answer.
+    pub async fn http2_goaway(answer: impl Fn(Seen) -> Answer + 'static) -> Rc<Self> {
+        let answer = move |seen| Box::pin(std::future::ready(answer(seen))) as Answering;
+        Self::start(answer, |stream, origin, answer| {
+            let answered = Rc::new(tokio::sync::Notify::new());
+            let told = Rc::clone(&answered);
+            let service = service_fn(move |request| {
+                told.notify_one();
+                Rc::clone(&origin).serve(request, Rc::clone(&answer))
+            });
+            tokio::task::spawn_local(async move {
+                let connection = hyper::server::conn::http2::Builder::new(Spawn)
+                    .serve_connection(TokioIo::new(stream), service);
+                let mut connection = std::pin::pin!(connection);
+                tokio::select! {
+                    _ = connection.as_mut() => return,
+                    () = answered.notified() => connection.as_mut().graceful_shutdown(),
+                }
+                let _ = connection.await;
+            });
+        })
+        .await
+    }
+
     async fn start<A: Fn(Seen) -> Answering + 'static>(
         answer: A,
         connected: impl Fn(TcpStream, Rc<Self>, Rc<A>) + 'static,
