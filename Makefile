@@ -1,5 +1,5 @@
 # Every task is one word; each prints the command it runs.
-.PHONY: help tools build run test lint fmt crds golden bench fuzz
+.PHONY: help tools build run test lint fmt golden
 
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
@@ -26,9 +26,3 @@ fmt: ## Formats the code.
 
 golden: ## Rewrites golden files from what the code says now; read the difference before you commit it.
 	UPDATE_GOLDEN=1 cargo test --workspace --locked
-
-bench: ## Runs the benchmark programs and writes their results and plots to docs/benchmarks/.
-	./bench/run.sh
-
-fuzz: ## Runs every fuzz target for a minute each.
-	./fuzz/run.sh 60
