@@ -1,5 +1,6 @@
 //! ProxyRoutes: one resource per rule.
 
+use novaedge_translate::intersect_hostnames;
 use std::collections::BTreeMap;
 
 use novaedge_api::k8s_openapi::jiff::Timestamp;
@@ -156,7 +157,7 @@ impl RouteCompiler<'_> {
         let mut bound = Vec::new();
         for listener in named {
             let hostnames = if parent.hostnames.is_empty() {
-                hostname::intersect(&own_hostnames(self.object), &listener.hostname)
+                intersect_hostnames(Some(&listener.hostname), &own_hostnames(self.object))
             } else {
                 Some(lower(&parent.hostnames))
             };

@@ -37,5 +37,5 @@ pub use plan::{
     ParentPlan, PolicyPlan, RoutePlan, Traffic,
 };
 pub use policy::plan_policy;
-pub use route::plan_route;
+pub use route::{intersect_hostnames, plan_route};
 pub use view::View;

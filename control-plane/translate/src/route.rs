@@ -10,6 +10,7 @@ mod rules;
 mod session;
 mod status;
 
+pub use hostname::intersect as intersect_hostnames;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::empty;
 
