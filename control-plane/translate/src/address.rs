@@ -9,7 +9,7 @@ use crate::layout::Fault;
 /// The addresses that a Gateway asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Addresses {
-    /// Addresses to bind; every one when empty.
+    /// Addresses to bind; every one when empty, unless they are [`nowhere`](Self::nowhere).
     pub(crate) bind: Vec<IpAddr>,
     /// Why the Gateway cannot be accepted.
     pub(crate) unsupported: Option<Fault>,
@@ -17,6 +17,13 @@ pub(crate) struct Addresses {
     pub(crate) unusable: Option<Fault>,
     /// Experimental fields that are not honoured, by path.
     pub(crate) ignored: Vec<String>,
+}
+
+impl Addresses {
+    /// Whether addresses are asked for and none of them can be bound: an empty `bind` does not mean every address then.
+    pub(crate) fn nowhere(&self) -> bool {
+        self.unusable.is_some() && self.bind.is_empty()
+    }
 }
 
 /// Reads `spec.addresses`.

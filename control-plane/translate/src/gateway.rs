@@ -56,6 +56,8 @@ pub(crate) struct GatewayDetail {
     pub(crate) refusal: Option<Fault>,
     /// Why its addresses cannot be used.
     pub(crate) unusable_address: Option<Fault>,
+    /// Why nothing of it is served, whatever its listeners.
+    pub(crate) unserved: Option<&'static str>,
     /// Addresses that it asks for.
     pub(crate) addresses: Vec<std::net::IpAddr>,
     /// What is wrong with its client certificate: reason and message.
@@ -79,6 +81,8 @@ pub(crate) struct SetDetail {
     pub(crate) allowed: bool,
     /// Whether the Gateway itself is refused.
     pub(crate) parent_refused: bool,
+    /// Why nothing of the Gateway is served, whatever its listeners.
+    pub(crate) parent_unserved: Option<&'static str>,
     pub(crate) listeners: Vec<ListenerDetail>,
 }
 
@@ -194,7 +198,7 @@ fn assemble(
     let mut sets: BTreeMap<ObjectKey, SetDetail> = layout
         .sets
         .iter()
-        .map(|set| set_detail(key, owners, set, refused))
+        .map(|set| set_detail(key, owners, set, layout))
         .collect();
     for listener in others {
         if let ListenerOwner::ListenerSet(set) = &listener.plan.owner
@@ -231,6 +235,7 @@ fn assemble(
         generation: owners.gateway.metadata.generation,
         refusal: layout.refusal.clone(),
         unusable_address: layout.addresses.unusable.clone(),
+        unserved: layout.unserved(),
         addresses: layout.addresses.bind.clone(),
         client_certificate,
         insecure_frontend: client_validation::is_insecure(spec),
@@ -256,14 +261,15 @@ fn set_detail(
     gateway: &ObjectKey,
     owners: &Owners,
     set: &SetEntry,
-    parent_refused: bool,
+    layout: &Layout,
 ) -> (ObjectKey, SetDetail) {
     let object = owners.sets.get(&set.key);
     let detail = SetDetail {
         gateway: gateway.clone(),
         generation: object.and_then(|object| object.metadata.generation),
         allowed: set.allowed,
-        parent_refused,
+        parent_refused: layout.refusal.is_some(),
+        parent_unserved: layout.unserved(),
         listeners: Vec::new(),
     };
     (set.key.clone(), detail)

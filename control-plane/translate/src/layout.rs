@@ -36,6 +36,18 @@ pub(crate) struct Layout {
     pub(crate) claims: BTreeSet<((u16, Transport), Claim)>,
 }
 
+impl Layout {
+    /// Why nothing of the Gateway may be served, whatever its listeners. One that asks for addresses of which none can
+    /// be bound would be bound to every address, which nobody asked for.
+    pub(crate) fn unserved(&self) -> Option<&'static str> {
+        if self.refusal.is_some() {
+            return Some("the Gateway is not accepted; see its condition Accepted");
+        }
+        let nowhere = self.addresses.nowhere();
+        nowhere.then_some("no address of the Gateway can be used; see its condition Programmed")
+    }
+}
+
 /// One listener in a layout.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
@@ -128,7 +140,8 @@ pub(crate) fn plan_layout(view: &View<'_>, key: &ObjectKey) -> Option<Layout> {
         entry.fault = spec(entry).and_then(check);
     }
     resolve(&mut listeners, &spec);
-    let claims = if view.config().mode == Mode::Standalone && refusal.is_none() {
+    let serves = refusal.is_none() && !addresses.nowhere();
+    let claims = if view.config().mode == Mode::Standalone && serves {
         claims(&gateway, &listeners, &addresses, spec)
     } else {
         BTreeSet::new()

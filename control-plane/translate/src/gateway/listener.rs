@@ -89,7 +89,8 @@ pub(super) fn plan(
     }
     let terminates = tls_mode(spec) == Some(ProxyTlsMode::Terminate);
     let accepted = refusal.is_none() && conflict.is_none();
-    let usable = accepted && scope.layout.refusal.is_none() && !(terminates && secrets.is_empty());
+    let usable =
+        accepted && scope.layout.unserved().is_none() && !(terminates && secrets.is_empty());
     let plan = ListenerPlan {
         name: entry.name.clone(),
         section_name: spec.name.clone(),

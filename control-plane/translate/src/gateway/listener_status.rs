@@ -14,8 +14,8 @@ pub(super) struct Observed<'a> {
     pub(super) fleet: &'a GatewayFleet,
     /// Whether they have acknowledged the object's generation.
     pub(super) current: bool,
-    /// Whether the Gateway is refused, whatever its listeners.
-    pub(super) refused: bool,
+    /// Why the Gateway serves nothing, whatever its listeners.
+    pub(super) unserved: Option<&'static str>,
     /// The object's generation.
     pub(super) generation: Option<i64>,
 }
@@ -96,8 +96,7 @@ fn programmed(listener: &ListenerDetail, observed: &Observed<'_>) -> Condition {
             "Invalid"
         };
         (no, reason, message.as_str())
-    } else if observed.refused {
-        let text = "the Gateway is not accepted; see its condition Accepted";
+    } else if let Some(text) = observed.unserved {
         (no, "Invalid", text)
     } else if !listener.plan.usable {
         (no, "Invalid", unresolved())

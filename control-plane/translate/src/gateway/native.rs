@@ -14,7 +14,7 @@ pub(super) fn build(
     listeners: Vec<ProxyListener>,
     backend_client_certificate_ref: Option<NamespacedRef>,
 ) -> Option<ProxyGateway> {
-    if layout.refusal.is_some() || listeners.is_empty() {
+    if layout.unserved().is_some() || listeners.is_empty() {
         return None;
     }
     let key = names::proxy_gateway(&ObjectKey::of(&gateway.metadata));

@@ -22,7 +22,7 @@ pub(crate) fn listener_set_status(view: &View<'_>, key: &ObjectKey) -> Option<Li
     let observed = Observed {
         fleet,
         current: acknowledged == Some(generation.unwrap_or(0)),
-        refused: detail.parent_refused,
+        unserved: detail.parent_unserved,
         generation,
     };
     let accepted = accepted(&detail);

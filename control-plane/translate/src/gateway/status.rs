@@ -23,7 +23,7 @@ pub(crate) fn gateway_status(view: &View<'_>, key: &ObjectKey) -> Option<Gateway
     let observed = Observed {
         fleet,
         current: fleet.acknowledged_generation == Some(generation.unwrap_or(0)),
-        refused: detail.refusal.is_some(),
+        unserved: detail.unserved,
         generation,
     };
     let mut conditions: Vec<Condition> = [
