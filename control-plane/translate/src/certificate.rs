@@ -30,8 +30,40 @@ pub struct TlsSecret {
     pub private_key_pem: Vec<u8>,
     /// SHA-256 of the leaf, hexadecimal.
     pub fingerprint: String,
-    /// When the first certificate of the chain expires, in seconds since 1970.
+    /// When all certificates of the chain are valid.
+    pub validity: Validity,
+}
+
+/// A span of time in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// First second of it.
+    pub not_before: i64,
+    /// Last second of it.
     pub not_after: i64,
+}
+
+impl Validity {
+    const ALWAYS: Self = Self {
+        not_before: i64::MIN,
+        not_after: i64::MAX,
+    };
+    /// Nobody needs a warning earlier than this, in seconds.
+    const LONGEST_WARNING: i64 = 14 * 24 * 60 * 60;
+
+    /// When people should hear that the end is near: after nine tenths of the span, at most two weeks before its end.
+    pub fn warn_at(self) -> i64 {
+        let tenth = self.not_after.saturating_sub(self.not_before) / 10;
+        self.not_after
+            .saturating_sub(tenth.clamp(0, Self::LONGEST_WARNING))
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            not_before: self.not_before.max(other.not_before),
+            not_after: self.not_after.min(other.not_after),
+        }
+    }
 }
 
 impl std::fmt::Debug for TlsSecret {
@@ -83,9 +115,9 @@ pub fn check_tls_secret(secret: &Secret) -> Result<TlsSecret, CertificateError> 
     let chain_pem = secret_value(secret, TLS_CERT)?;
     let private_key_pem = secret_value(secret, TLS_KEY)?;
     let chain = certificates(chain_pem, TLS_CERT)?;
-    let mut not_after = i64::MAX;
+    let mut validity = Validity::ALWAYS;
     for (index, certificate) in chain.iter().enumerate() {
-        not_after = not_after.min(parse(certificate, TLS_CERT, index)?);
+        validity = validity.and(parse(certificate, TLS_CERT, index)?);
     }
     let key =
         PrivateKeyDer::from_pem_slice(private_key_pem).map_err(|_| CertificateError::NoPem {
@@ -101,7 +133,7 @@ pub fn check_tls_secret(secret: &Secret) -> Result<TlsSecret, CertificateError> 
         chain_pem: chain_pem.to_vec(),
         private_key_pem: private_key_pem.to_vec(),
         fingerprint,
-        not_after,
+        validity,
     })
 }
 
@@ -162,14 +194,17 @@ fn certificates(
     Ok(found)
 }
 
-/// Checks a certificate; returns when it expires.
+/// Checks a certificate; returns when it is valid.
 fn parse(
     certificate: &CertificateDer<'_>,
     key: &'static str,
     index: usize,
-) -> Result<i64, CertificateError> {
+) -> Result<Validity, CertificateError> {
     match x509_parser::parse_x509_certificate(certificate) {
-        Ok(([], parsed)) => Ok(parsed.validity().not_after.timestamp()),
+        Ok(([], parsed)) => Ok(Validity {
+            not_before: parsed.validity().not_before.timestamp(),
+            not_after: parsed.validity().not_after.timestamp(),
+        }),
         Ok(_) => Err(malformed(key, index, &"bytes after its end")),
         Err(error) => Err(malformed(key, index, &error)),
     }
@@ -228,6 +263,22 @@ mod tests {
             "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
         let key = format!("{parameters}{key}").replace('\n', "\r\n");
         assert!(check_tls_secret(&secret(&cert.replace('\n', "\r\n"), &key)).is_ok());
+    }
+
+    #[test]
+    fn a_warning_comes_in_the_last_tenth_and_the_last_two_weeks() {
+        let warned_for = |length: i64| {
+            let validity = Validity {
+                not_before: 1_000,
+                not_after: 1_000 + length,
+            };
+            validity.not_after - validity.warn_at()
+        };
+        let day = 24 * 60 * 60;
+        assert_eq!(warned_for(day), day / 10);
+        assert_eq!(warned_for(90 * day), 9 * day);
+        assert_eq!(warned_for(3_650 * day), 14 * day);
+        assert_eq!(warned_for(-day), 0);
     }
 
     #[test]

@@ -16,6 +16,9 @@ use crate::plans::Plans;
 use crate::read::{Read, Unit};
 use crate::view::View;
 
+/// Errors of agents, by route and by place of the rule in its native route.
+pub type RejectedRules = BTreeMap<ObjectId, BTreeMap<usize, String>>;
+
 /// Translates Gateway API objects into native objects, statuses and findings, and keeps them up to date.
 ///
 /// The result depends only on the objects that are there, never on the order in which they came: each unit of work is
@@ -60,24 +63,49 @@ impl Translator {
     /// Takes in what the agents say: the state of every Gateway that some agent reports on.
     pub fn set_fleet(&mut self, fleet: BTreeMap<ObjectKey, GatewayFleet>) -> Delta {
         let mut dirty = BTreeSet::new();
-        let keys: BTreeSet<&ObjectKey> = self.plans.fleet.keys().chain(fleet.keys()).collect();
-        for key in keys {
-            if self.plans.fleet.get(key) != fleet.get(key) {
-                self.fire(&Read::Fleet(key.clone()), &mut dirty);
-            }
+        for key in differing(&self.plans.fleet, &fleet) {
+            self.fire(&Read::Fleet(key.clone()), &mut dirty);
         }
         self.plans.fleet = fleet;
         self.settle(dirty)
     }
 
-    /// Tells the time in seconds since 1970, which findings about expired certificates depend on. Once an hour is
-    /// often enough; without it there are no such findings.
-    pub fn set_clock(&mut self, seconds: i64) -> Delta {
+    /// Takes in which rules the agents cannot serve: for each route of the Gateway API the places of the rules in its
+    /// native route, as in the names of their resources, and the agents' errors.
+    pub fn set_rejected_rules(&mut self, rejected: RejectedRules) -> Delta {
         let mut dirty = BTreeSet::new();
-        if self.plans.clock.replace(seconds) != Some(seconds) {
-            self.fire(&Read::Clock, &mut dirty);
+        for id in differing(&self.plans.rejected_rules, &rejected) {
+            self.fire(&Read::RejectedRules(id.clone()), &mut dirty);
         }
+        self.plans.rejected_rules = rejected;
         self.settle(dirty)
+    }
+
+    /// Tells the time in seconds since 1970, which findings about expired certificates depend on. Without it there are
+    /// no such findings; [`next_clock`](Self::next_clock) says when to call it again.
+    pub fn set_clock(&mut self, seconds: i64) -> Delta {
+        let changed = match self.plans.clock.replace(seconds) {
+            None => i64::MIN..i64::MAX,
+            // The times between are past now, or no longer.
+            Some(before) => before.min(seconds)..before.max(seconds),
+        };
+        let asked = self
+            .readers
+            .range(Read::Past(changed.start)..Read::Past(changed.end));
+        let dirty = asked.flat_map(|(_, units)| units).cloned().collect();
+        self.settle(dirty)
+    }
+
+    /// The time, in seconds since 1970, at which [`set_clock`](Self::set_clock) will next make a difference, as far as
+    /// the objects of now go: 0 for at once, none when nothing depends on the time.
+    pub fn next_clock(&self) -> Option<i64> {
+        let from = self.plans.clock.unwrap_or(i64::MIN);
+        let mut later = self.readers.range(Read::Past(from)..=Read::Past(i64::MAX));
+        let Some((Read::Past(next), _)) = later.next() else {
+            return None;
+        };
+        let untold = self.plans.clock.is_none();
+        Some(if untold { 0 } else { next.saturating_add(1) })
     }
 
     /// The objects read so far.
@@ -202,6 +230,18 @@ impl Translator {
             })
             .is_some()
     }
+}
+
+/// Keys whose values differ between two maps.
+fn differing<'a, K: Ord, V: PartialEq>(
+    before: &'a BTreeMap<K, V>,
+    after: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = &'a K> {
+    let changed = after
+        .iter()
+        .filter(|(key, value)| before.get(*key) != Some(*value));
+    let gone = before.keys().filter(|key| !after.contains_key(*key));
+    changed.map(|(key, _)| key).chain(gone)
 }
 
 /// The units that exist because an object does.

@@ -1,5 +1,6 @@
 //! Gateways with everything that they and their ListenerSets refer to.
 
+mod addresses;
 pub(crate) mod certificates;
 mod client_validation;
 mod findings;
@@ -299,7 +300,7 @@ fn client_certificate(
     let field = "spec.tls.backend.clientCertificateRef";
     match certificates::resolve(view, &holder, reference) {
         Ok(certificate) => {
-            diagnostics.extend(certificate.expiry(view, &holder, field));
+            diagnostics.extend(certificate.timing(view, &holder, field));
             let secret = certificates::native_ref(&certificate.secret, &key.namespace);
             (Some(secret), None)
         }

@@ -151,7 +151,8 @@ pub fn uid(kind: Kind, object: &ObjectMeta) -> String {
     hex
 }
 
-fn api_version(kind: Kind) -> String {
+/// The `apiVersion` of a kind that is written out.
+pub fn api_version(kind: Kind) -> String {
     match kind.group() {
         "" => "v1".to_owned(),
         GROUP => format!("{GROUP}/v1"),
@@ -160,7 +161,8 @@ fn api_version(kind: Kind) -> String {
     }
 }
 
-fn shorten(text: String, limit: usize) -> String {
+/// `text` where it has at most `limit` bytes, else its beginning and a hash. The limit is at least 16.
+pub fn shorten(text: String, limit: usize) -> String {
     if text.len() <= limit {
         return text;
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 
 use crate::class::ClassPlan;
+use crate::engine::RejectedRules;
 use crate::gateway::{GatewayResult, SetDetail};
 use crate::layout::{Claim, Layout};
 use crate::output::GatewayFleet;
@@ -35,6 +36,8 @@ pub(crate) struct Plans {
     pub(crate) policies: BTreeMap<ObjectKey, Arc<PolicyPlan>>,
     /// What the agents say.
     pub(crate) fleet: BTreeMap<ObjectKey, GatewayFleet>,
+    /// Why the agents cannot serve rules of routes, by place in the native route.
+    pub(crate) rejected_rules: RejectedRules,
     /// The time in seconds since 1970, as far as somebody has told.
     pub(crate) clock: Option<i64>,
     /// Counts over the routes.

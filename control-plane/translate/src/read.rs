@@ -55,8 +55,10 @@ pub(crate) enum Read {
     ServiceGateways(ObjectKey),
     /// What the agents say about a Gateway.
     Fleet(ObjectKey),
-    /// The time.
-    Clock,
+    /// Which rules of a route the agents cannot serve.
+    RejectedRules(ObjectId),
+    /// Whether a time, in seconds since 1970, is past.
+    Past(i64),
 }
 
 /// What a socket is of.

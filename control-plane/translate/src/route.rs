@@ -142,11 +142,16 @@ fn plan(view: &View<'_>, head: &Head<'_>, convert: impl FnOnce(&mut Rules<'_, '_
     let namespace = &head.id.key.namespace;
     let mut rules = Rules::new(Refs::new(view, head.id.kind, namespace, traffic));
     convert(&mut rules);
+    let mut converted = rules.finish();
+    if let Some(rejected) = view.rejected_rules(head.id) {
+        converted.reject(rejected);
+    }
     let Converted {
         native,
         judgement,
         found,
-    } = rules.finish();
+        ..
+    } = converted;
     for (parent, attachment) in &attachments {
         let refusal = attachment.refusal.as_ref();
         plan.parents.push(status::parent_status(
@@ -315,7 +320,7 @@ fn native_route(
 /// Rules of TLSRoutes, TCPRoutes and UDPRoutes.
 fn stream_rules(rules: &mut Rules<'_, '_>, given: &[StreamRouteRule]) {
     for (index, rule) in given.iter().enumerate() {
-        let field = format!("spec.rules[{index}]");
+        let field = rules.begin(index);
         let mut backend_refs = Vec::new();
         for (index, backend) in rule.backend_refs.iter().enumerate() {
             let field = format!("{field}.backendRefs[{index}]");

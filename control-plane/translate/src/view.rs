@@ -10,7 +10,7 @@ use novaedge_api::gateway::{BackendTlsPolicy, ListenerSet, ReferenceGrant};
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey, Typed};
 use novaedge_store::Store;
 
-use crate::certificate::CertificateError;
+use crate::certificate::{CertificateError, Validity};
 use crate::config::{Mode, TranslateConfig};
 use crate::gateway::certificates::CertificateCache;
 use crate::gateway::{GatewayDetail, SetDetail};
@@ -193,15 +193,20 @@ impl<'a> View<'a> {
         self.plans.fleet.get(gateway)
     }
 
-    /// The time in seconds since 1970; none when nobody has told.
-    pub(crate) fn now(&self) -> Option<i64> {
-        self.record(Read::Clock);
-        self.plans.clock
+    /// Why the agents cannot serve rules of a route, by place in the native route.
+    pub(crate) fn rejected_rules(&self, route: &ObjectId) -> Option<&BTreeMap<usize, String>> {
+        self.record(Read::RejectedRules(route.clone()));
+        self.plans.rejected_rules.get(route)
     }
 
-    /// Judges the certificate and key in a Secret: when it expires, in seconds since 1970. None: there is no such
-    /// Secret.
-    pub fn tls_secret(&self, key: &ObjectKey) -> Option<Result<i64, CertificateError>> {
+    /// Whether a time in seconds since 1970 is past; none when nobody has told the time.
+    pub(crate) fn is_past(&self, seconds: i64) -> Option<bool> {
+        self.record(Read::Past(seconds));
+        Some(self.plans.clock? > seconds)
+    }
+
+    /// Judges the certificate and key in a Secret: when it is valid. None: there is no such Secret.
+    pub fn tls_secret(&self, key: &ObjectKey) -> Option<Result<Validity, CertificateError>> {
         let secret = self.get(key)?;
         Some(self.certificates.tls_secret(key, &secret))
     }

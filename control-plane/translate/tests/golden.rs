@@ -6,6 +6,7 @@
 //! `# mode: standalone` (else a cluster), `# crds: v1.3.0` (bundle versions found),
 //! `# fleet: none` (no agent has acknowledged anything), `# fleet: addresses 192.0.2.1 ...`,
 //! `# fleet: generation 3` (acknowledged so far), `# fleet: rejects LISTENER ERROR`,
+//! `# rejects: KIND/NAMESPACE/NAME INDEX ERROR` (a rule that agents cannot serve),
 //! `# clock: 4102444800` (seconds since 1970, else no time is told),
 //! `# delete: KIND/NAMESPACE/NAME` (after everything else).
 
@@ -19,7 +20,9 @@ use novaedge_api::decode::decode;
 use novaedge_api::gateway::GatewayStatusAddress;
 use novaedge_api::meta::{Kind, Object, ObjectId};
 use novaedge_store::Change;
-use novaedge_translate::{DesiredStatus, GatewayFleet, Generations, TranslateConfig, Translator};
+use novaedge_translate::{
+    DesiredStatus, GatewayFleet, Generations, RejectedRules, TranslateConfig, Translator,
+};
 use serde_json::{Value, json};
 
 #[test]
@@ -103,6 +106,7 @@ struct Scene {
     rejects: BTreeMap<String, String>,
     deletes: Vec<String>,
     clock: Option<i64>,
+    rejected_rules: RejectedRules,
 }
 
 impl Scene {
@@ -123,6 +127,10 @@ impl Scene {
                 ["fleet:", "addresses", ..] => scene.addresses = Some(owned(rest(2))),
                 ["fleet:", "rejects", listener, ..] => {
                     scene.rejects.insert(listener.to_owned(), rest(3).join(" "));
+                }
+                ["rejects:", id, index, ..] => {
+                    let rules = scene.rejected_rules.entry(route_id(id)).or_default();
+                    rules.insert(index.parse().unwrap(), rest(3).join(" "));
                 }
                 ["delete:", id] => scene.deletes.push(id.to_owned()),
                 _ => {}
@@ -158,6 +166,15 @@ impl Scene {
     }
 }
 
+fn route_id(text: &str) -> ObjectId {
+    let parts: Vec<&str> = text.split('/').collect();
+    let [kind, namespace, name] = *parts else {
+        panic!("{text} is no KIND/NAMESPACE/NAME");
+    };
+    let kind = Kind::ALL.iter().find(|known| known.as_str() == kind);
+    ObjectId::new(*kind.unwrap(), namespace, name)
+}
+
 /// Translates objects one by one, and lets agents acknowledge what comes of them.
 fn translate(scene: &Scene, objects: Vec<Object>) -> Value {
     let mut translator = scene.translator();
@@ -178,6 +195,7 @@ fn translate(scene: &Scene, objects: Vec<Object>) -> Value {
     });
     let fleet = fleet.collect();
     translator.set_fleet(fleet);
+    translator.set_rejected_rules(scene.rejected_rules.clone());
     if let Some(clock) = scene.clock {
         translator.set_clock(clock);
     }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
 use novaedge_api::gateway::SecretObjectReference;
 use novaedge_api::meta::{ObjectId, ObjectKey};
 use novaedge_api::native::NamespacedRef;
 
-use crate::certificate::{CertificateError, check_tls_secret};
+use crate::certificate::{CertificateError, Validity, check_tls_secret};
 use crate::diagnostic::Diagnostic;
 use crate::grant::{Referent, Referrer, permits};
 use crate::view::View;
@@ -20,8 +21,8 @@ pub(crate) struct CertificateCache {
     verdicts: RefCell<BTreeMap<ObjectKey, (Arc<Secret>, Verdict)>>,
 }
 
-/// When a certificate expires, in seconds since 1970, or why it is none.
-type Verdict = Result<i64, CertificateError>;
+/// When a certificate is valid, or why it is none.
+type Verdict = Result<Validity, CertificateError>;
 
 impl CertificateCache {
     /// Judges a Secret, or recalls the verdict on this very object.
@@ -32,7 +33,7 @@ impl CertificateCache {
         {
             return verdict.clone();
         }
-        let verdict = check_tls_secret(secret).map(|checked| checked.not_after);
+        let verdict = check_tls_secret(secret).map(|checked| checked.validity);
         verdicts.insert(key.clone(), (Arc::clone(secret), verdict.clone()));
         verdict
     }
@@ -57,25 +58,38 @@ pub(crate) struct RefFault {
 pub(crate) struct Certificate {
     /// The Secret that holds it.
     pub(crate) secret: ObjectKey,
-    not_after: i64,
+    validity: Validity,
 }
 
 impl Certificate {
-    /// A finding when it has expired. It is served all the same: clients refuse it, and some do not.
-    pub(super) fn expiry(
+    /// A finding when it has expired, soon will, or is not valid yet. It is served all the same: clients refuse it, and
+    /// some do not.
+    pub(super) fn timing(
         &self,
         view: &View<'_>,
         holder: &ObjectId,
         field: &str,
     ) -> Option<Diagnostic> {
-        let expired = view.now()? >= self.not_after;
-        expired.then(|| {
-            let message = format!(
-                "the certificate in Secret {} has expired; renew it in data keys tls.crt and tls.key",
-                self.secret
-            );
-            Diagnostic::warning(holder.clone(), field, "CertificateExpired", message)
-        })
+        let Validity {
+            not_before,
+            not_after,
+        } = self.validity;
+        let (reason, fault) = if view.is_past(not_after)? {
+            let fault = "has expired; renew it in data keys tls.crt and tls.key".to_owned();
+            ("CertificateExpired", fault)
+        } else if view.is_past(self.validity.warn_at())? {
+            let when = date(not_after);
+            let fault = format!("expires on {when}; renew it in data keys tls.crt and tls.key");
+            ("CertificateExpiring", fault)
+        } else if !view.is_past(not_before.saturating_sub(1))? {
+            let when = date(not_before);
+            let fault = format!("is not valid before {when}; check its dates and the clock");
+            ("CertificateNotYetValid", fault)
+        } else {
+            return None;
+        };
+        let message = format!("the certificate in Secret {} {fault}", self.secret);
+        Some(Diagnostic::warning(holder.clone(), field, reason, message))
     }
 }
 
@@ -117,9 +131,9 @@ pub(crate) fn resolve(
             "Secret {key} does not exist; create it or fix the name"
         ))),
         Some(Err(error)) => Err(invalid(format!("Secret {key}: {error}"))),
-        Some(Ok(not_after)) => Ok(Certificate {
+        Some(Ok(validity)) => Ok(Certificate {
             secret: key,
-            not_after,
+            validity,
         }),
     }
 }
@@ -174,6 +188,12 @@ pub(super) fn elsewhere(target: &str, holder: &str) -> String {
     } else {
         target.to_owned()
     }
+}
+
+/// A time in seconds since 1970, for people.
+fn date(seconds: i64) -> String {
+    Timestamp::from_second(seconds)
+        .map_or_else(|_| format!("second {seconds}"), |time| time.to_string())
 }
 
 /// A kind with its group, for people.

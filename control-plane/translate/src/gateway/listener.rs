@@ -213,8 +213,8 @@ fn secrets(
         match certificates::resolve(view, &findings.owner, reference) {
             Ok(certificate) => {
                 let field = format!("{}{below}", findings.field);
-                let expired = certificate.expiry(view, &findings.owner, &field);
-                findings.diagnostics.extend(expired);
+                let timing = certificate.timing(view, &findings.owner, &field);
+                findings.diagnostics.extend(timing);
                 found.push(certificate.secret);
             }
             Err(fault) => {

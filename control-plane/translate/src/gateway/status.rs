@@ -1,13 +1,13 @@
 //! Statuses of Gateways.
 
-use std::net::IpAddr;
-
 use novaedge_api::gateway::{Condition, GatewayStatus, GatewayStatusAddress};
 use novaedge_api::meta::ObjectKey;
 
 use super::GatewayDetail;
+use super::addresses::{assigned, missing};
 use super::listener_status::{Observed, listener_status};
 use crate::condition::{ConditionStatus, condition};
+use crate::config::Mode;
 use crate::output::GatewayFleet;
 use crate::view::View;
 
@@ -26,9 +26,14 @@ pub(crate) fn gateway_status(view: &View<'_>, key: &ObjectKey) -> Option<Gateway
         unserved: detail.unserved,
         generation,
     };
+    let mode = view.config().mode;
+    let addresses = assigned(mode, &detail, &observed);
     let mut conditions: Vec<Condition> = [
         ("Accepted", accepted(&detail)),
-        ("Programmed", programmed(&detail, &observed)),
+        (
+            "Programmed",
+            programmed(mode, &detail, &observed, &addresses),
+        ),
         ("ResolvedRefs", resolved_refs(&detail)),
     ]
     .into_iter()
@@ -44,7 +49,7 @@ pub(crate) fn gateway_status(view: &View<'_>, key: &ObjectKey) -> Option<Gateway
     }
     let listeners = detail.listeners.iter();
     Some(GatewayStatus {
-        addresses: fleet.addresses.clone(),
+        addresses,
         conditions,
         listeners: listeners
             .map(|listener| listener_status(view, key, listener, &observed))
@@ -71,7 +76,12 @@ fn accepted(detail: &GatewayDetail) -> Verdict {
 }
 
 /// Whether agents serve this generation of the Gateway, and where it asks for.
-fn programmed(detail: &GatewayDetail, observed: &Observed<'_>) -> Verdict {
+fn programmed(
+    mode: Mode,
+    detail: &GatewayDetail,
+    observed: &Observed<'_>,
+    assigned: &[GatewayStatusAddress],
+) -> Verdict {
     let no = ConditionStatus::False;
     if detail.refusal.is_some() || !detail.accepted {
         let text = "the Gateway is not accepted; see condition Accepted".to_owned();
@@ -88,10 +98,12 @@ fn programmed(detail: &GatewayDetail, observed: &Observed<'_>) -> Verdict {
         let text = "the agents have not acknowledged this generation yet".to_owned();
         return (no, "Pending", text);
     }
-    let assigned = &observed.fleet.addresses;
-    if assigned.is_empty() {
-        let text = "no address is assigned yet; see the Service of the Gateway".to_owned();
-        return (no, "AddressNotAssigned", text);
+    if observed.fleet.addresses.is_empty() && assigned.is_empty() {
+        let text = match mode {
+            Mode::Cluster => "no address is assigned yet; see the Service of the Gateway",
+            Mode::Standalone => "no address of this machine is known; give one in spec.addresses",
+        };
+        return (no, "AddressNotAssigned", text.to_owned());
     }
     if let Some(missing) = missing(&detail.addresses, assigned) {
         let text = format!(
@@ -108,17 +120,6 @@ fn programmed(detail: &GatewayDetail, observed: &Observed<'_>) -> Verdict {
     }
     let text = "every agent serves this generation".to_owned();
     (ConditionStatus::True, "Programmed", text)
-}
-
-/// The first address asked for that is not assigned.
-fn missing(wanted: &[IpAddr], assigned: &[GatewayStatusAddress]) -> Option<IpAddr> {
-    let have: Vec<IpAddr> = assigned
-        .iter()
-        .filter_map(|address| address.value.parse().ok())
-        .collect();
-    // A wildcard is honoured by whatever addresses the machine has.
-    let bound = |ip: &&IpAddr| !ip.is_unspecified() && !have.contains(ip);
-    wanted.iter().find(bound).copied()
 }
 
 /// References of the Gateway itself, then a summary of its listeners'.

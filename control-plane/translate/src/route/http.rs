@@ -29,7 +29,7 @@ pub(super) fn grpc_rules(rules: &mut Rules<'_, '_>, id: &ObjectId, spec: &GrpcRo
 }
 
 fn http_rule(rules: &mut Rules<'_, '_>, id: &ObjectId, index: usize, given: &HttpRouteRule) {
-    let field = format!("spec.rules[{index}]");
+    let field = rules.begin(index);
     let needed = rules.refs.needed().clone();
     let matches = rules.matches(matches::http(&given.matches, &format!("{field}.matches")));
     let prefix = matches
@@ -99,7 +99,7 @@ fn http_rule(rules: &mut Rules<'_, '_>, id: &ObjectId, index: usize, given: &Htt
 }
 
 fn grpc_rule(rules: &mut Rules<'_, '_>, id: &ObjectId, index: usize, given: &GrpcRouteRule) {
-    let field = format!("spec.rules[{index}]");
+    let field = rules.begin(index);
     let needed = rules.refs.needed().clone();
     let matches = rules.matches(matches::grpc(&given.matches, &format!("{field}.matches")));
     let mut backend_refs = Vec::new();

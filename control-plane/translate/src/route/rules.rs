@@ -1,5 +1,7 @@
 //! Rules of every kind of route, as native rules.
 
+use std::collections::BTreeMap;
+
 use novaedge_api::gateway::{BackendRef, Duration};
 use novaedge_api::native::{
     ProxyBackendRef, ProxyBackendTarget, ProxyFilter, ProxyMatch, ProxyRouteRule,
@@ -16,6 +18,10 @@ pub(crate) struct Rules<'a, 'v> {
     /// References of the route.
     pub(crate) refs: Refs<'a, 'v>,
     native: Vec<ProxyRouteRule>,
+    /// The place in the route of each native rule.
+    places: Vec<usize>,
+    /// The place of the rule at hand.
+    place: usize,
     faults: Vec<Fault>,
     /// Rules that are served as written, at least in part.
     served: usize,
@@ -27,6 +33,8 @@ pub(crate) struct Rules<'a, 'v> {
 pub(crate) struct Converted {
     /// The native rules.
     pub(crate) native: Vec<ProxyRouteRule>,
+    /// The place in the route of each of them.
+    pub(crate) places: Vec<usize>,
     /// What the status says.
     pub(crate) judgement: Judgement,
     /// What the references came to; its faults have moved to the judgement.
@@ -39,6 +47,8 @@ impl<'a, 'v> Rules<'a, 'v> {
         Self {
             refs,
             native: Vec::new(),
+            places: Vec::new(),
+            place: 0,
             faults: Vec::new(),
             served: 0,
             refused_backends: 0,
@@ -55,9 +65,21 @@ impl<'a, 'v> Rules<'a, 'v> {
         };
         Converted {
             native: self.native,
+            places: self.places,
             judgement,
             found,
         }
+    }
+
+    /// Goes to the rule at a place of the route; what comes next belongs to it.
+    pub(crate) fn begin(&mut self, place: usize) -> String {
+        self.place = place;
+        format!("spec.rules[{place}]")
+    }
+
+    fn push(&mut self, rule: ProxyRouteRule) {
+        self.native.push(rule);
+        self.places.push(self.place);
     }
 
     /// Takes the matches of a rule: those that can be served. None when the rule had some and none
@@ -77,7 +99,7 @@ impl<'a, 'v> Rules<'a, 'v> {
         if refused == 0 || refused < rule.backend_refs.len() {
             self.served += 1;
         }
-        self.native.push(rule);
+        self.push(rule);
     }
 
     /// Adds a rule that cannot be served as written: it keeps its matches and answers 500, so that
@@ -85,7 +107,7 @@ impl<'a, 'v> Rules<'a, 'v> {
     pub(crate) fn refuse(&mut self, rule: ProxyRouteRule, fault: Fault) {
         self.refused_backends = 0;
         let ProxyRouteRule { name, matches, .. } = rule;
-        self.native.push(ProxyRouteRule {
+        self.push(ProxyRouteRule {
             name,
             matches,
             invalid: Some(fault.invalid()),
@@ -138,6 +160,25 @@ impl<'a, 'v> Rules<'a, 'v> {
         };
         let fault = Fault::unsupported(format!("{field}.backendRefs"), text);
         self.refs.ignored().push(fault);
+    }
+}
+
+impl Converted {
+    /// Takes in which native rules the agents cannot serve, and why. Those rules stay where they are: only what the
+    /// status says of them changes.
+    pub(crate) fn reject(&mut self, rejected: &BTreeMap<usize, String>) {
+        let mut served = self.native.iter().enumerate();
+        let lost =
+            served.all(|(index, rule)| rule.invalid.is_some() || rejected.contains_key(&index));
+        for (index, error) in rejected {
+            let Some(place) = self.places.get(*index) else {
+                continue;
+            };
+            let text = format!("the agents cannot serve the rule: {error}");
+            let fault = Fault::unsupported(format!("spec.rules[{place}]"), text);
+            self.judgement.rules.push(fault);
+            self.judgement.hopeless |= lost;
+        }
     }
 }
 
