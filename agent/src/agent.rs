@@ -301,6 +301,7 @@ async fn feed(
     loop {
         let next = tokio::select! {
             next = fed.recv() => next,
+            () = control.recover() => continue,
             () = unsubscribe.cancelled() => None,
         };
         let Some((step, applied)) = next else { return };

@@ -12,11 +12,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::snapshot::build_tls;
-use crate::sockets::{Port, open};
+use crate::sockets::{BindError, Listening, Port, open};
 use crate::worker::Command;
 
 /// How long a worker may take to close a socket before the step goes on without its word.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// How often sockets are tried that could not be opened: another program has the port, perhaps.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Resources that are judged by what is made from the tables: sockets and TLS.
 const LATE: [&str; 4] = ["listener/", "certificate/", "trust/", "backend/"];
@@ -27,6 +30,8 @@ pub(crate) struct Control {
     live: Live,
     workers: Vec<mpsc::Sender<Command>>,
     open: BTreeSet<SocketKey>,
+    /// Sockets of the tables in force that could not be opened.
+    failed: BTreeSet<SocketKey>,
     /// Names of all resources held, for full steps.
     held: BTreeSet<String>,
     /// Versions of the resources held that may be rejected after the tables are built.
@@ -45,6 +50,7 @@ impl Control {
             live,
             workers,
             open: BTreeSet::new(),
+            failed: BTreeSet::new(),
             held: BTreeSet::new(),
             versions: BTreeMap::new(),
             served,
@@ -117,41 +123,76 @@ impl Control {
         }
     }
 
-    /// Opens what is not open yet. What can't be opened is tried again at each step, and is said
-    /// of its listeners.
+    /// Opens what is not open yet. What can't be opened is tried again, and is said of its listeners
+    /// at each step.
     fn open_new(
-        &self,
+        &mut self,
         tables: &Tables,
         rejected: &mut Vec<v1::RejectedResource>,
-    ) -> Vec<(SocketKey, Vec<crate::sockets::Listening>)> {
+    ) -> Vec<(SocketKey, Vec<Listening>)> {
+        self.failed.clear();
         let mut opened: Vec<(SocketKey, _)> = Vec::new();
         for (key, socket) in &tables.sockets {
             if self.open.contains(key) {
                 continue;
             }
-            let same_port =
-                |other: &SocketKey| (other.port, other.transport) == (key.port, key.transport);
-            let ours =
-                self.open.iter().any(same_port) || opened.iter().any(|(other, _)| same_port(other));
-            let port = if ours { Port::Ours } else { Port::Unused };
-            match open(*key, self.workers.len(), port) {
+            let ours = opened.iter().map(|(other, _)| other);
+            match open(*key, self.workers.len(), self.port(*key, ours)) {
                 Ok(sockets) => opened.push((*key, sockets)),
                 Err(error) => {
                     tracing::error!(socket = %key, %error, "socket can't be opened");
+                    self.failed.insert(*key);
                     for name in socket.listener_names() {
-                        let version = self.versions.get(&**name).cloned().unwrap_or_default();
-                        let name = name.to_string();
-                        let error = error.to_string();
-                        rejected.push(v1::RejectedResource {
-                            name,
-                            version,
-                            error,
-                        });
+                        rejected.push(self.refusal(name, &error));
                     }
                 }
             }
         }
         opened
+    }
+
+    fn port<'k>(&'k self, key: SocketKey, more: impl Iterator<Item = &'k SocketKey>) -> Port {
+        let of_key = (key.port, key.transport);
+        let mut ours = self.open.iter().chain(more);
+        if ours.any(|other| (other.port, other.transport) == of_key) {
+            Port::Ours
+        } else {
+            Port::Unused
+        }
+    }
+
+    fn refusal(&self, listener: &str, error: &BindError) -> v1::RejectedResource {
+        v1::RejectedResource {
+            name: listener.to_owned(),
+            version: self.versions.get(listener).cloned().unwrap_or_default(),
+            error: error.to_string(),
+        }
+    }
+
+    /// Waits until a socket that could not be opened can be. Nothing is lost when the future is
+    /// dropped: places at the workers are reserved before the socket is opened.
+    async fn open_failed(&mut self) {
+        loop {
+            tokio::time::sleep(RETRY).await;
+            for key in self.failed.clone() {
+                let mut places = Vec::new();
+                for worker in &self.workers {
+                    // A worker that is gone ends the process.
+                    places.extend(worker.reserve().await);
+                }
+                let Ok(sockets) = open(key, places.len(), self.port(key, std::iter::empty()))
+                else {
+                    continue;
+                };
+                for (place, socket) in places.into_iter().zip(sockets) {
+                    place.send(Command::Open(key, socket));
+                }
+                tracing::info!(socket = %key, "socket is open at last");
+                self.failed.remove(&key);
+                self.open.insert(key);
+                return;
+            }
+        }
     }
 
     async fn close_old(&mut self, tables: &Tables) {
@@ -182,5 +223,13 @@ impl Control {
 impl Applier for Control {
     async fn apply(&mut self, step: Step) -> Vec<v1::RejectedResource> {
         self.step(step).await
+    }
+
+    async fn recover(&mut self) {
+        if self.failed.is_empty() {
+            std::future::pending().await;
+        } else {
+            self.open_failed().await;
+        }
     }
 }

@@ -43,7 +43,9 @@ mod tests {
         let buffers = Buffers::new(8, 2);
         let taken: Vec<_> = (0..5).map(|_| buffers.take()).collect();
         assert!(taken.iter().all(|buffer| buffer.len() == 8));
-        taken.into_iter().for_each(|buffer| buffers.give(buffer));
+        for buffer in taken {
+            buffers.give(buffer);
+        }
         assert_eq!(buffers.spare.borrow().len(), 2);
     }
 }

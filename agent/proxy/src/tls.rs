@@ -54,8 +54,8 @@ impl std::fmt::Debug for TlsConfigs {
 impl TlsConfigs {
     /// The configurations for `tables`; what is as in `previous` keeps its identity.
     ///
-    /// A certificate or bundle that cannot be used is refused by its resource name, once, and its
-    /// last good content stays in force if there was one.
+    /// A certificate, bundle or backend that cannot be used is refused by its resource name at every
+    /// build, and its last good content stays in force if there was one.
     #[must_use]
     pub fn build(tables: &Tables, previous: &Self) -> (Arc<Self>, Vec<RejectedResource>) {
         let mut rejected = Vec::new();
@@ -95,7 +95,7 @@ impl TlsConfigs {
         let entry = entries
             .iter()
             .find(|entry| entry.inputs.certificate_name() == client_certificate)?;
-        entry.client.clone()
+        entry.client.as_ref().ok().cloned()
     }
 
     /// [`TlsConfigs::backend`] for plain TCP: without ALPN.
@@ -171,7 +171,7 @@ impl TlsConfigs {
         for backend in tables.backends.values() {
             let Some(tls) = &backend.tls else { continue };
             let before = previous.clients.get(&backend.name);
-            let mut entries = SmallVec::new();
+            let mut entries: SmallVec<[ClientEntry; 1]> = SmallVec::new();
             for certificate in certificates {
                 let key = certificate
                     .as_ref()
@@ -188,22 +188,11 @@ impl TlsConfigs {
                 };
                 let known = before
                     .and_then(|entries| entries.iter().find(|entry| entry.inputs.same(&inputs)));
-                let entry = known.cloned().unwrap_or_else(|| {
-                    let client = backend::build(&inputs).map_err(|error| {
-                        if rejected
-                            .last()
-                            .is_none_or(|last| *last.name != *backend.name)
-                        {
-                            rejected.push(refusal(&backend.name, &error));
-                        }
-                    });
-                    ClientEntry {
-                        inputs,
-                        client: client.ok(),
-                    }
-                });
+                let entry = known.cloned().unwrap_or_else(|| ClientEntry::new(inputs));
                 entries.push(entry);
             }
+            let refusal = entries.iter().find_map(|entry| entry.client.as_ref().err());
+            rejected.extend(refusal.map(|why| why.of(&backend.name)));
             self.clients.insert(Arc::clone(&backend.name), entries);
         }
     }
@@ -217,18 +206,30 @@ impl TlsConfigs {
     }
 }
 
-fn refusal(name: &str, error: &dyn std::error::Error) -> RejectedResource {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
+/// Why a resource cannot be used, in words.
+#[derive(Clone)]
+struct Refusal(Arc<str>);
+
+impl Refusal {
+    /// An error with its sources.
+    fn new(error: &dyn std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        Self(text.into())
     }
-    RejectedResource {
-        name: name.to_owned(),
-        version: String::new(),
-        error: text,
+
+    /// The refusal of a resource. Its version is not known here.
+    fn of(&self, name: &str) -> RejectedResource {
+        RejectedResource {
+            name: name.to_owned(),
+            version: String::new(),
+            error: self.0.to_string(),
+        }
     }
 }
 

@@ -212,6 +212,48 @@ fn of_two_listeners_that_clash_the_later_by_name_stays_out_until_the_socket_is_f
 }
 
 #[test]
+fn what_is_refused_is_refused_again_when_it_comes_again() {
+    let tcp = "listener/infra/gw/tcp";
+    let mut bad_filter_route = rule("bad-filter", 0);
+    bad_filter_route.filters = vec![bad_filter()];
+    let orphan = listener("listener/x/y/z", Protocol::Http, 81, "");
+    let Some(Body::Listener(mut of_nobody)) = orphan.body else {
+        panic!("a listener");
+    };
+    of_nobody.gateway = "gateway/x/y".into();
+    let endpoints = v1::Endpoints {
+        backend: "backend/x/y".into(),
+        ..v1::Endpoints::default()
+    };
+    let mut step = http_gateway();
+    step.push(listener(tcp, Protocol::Tcp, 80, ""));
+    step.push(resource("listener/x/y/z", Body::Listener(of_nobody)));
+    step.push(resource("endpoints/x/y", Body::Endpoints(endpoints)));
+    step.push(route(&bad_filter_route));
+    step.push(route(&with_path("bad-host", "a..com", prefix("/"))));
+    for resource in &mut step {
+        resource.version = "1".into();
+    }
+    let mut builder = TablesBuilder::new();
+    let (before, first) = builder.apply(step.clone(), &[]);
+    let names: Vec<&str> = first.iter().map(|one| one.name.as_str()).collect();
+    let bad = [
+        "endpoints/x/y",
+        tcp,
+        "listener/x/y/z",
+        "route/HTTPRoute/default/bad-filter/0",
+        "route/HTTPRoute/default/bad-host/0",
+    ];
+    assert_eq!(names, bad);
+    let (after, again) = builder.apply(step.clone(), &[]);
+    assert_eq!(again, first);
+    assert_eq!(before.sockets.len(), after.sockets.len());
+    let only_tcp = step.into_iter().filter(|one| one.name == tcp).collect();
+    let (_, again) = builder.apply(only_tcp, &[]);
+    assert_eq!(again, [first[1].clone()]);
+}
+
+#[test]
 fn a_name_that_does_not_fit_its_body_is_refused() {
     let (_, rejected) = TablesBuilder::new().apply(vec![gateway("listener/a/b")], &[]);
     assert!(rejected[0].error.contains("\"gateway/\""));

@@ -208,6 +208,12 @@ impl Holdings {
         self.base = Base::Entries;
     }
 
+    /// Counts a resource out that was in force and is refused by now, so that it comes again with the
+    /// next subscription. Returns the version that it was in force with.
+    pub fn release(&mut self, name: &str) -> Option<ContentVersion> {
+        self.entries.get_mut(name)?.held.take()
+    }
+
     /// Subscribes from nothing next time: the control plane and the agent disagree on what is held.
     pub fn distrust(&mut self) {
         self.base = Base::Nothing;

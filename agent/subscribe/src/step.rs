@@ -33,5 +33,13 @@ pub trait Applier: Send {
     /// for people that says what is wrong and what to do.
     ///
     /// The next step is not received before this returns. It runs to its end also in a shutdown.
+    ///
+    /// Resources that the step did not bring may be among them: they are refused from now on, too.
     fn apply(&mut self, step: Step) -> impl Future<Output = Vec<v1::RejectedResource>> + Send;
+
+    /// Works on what was refused for a reason outside of the snapshot, and resolves when something of
+    /// it has come into force. It must be possible to drop the future at any time.
+    fn recover(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
 }

@@ -37,6 +37,10 @@ pub(crate) enum StreamError {
     Grpc(#[from] GrpcStatus),
     #[error("the control plane ended the stream")]
     Ended,
+    /// An answer tells of the resources of its step only; those of earlier steps come again with a new
+    /// subscription.
+    #[error("resources are to be judged anew")]
+    Anew,
     #[error(transparent)]
     Staging(#[from] StagingError),
     #[error(transparent)]
@@ -47,6 +51,8 @@ pub(crate) enum StreamError {
 pub(crate) struct Held {
     pub(crate) holdings: Holdings,
     pub(crate) rejected: BTreeMap<String, v1::RejectedResource>,
+    /// Whether resources of earlier steps may be judged otherwise by now.
+    pub(crate) anew: bool,
     pub(crate) writer: Option<Writer>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) metrics: Arc<Metrics>,
@@ -73,6 +79,8 @@ pub(crate) async fn serve<A: Applier>(
     );
     let mut inbound = tokio::select! {
         open = open => open.map_err(|_| StreamError::Timeout)??.into_inner(),
+        // What recovers meanwhile was subscribed to as refused: it comes with the first step.
+        () = keep_recovering(applier) => return Ok(()),
         () = stop.cancelled() => return Ok(()),
     };
     held.status
@@ -81,6 +89,7 @@ pub(crate) async fn serve<A: Applier>(
     loop {
         let message = tokio::select! {
             message = inbound.message() => message?.ok_or(StreamError::Ended)?,
+            () = applier.recover() => return Err(StreamError::Anew),
             () = stop.cancelled() => return Ok(()),
         };
         held.metrics.bytes.add(message.encoded_len() as u64);
@@ -97,6 +106,16 @@ pub(crate) async fn serve<A: Applier>(
                 break;
             }
         }
+        if std::mem::take(&mut held.anew) {
+            return Err(StreamError::Anew);
+        }
+    }
+}
+
+/// Lets the applier recover what it can. Never ends.
+pub(crate) async fn keep_recovering<A: Applier>(applier: &mut A) {
+    loop {
+        applier.recover().await;
     }
 }
 
@@ -171,36 +190,29 @@ impl Held {
             kept: None,
         };
         let origin = step.origin;
-        if step.full {
-            self.rejected.clear();
+        let before = std::mem::take(&mut self.rejected);
+        let of_step = |name: &String| versions.contains_key(name) || step.removed.contains(name);
+        let (judged, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            before.into_iter().partition(|(name, _)| of_step(name));
+        if !step.full {
+            self.rejected = others;
         }
-        for name in step.removed.iter().chain(versions.keys()) {
-            self.rejected.remove(name);
+        let touches_listeners =
+            (versions.keys().chain(&step.removed)).any(|name| is_listener(name));
+        let mut rejected = BTreeMap::new();
+        for mut one in applier.apply(step).await {
+            match versions.get(&one.name) {
+                Some(version) => {
+                    one.version.clone_from(&version.0);
+                    rejected.insert(one.name.clone(), one);
+                }
+                None => self.reject_held(one),
+            }
         }
-        let rejected: BTreeMap<_, _> = applier
-            .apply(step)
-            .await
-            .into_iter()
-            .filter_map(|rejected| {
-                // What is not of this step cannot be answered.
-                let version = versions.get(&rejected.name)?.0.clone();
-                Some((
-                    rejected.name.clone(),
-                    v1::RejectedResource {
-                        version,
-                        ..rejected
-                    },
-                ))
-            })
-            .collect();
-        for rejected in rejected.values() {
-            tracing::warn!(
-                resource = rejected.name,
-                version = rejected.version,
-                error = rejected.error,
-                "resource refused"
-            );
-        }
+        let heals = judged.keys().any(|name| !rejected.contains_key(name));
+        self.anew |= heals && !self.rejected.is_empty()
+            || touches_listeners && self.rejected.keys().any(|name| is_listener(name));
+        rejected.values().for_each(warn);
         change
             .upserts
             .retain(|(name, _)| !rejected.contains_key(name));
@@ -215,6 +227,16 @@ impl Held {
         (rejected, change)
     }
 
+    /// A resource that was in force is refused for what the step did to others.
+    fn reject_held(&mut self, mut rejected: v1::RejectedResource) {
+        if let Some(version) = self.holdings.release(&rejected.name) {
+            rejected.version = version.to_string();
+            warn(&rejected);
+            self.rejected.insert(rejected.name.clone(), rejected);
+            self.anew = true;
+        }
+    }
+
     fn encoded(&self, resources: &[v1::Resource]) -> Vec<(String, Bytes)> {
         if self.writer.is_none() {
             return Vec::new();
@@ -222,6 +244,20 @@ impl Held {
         let encode = |r: &v1::Resource| (r.name.clone(), r.encode_to_vec().into());
         resources.iter().map(encode).collect()
     }
+}
+
+/// Listeners compete for sockets and hostnames: a change of one may let another in.
+fn is_listener(name: &str) -> bool {
+    name.starts_with("listener/")
+}
+
+fn warn(rejected: &v1::RejectedResource) {
+    tracing::warn!(
+        resource = rejected.name,
+        version = rejected.version,
+        error = rejected.error,
+        "resource refused"
+    );
 }
 
 /// A version as text.

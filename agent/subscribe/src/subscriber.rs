@@ -83,6 +83,7 @@ impl Subscriber {
         let mut held = Held {
             holdings: Holdings::default(),
             rejected: BTreeMap::new(),
+            anew: false,
             writer,
             status: self.status.clone(),
             metrics: Arc::clone(&self.metrics),
@@ -101,9 +102,13 @@ impl Subscriber {
             if begin.elapsed() >= self.config.stable_after {
                 backoff.reset();
             }
-            let wait = backoff.next((self.jitter)());
+            let wait = match error {
+                StreamError::Anew => self.config.backoff.min,
+                _ => backoff.next((self.jitter)()),
+            };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
+                () = stream::keep_recovering(applier) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -145,6 +150,10 @@ impl Subscriber {
             StreamError::Holdings(_) => {
                 self.metrics.protocol_errors.add(1);
                 held.holdings.distrust();
+            }
+            StreamError::Anew => {
+                tracing::info!("subscribing anew: refused resources are to be judged again");
+                return;
             }
             StreamError::Timeout | StreamError::Grpc(_) | StreamError::Ended => {}
         }

@@ -4,6 +4,8 @@
 #[path = "agent/harness.rs"]
 mod harness;
 
+#[path = "agent/anew.rs"]
+mod anew;
 #[path = "agent/disk.rs"]
 mod disk;
 #[path = "agent/memory.rs"]

@@ -9,9 +9,9 @@ use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::ServerName;
 
-use super::PROVIDER;
 use super::trust::{self, Roots};
 use super::verify::NamedBackend;
+use super::{PROVIDER, Refusal};
 
 /// How to connect to a TLS backend.
 #[derive(Debug)]
@@ -55,8 +55,15 @@ pub(super) struct BackendInputs {
 #[derive(Clone)]
 pub(super) struct ClientEntry {
     pub inputs: BackendInputs,
-    /// `None`: it cannot be connected.
-    pub client: Option<Arc<BackendClient>>,
+    /// What to connect with, or why it cannot be connected.
+    pub client: Result<Arc<BackendClient>, Refusal>,
+}
+
+impl ClientEntry {
+    pub(super) fn new(inputs: BackendInputs) -> Self {
+        let client = build(&inputs).map_err(|error| Refusal::new(&error));
+        Self { inputs, client }
+    }
 }
 
 impl BackendInputs {
@@ -84,7 +91,7 @@ impl BackendInputs {
 }
 
 /// The client for these inputs.
-pub(super) fn build(inputs: &BackendInputs) -> Result<Arc<BackendClient>, BackendError> {
+fn build(inputs: &BackendInputs) -> Result<Arc<BackendClient>, BackendError> {
     let tls = &inputs.tls;
     let server_name = ServerName::try_from(tls.server_name.to_string())
         .map_err(|_| BackendError::ServerName(tls.server_name.to_string()))?;

@@ -15,7 +15,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 use x509_parser::time::ASN1Time;
 
-use super::refusal;
+use super::Refusal;
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +46,12 @@ pub(super) struct Identity {
     source: Arc<Certificate>,
     /// Perhaps from an earlier source, if this one is broken.
     pub key: Option<Arc<CertifiedKey>>,
+    /// Why the source is not in force.
+    refusal: Option<Refusal>,
 }
 
-/// Parses the certificates that changed.
+/// Parses the certificates that changed. Those that stay broken are refused each time: whether the
+/// control plane knows it already is not known here.
 pub(super) fn convert(
     certificates: &BTreeMap<Arc<str>, Arc<Certificate>>,
     previous: &BTreeMap<Arc<str>, Identity>,
@@ -56,25 +59,31 @@ pub(super) fn convert(
 ) -> BTreeMap<Arc<str>, Identity> {
     let convert = |(name, source): (&Arc<str>, &Arc<Certificate>)| {
         let before = previous.get(name);
-        if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.source, source)) {
-            return (Arc::clone(name), before.clone());
-        }
-        let key = match parse(source) {
-            Ok(key) => Some(Arc::new(key)),
-            Err(error) => {
-                rejected.push(refusal(name, &error));
-                before.and_then(|before| before.key.clone())
-            }
+        let identity = match before.filter(|before| Arc::ptr_eq(&before.source, source)) {
+            Some(same) => same.clone(),
+            None => Identity::new(source, before),
         };
-        (
-            Arc::clone(name),
-            Identity {
-                source: Arc::clone(source),
-                key,
-            },
-        )
+        rejected.extend(identity.refusal.as_ref().map(|why| why.of(name)));
+        (Arc::clone(name), identity)
     };
     certificates.iter().map(convert).collect()
+}
+
+impl Identity {
+    fn new(source: &Arc<Certificate>, before: Option<&Self>) -> Self {
+        let (key, refusal) = match parse(source) {
+            Ok(key) => (Some(Arc::new(key)), None),
+            Err(error) => (
+                before.and_then(|before| before.key.clone()),
+                Some(Refusal::new(&error)),
+            ),
+        };
+        Self {
+            source: Arc::clone(source),
+            key,
+            refusal,
+        }
+    }
 }
 
 fn parse(source: &Certificate) -> Result<CertifiedKey, IdentityError> {

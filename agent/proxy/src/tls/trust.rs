@@ -9,7 +9,7 @@ use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{self, PemObject};
 
-use super::refusal;
+use super::Refusal;
 
 /// Certificates of authorities.
 pub(super) type Roots = Vec<CertificateDer<'static>>;
@@ -31,9 +31,11 @@ pub(super) struct Trust {
     source: Arc<TrustBundle>,
     /// Perhaps from an earlier source, if this one is broken.
     pub roots: Option<Arc<Roots>>,
+    /// Why the source is not in force.
+    refusal: Option<Refusal>,
 }
 
-/// Parses the bundles that changed.
+/// Parses the bundles that changed. Those that stay broken are refused each time.
 pub(super) fn convert(
     bundles: &BTreeMap<Arc<str>, Arc<TrustBundle>>,
     previous: &BTreeMap<Arc<str>, Trust>,
@@ -41,25 +43,31 @@ pub(super) fn convert(
 ) -> BTreeMap<Arc<str>, Trust> {
     let convert = |(name, source): (&Arc<str>, &Arc<TrustBundle>)| {
         let before = previous.get(name);
-        if let Some(before) = before.filter(|before| Arc::ptr_eq(&before.source, source)) {
-            return (Arc::clone(name), before.clone());
-        }
-        let roots = match parse(source) {
-            Ok(roots) => Some(Arc::new(roots)),
-            Err(error) => {
-                rejected.push(refusal(name, &error));
-                before.and_then(|before| before.roots.clone())
-            }
+        let trust = match before.filter(|before| Arc::ptr_eq(&before.source, source)) {
+            Some(same) => same.clone(),
+            None => Trust::new(source, before),
         };
-        (
-            Arc::clone(name),
-            Trust {
-                source: Arc::clone(source),
-                roots,
-            },
-        )
+        rejected.extend(trust.refusal.as_ref().map(|why| why.of(name)));
+        (Arc::clone(name), trust)
     };
     bundles.iter().map(convert).collect()
+}
+
+impl Trust {
+    fn new(source: &Arc<TrustBundle>, before: Option<&Self>) -> Self {
+        let (roots, refusal) = match parse(source) {
+            Ok(roots) => (Some(Arc::new(roots)), None),
+            Err(error) => (
+                before.and_then(|before| before.roots.clone()),
+                Some(Refusal::new(&error)),
+            ),
+        };
+        Self {
+            source: Arc::clone(source),
+            roots,
+            refusal,
+        }
+    }
 }
 
 fn parse(source: &TrustBundle) -> Result<Roots, TrustError> {

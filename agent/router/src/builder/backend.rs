@@ -79,6 +79,8 @@ impl BackendStore {
             );
             return;
         }
+        step.parents_to_check
+            .push((Arc::clone(name), version.to_owned()));
         if self
             .endpoints
             .get(name)
@@ -105,8 +107,6 @@ impl BackendStore {
         self.endpoints
             .insert(Arc::clone(name), (held_as, endpoints));
         step.backends.insert(backend.as_str().into());
-        step.parents_to_check
-            .push((Arc::clone(name), version.to_owned()));
     }
 
     pub(super) fn remove_backend(&mut self, name: &str, step: &mut Step) {

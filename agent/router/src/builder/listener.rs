@@ -88,6 +88,14 @@ impl Protocol {
 }
 
 impl Listener {
+    /// That its Gateway is not there.
+    pub(super) fn without_gateway(&self) -> Fault {
+        Fault::Dangling {
+            kind: "gateway",
+            name: self.gateway.to_string(),
+        }
+    }
+
     pub(super) fn info(&self, name: &Arc<str>, gateway: &Gateway) -> ListenerInfo {
         let hostname = match &self.hostname {
             HostPattern::Any => None,

@@ -204,6 +204,29 @@ impl Listening {
             }
             step.changed = true;
         }
+        self.repeat_faults(step);
+    }
+
+    /// A listener that comes again as it is held is as refused as it was: its plans were not made anew.
+    fn repeat_faults(&self, step: &mut Step) {
+        for name in std::mem::take(&mut step.upserted_listeners) {
+            let Some(listener) = self.listeners.get(&name) else {
+                continue;
+            };
+            if step.has_rejected(&name) {
+                continue;
+            }
+            let Some(wanted) = self.wanted.get(&name) else {
+                step.reject(&name, &listener.version, listener.without_gateway());
+                continue;
+            };
+            let lost = |key| self.plans.get(key)?.losers.get(&name).cloned();
+            step.reject_all(
+                &name,
+                &listener.version,
+                wanted.iter().filter_map(lost).collect(),
+            );
+        }
     }
 
     fn touch_children(&self, gateway: &str, step: &mut Step) {
@@ -232,11 +255,7 @@ impl Listening {
         if let (Some(listener), None) = (listener, &wanted)
             && (before.is_some() || step.upserted_listeners.contains(name))
         {
-            let fault = Fault::Dangling {
-                kind: "gateway",
-                name: listener.gateway.to_string(),
-            };
-            step.reject(name, &listener.version, fault);
+            step.reject(name, &listener.version, listener.without_gateway());
         }
         let mut touched = before.unwrap_or_default();
         for key in &touched {

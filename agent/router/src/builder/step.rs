@@ -47,6 +47,10 @@ impl Step {
         }
     }
 
+    pub(super) fn has_rejected(&self, name: &str) -> bool {
+        self.rejected.contains_key(name)
+    }
+
     /// The refused resources, by name.
     pub(super) fn into_rejected(self) -> Vec<v1::RejectedResource> {
         let into_wire = |(name, (version, faults)): (Arc<str>, (String, Vec<Fault>))| {

@@ -25,6 +25,7 @@ fn from_rustls(host: &str, alpn: &[&str], groups: Groups) -> Vec<u8> {
     bytes
 }
 
+#[derive(Clone, Copy)]
 enum Groups {
     Classic,
     PostQuantum,

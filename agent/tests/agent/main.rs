@@ -1,0 +1,8 @@
+//! Whole agents over real sockets.
+#![allow(clippy::unwrap_used)] // a harness may panic
+
+mod control_plane;
+mod support;
+
+mod layer4;
+mod refusals;
