@@ -227,7 +227,7 @@ impl Applier for Control {
 
     async fn recover(&mut self) {
         if self.failed.is_empty() {
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         } else {
             self.open_failed().await;
         }
