@@ -4,12 +4,13 @@ pub(crate) mod reference;
 pub(crate) mod service;
 
 use k8s_openapi::api::core::v1::Service;
-use novaedge_api::meta::Kind;
+use novaedge_api::meta::{Kind, ObjectId};
 use novaedge_api::native::{
     ProxyBackend, ProxyBackendProtocol, ProxyBackendSpec, ProxyBackendTls, ProxyEndpoint,
     ProxyServiceProtocol, ProxyServiceRef,
 };
 
+use crate::clash;
 use crate::names;
 use crate::plan::{BackendKey, BackendPlan, Traffic};
 use crate::policy;
@@ -42,16 +43,21 @@ pub fn plan_backend(view: &View<'_>, key: &BackendKey) -> Option<BackendPlan> {
         Ok(tls) => spec.tls = tls,
         Err(fault) => spec.invalid = Some(fault.invalid()),
     }
-    let metadata =
-        names::native_metadata(names::proxy_backend(key), Kind::Service, &service.metadata);
+    let name = names::proxy_backend(key);
+    let metadata = names::native_metadata(name.clone(), Kind::Service, &service.metadata);
     let native = ProxyBackend {
         metadata,
         spec,
         status: None,
     };
+    let owner = ObjectId {
+        kind: Kind::Service,
+        key: key.service.clone(),
+    };
+    let clash = clash::check::<ProxyBackend>(view, &name, &owner);
     Some(BackendPlan {
         native,
-        diagnostics: Vec::new(),
+        diagnostics: clash.into_iter().collect(),
     })
 }
 

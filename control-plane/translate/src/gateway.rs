@@ -15,11 +15,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use novaedge_api::gateway::{Gateway, Listener, ListenerSet, RouteGroupKind};
-use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
+use novaedge_api::meta::{Kind, ObjectId, ObjectKey, Typed as _};
 use novaedge_api::native::{NamespacedRef, ProxyGateway, ProxyListener};
 
+use self::listener_status::Observed;
 pub(crate) use self::set_status::listener_set_status;
 pub(crate) use self::status::gateway_status;
+use crate::clash;
 use crate::diagnostic::Diagnostic;
 use crate::layout::{Fault, Layout, SetEntry};
 use crate::output::Generations;
@@ -97,6 +99,8 @@ impl SetDetail {
 /// One listener with all that its status says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ListenerDetail {
+    /// Its place in `spec.listeners` of its object.
+    pub(crate) index: usize,
     pub(crate) plan: ListenerPlan,
     pub(crate) supported_kinds: Vec<RouteGroupKind>,
     /// Why it is not accepted: reason and message.
@@ -107,6 +111,55 @@ pub(crate) struct ListenerDetail {
     pub(crate) unresolved: Option<(&'static str, String)>,
     /// The listeners that share certificates' host names with it.
     pub(crate) overlapping: Option<String>,
+}
+
+impl ListenerDetail {
+    /// Path of the listener in its object.
+    fn field(&self) -> String {
+        format!("spec.listeners[{}]", self.index)
+    }
+}
+
+/// What a status unit comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct StatusPlan<T> {
+    /// The status; none when it is not ours to write.
+    pub(crate) status: Option<T>,
+    /// What is wrong beside the specs: with what the agents say, or with an object that nobody serves.
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+impl<T> StatusPlan<T> {
+    /// An object that nobody serves, perhaps with a finding why.
+    fn of_nobody(finding: Option<Diagnostic>) -> Self {
+        Self {
+            status: None,
+            diagnostics: finding.into_iter().collect(),
+        }
+    }
+}
+
+/// The listeners that the agents cannot serve, with what a condition says of each.
+fn rejections<'d>(
+    listeners: &'d [ListenerDetail],
+    observed: &Observed<'d>,
+) -> impl Iterator<Item = (String, &'d str)> {
+    let usable = listeners.iter().filter(|listener| listener.plan.usable);
+    usable.filter_map(|listener| {
+        let error = observed.fleet.rejected_listeners.get(&listener.plan.name)?;
+        Some((listener.field(), error.as_str()))
+    })
+}
+
+/// Findings about listeners that the agents cannot serve.
+fn rejected(
+    id: &ObjectId,
+    listeners: &[ListenerDetail],
+    observed: &Observed<'_>,
+) -> Vec<Diagnostic> {
+    rejections(listeners, observed)
+        .map(|(field, error)| Diagnostic::error(id.clone(), field, "Rejected", error))
+        .collect()
 }
 
 /// The objects whose listeners make up a Gateway.
@@ -161,6 +214,17 @@ pub(crate) fn plan_gateway(view: &View<'_>, key: &ObjectKey) -> Option<GatewayRe
 
     let (certificate, fault) = client_certificate;
     let native = native::build(&owners.gateway, &layout, natives, certificate);
+    if let Some(native) = &native {
+        let id = ObjectId {
+            kind: Kind::Gateway,
+            key: key.clone(),
+        };
+        diagnostics.extend(clash::check::<ProxyGateway>(
+            view,
+            &native.object_key(),
+            &id,
+        ));
+    }
     Some(assemble(
         key,
         &owners,
@@ -309,8 +373,9 @@ fn client_certificate(
                 certificates::Permitted::Yes => "InvalidClientCertificateRef",
                 certificates::Permitted::No => "RefNotPermitted",
             };
-            diagnostics.push(Diagnostic::error(holder, field, reason, &fault.message));
-            (None, Some((reason, fault.message)))
+            let said = (reason, format!("{field}: {}", fault.message));
+            diagnostics.push(Diagnostic::error(holder, field, reason, fault.message));
+            (None, Some(said))
         }
     }
 }

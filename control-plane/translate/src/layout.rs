@@ -74,6 +74,13 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
+impl std::fmt::Display for Fault {
+    /// `field: message`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
 /// That two listeners cannot be told apart.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Conflict {

@@ -16,6 +16,7 @@ mod layout;
 mod gateway;
 
 mod backend;
+mod clash;
 mod filter;
 mod policy;
 mod route;

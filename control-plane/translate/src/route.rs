@@ -16,7 +16,7 @@ use std::iter::empty;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use novaedge_api::gateway::{
-    Gateway, GatewayDefaultScope, GrpcRoute, HttpRoute, ListenerSet, ParentReference,
+    GROUP, Gateway, GatewayDefaultScope, GrpcRoute, HttpRoute, ListenerSet, ParentReference,
     StreamRouteRule, TcpRoute, TlsRoute, UdpRoute,
 };
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
@@ -25,11 +25,13 @@ use novaedge_api::native::{
 };
 
 use crate::backend::reference::Refs;
+use crate::clash;
+use crate::config::Mode;
 use crate::diagnostic::Diagnostic;
 use crate::names;
 use crate::plan::{RoutePlan, Traffic};
 use crate::view::View;
-use attach::{Attachment, Candidate, attach};
+use attach::{Attachment, Candidate, NO_MATCHING_PARENT, attach};
 use fault::Fault;
 use rules::{Converted, Rules};
 
@@ -169,7 +171,10 @@ fn plan(view: &View<'_>, head: &Head<'_>, convert: impl FnOnce(&mut Rules<'_, '_
     }
     let parent_refs = native_parents(head, &attachments);
     if !parent_refs.is_empty() && !native.is_empty() {
-        plan.native = Some(native_route(head, hostnames, parent_refs, native));
+        let name = names::proxy_route(head.id.kind, &head.id.key);
+        let clash = clash::check::<ProxyRoute>(view, &name, head.id);
+        plan.diagnostics.extend(clash);
+        plan.native = Some(native_route(head, name, hostnames, parent_refs, native));
         plan.backends = found.backends;
     }
     plan.services = found.services;
@@ -284,6 +289,7 @@ fn native_parents(
 
 fn native_route(
     head: &Head<'_>,
+    name: ObjectKey,
     hostnames: Vec<String>,
     parent_refs: Vec<ProxyParentRef>,
     rules: Vec<ProxyRouteRule>,
@@ -296,8 +302,7 @@ fn native_route(
         _ => (ProxyRouteProtocol::HTTP, None),
     };
     let kind = head.id.kind;
-    let key = names::proxy_route(kind, &head.id.key);
-    let mut metadata = names::native_metadata(key, kind, head.meta);
+    let mut metadata = names::native_metadata(name, kind, head.meta);
     if let Some(l4) = l4 {
         let annotations = metadata.annotations.get_or_insert_with(BTreeMap::new);
         annotations.insert(native::L4_PROTOCOL.to_owned(), l4.to_owned());
@@ -348,19 +353,34 @@ fn notes(view: &View<'_>, head: &Head<'_>) -> Vec<Diagnostic> {
         let text = "default Gateways are not supported; name the Gateway in parentRefs";
         found.push(head.warning(&Fault::unsupported("spec.useDefaultGateways", text)));
     }
-    for (index, parent) in head.parents.iter().enumerate() {
-        let Some(id) = attach::parent_id(parent, &head.id.key.namespace) else {
-            continue;
-        };
-        let there = match id.kind {
-            Kind::ListenerSet => view.get::<ListenerSet>(&id.key).is_some(),
-            _ => view.get::<Gateway>(&id.key).is_some(),
-        };
-        if !there {
-            let text = format!("{id} does not exist; create it or correct the name");
-            let field = format!("spec.parentRefs[{index}]");
-            found.push(head.warning(&Fault::new(field, "NoMatchingParent", text)));
-        }
-    }
+    let parents = head.parents.iter().enumerate();
+    found.extend(parents.filter_map(|(index, parent)| {
+        let fault = parent_note(view, head, &format!("spec.parentRefs[{index}]"), parent)?;
+        Some(head.warning(&fault))
+    }));
     found
+}
+
+/// Why a parentRef leads nowhere. Such a parent is nobody's, so no status tells.
+fn parent_note(
+    view: &View<'_>,
+    head: &Head<'_>,
+    field: &str,
+    parent: &ParentReference,
+) -> Option<Fault> {
+    let Some(id) = attach::parent_id(parent, &head.id.key.namespace) else {
+        // Others may know the kind, except on one machine.
+        let text = format!(
+            "kind {} of group \"{}\" is no parent here; refer to a Gateway or a ListenerSet",
+            parent.kind, parent.group
+        );
+        let ours = parent.group == GROUP || view.config().mode == Mode::Standalone;
+        return ours.then(|| Fault::new(format!("{field}.kind"), NO_MATCHING_PARENT, text));
+    };
+    let there = match id.kind {
+        Kind::ListenerSet => view.get::<ListenerSet>(&id.key).is_some(),
+        _ => view.get::<Gateway>(&id.key).is_some(),
+    };
+    let text = format!("{id} does not exist; create it or correct the name");
+    (!there).then(|| Fault::new(format!("{field}.name"), NO_MATCHING_PARENT, text))
 }

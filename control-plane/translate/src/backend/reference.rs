@@ -8,6 +8,7 @@ use novaedge_api::meta::{Kind, ObjectKey};
 use novaedge_api::native::{self, NamespacedRef, ProxyBackend};
 
 use super::service::{self, PortError};
+use crate::clash;
 use crate::grant::{Referent, Referrer, permits};
 use crate::names;
 use crate::plan::{BackendKey, Traffic};
@@ -140,10 +141,7 @@ impl<'a, 'v> Refs<'a, 'v> {
     /// A ProxyBackend that a user wrote; those made from Services come and go with their routes.
     fn proxy_backend(&self, field: &str, key: &ObjectKey) -> Result<NamespacedRef, Fault> {
         let found = self.view.get::<ProxyBackend>(key);
-        let written = found.filter(|backend| {
-            let annotations = backend.metadata.annotations.as_ref();
-            annotations.is_none_or(|annotations| !annotations.contains_key(native::OWNER))
-        });
+        let written = found.filter(|backend| !clash::is_projection(backend.as_ref()));
         if written.is_none() {
             let text = format!(
                 "there is no ProxyBackend {key} that a user wrote; create it or correct the name"

@@ -7,7 +7,9 @@ use novaedge_api::meta::{Kind, Object, ObjectId, ObjectKey};
 
 use super::Translator;
 use crate::class::{ClassPlan, plan_class};
-use crate::gateway::{GatewayResult, gateway_status, listener_set_status, plan_gateway};
+use crate::gateway::{
+    GatewayResult, StatusPlan, gateway_status, listener_set_status, plan_gateway,
+};
 use crate::layout::{Layout, plan_layout};
 use crate::output::DesiredStatus;
 use crate::plan::BackendKey;
@@ -34,25 +36,40 @@ impl Translator {
             Unit::Backend(key) => self.compute_backend(unit, key),
             Unit::Policy(key) => self.compute_policy(unit, key),
             Unit::GatewayStatus(key) => {
-                let new = self.planned(unit, |view| gateway_status(view, key));
-                let id = ObjectId {
-                    kind: Kind::Gateway,
-                    key: key.clone(),
-                };
-                self.collector.status(id, new.map(DesiredStatus::Gateway));
-                Vec::new()
+                let new = self.planned(unit, |view| Some(gateway_status(view, key)));
+                self.put_status(unit, Kind::Gateway, key, new, DesiredStatus::Gateway)
             }
             Unit::ListenerSetStatus(key) => {
-                let new = self.planned(unit, |view| listener_set_status(view, key));
-                let id = ObjectId {
-                    kind: Kind::ListenerSet,
-                    key: key.clone(),
-                };
-                self.collector
-                    .status(id, new.map(DesiredStatus::ListenerSet));
-                Vec::new()
+                let new = self.planned(unit, |view| Some(listener_set_status(view, key)));
+                self.put_status(
+                    unit,
+                    Kind::ListenerSet,
+                    key,
+                    new,
+                    DesiredStatus::ListenerSet,
+                )
             }
         }
+    }
+
+    /// Takes in a status. Nobody reads it.
+    fn put_status<T>(
+        &mut self,
+        unit: &Unit,
+        kind: Kind,
+        key: &ObjectKey,
+        new: Option<StatusPlan<T>>,
+        desired: impl Fn(T) -> DesiredStatus,
+    ) -> Vec<Read> {
+        let (status, diagnostics) =
+            new.map_or((None, Vec::new()), |new| (new.status, new.diagnostics));
+        self.collector.findings(unit, &diagnostics);
+        let id = ObjectId {
+            kind,
+            key: key.clone(),
+        };
+        self.collector.status(id, status.map(desired));
+        Vec::new()
     }
 
     fn put_class(&mut self, unit: &Unit, key: &ObjectKey, new: Option<ClassPlan>) -> Vec<Read> {

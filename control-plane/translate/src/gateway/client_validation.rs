@@ -106,8 +106,8 @@ fn port_validation(
             Ok(ca) => refs.push(ca),
             Err((reason, message)) => {
                 let field = format!("{field}.caCertificateRefs[{index}]");
-                diagnostics.push(Diagnostic::error(holder.clone(), field, reason, &message));
-                fault.get_or_insert((reason, message));
+                fault.get_or_insert((reason, format!("{field}: {message}")));
+                diagnostics.push(Diagnostic::error(holder.clone(), field, reason, message));
             }
         }
     }
@@ -123,7 +123,12 @@ fn port_validation(
     });
     if native.is_none() && fault.is_none() {
         let message = "there is no reference to a CA certificate; add one to caCertificateRefs";
-        fault = Some(("InvalidCACertificateRef", message.to_owned()));
+        let (field, reason) = (
+            format!("{field}.caCertificateRefs"),
+            "InvalidCACertificateRef",
+        );
+        fault = Some((reason, format!("{field}: {message}")));
+        diagnostics.push(Diagnostic::error(holder.clone(), field, reason, message));
     }
     PortValidation { native, fault }
 }

@@ -37,10 +37,13 @@ struct Findings<'a> {
 }
 
 impl Findings<'_> {
-    fn error(&mut self, below: &str, reason: &str, message: &str) {
+    /// Notes an error, and gives what a condition says of it.
+    fn error(&mut self, below: &str, reason: &'static str, message: &str) -> Said {
         let field = format!("{}{below}", self.field);
+        let said = (reason, format!("{field}: {message}"));
         let finding = Diagnostic::error(self.owner.clone(), field, reason, message);
         self.diagnostics.push(finding);
+        said
     }
 }
 
@@ -59,22 +62,19 @@ pub(super) fn plan(
     };
     let (kinds, bad_kinds) = kinds(spec);
     let mut unresolved: Option<Said> = None;
-    if let Some(message) = bad_kinds {
-        findings.error(".allowedRoutes.kinds", "InvalidRouteKinds", &message);
-        unresolved = Some(("InvalidRouteKinds", message));
+    for (index, message) in bad_kinds {
+        let below = format!(".allowedRoutes.kinds[{index}]");
+        let said = findings.error(&below, "InvalidRouteKinds", &message);
+        unresolved.get_or_insert(said);
     }
     let secrets = secrets(scope.view, spec, &mut findings, &mut unresolved);
-    let mut refusal = refusal(scope, entry, spec);
-    if let Some((reason, message)) = &refusal {
+    let mut refusal = refusal(scope, entry, spec).map(|(reason, message)| {
         let fault = entry.fault.as_ref();
         let below = fault.map_or(".port".to_owned(), |fault| format!(".{}", fault.field));
-        findings.error(&below, reason, message);
-    }
+        findings.error(&below, reason, &message)
+    });
     let conflict = entry.conflict.as_ref();
-    let conflict: Option<Said> = conflict.map(|c| (c.reason, c.message.clone()));
-    if let Some((reason, message)) = &conflict {
-        findings.error("", reason, message);
-    }
+    let conflict: Option<Said> = conflict.map(|c| findings.error("", c.reason, &c.message));
     let https = spec.protocol == ProtocolType::Https;
     let validation = scope.validation.of_port(spec.port).filter(|_| https);
     let client_validation = validation.and_then(|validation| validation.native.clone());
@@ -111,6 +111,7 @@ pub(super) fn plan(
         kind: kind.as_str().to_owned(),
     });
     let detail = ListenerDetail {
+        index: entry.index,
         plan,
         supported_kinds: supported_kinds.collect(),
         refusal,
@@ -153,8 +154,8 @@ fn refusal(scope: &Scope<'_, '_>, entry: &Entry, spec: &Listener) -> Option<Said
     Some(("PortUnavailable", message))
 }
 
-/// Kinds of the protocol, cut to `allowedRoutes.kinds`, and what is wrong with those.
-fn kinds(spec: &Listener) -> (Vec<Kind>, Option<String>) {
+/// Kinds of the protocol, cut to `allowedRoutes.kinds`, and what is wrong with which of those.
+fn kinds(spec: &Listener) -> (Vec<Kind>, Vec<(usize, String)>) {
     let fitting: &[Kind] = match spec.protocol {
         ProtocolType::Http | ProtocolType::Https => &[Kind::HttpRoute, Kind::GrpcRoute],
         ProtocolType::Tls => &[Kind::TlsRoute],
@@ -164,34 +165,33 @@ fn kinds(spec: &Listener) -> (Vec<Kind>, Option<String>) {
     };
     let given = &spec.allowed_routes.kinds;
     if given.is_empty() {
-        return (fitting.to_vec(), None);
+        return (fitting.to_vec(), Vec::new());
     }
+    let fits: Vec<&str> = fitting.iter().map(|kind| kind.as_str()).collect();
+    let fits = if fits.is_empty() {
+        "a supported protocol".to_owned()
+    } else {
+        fits.join(" or ")
+    };
     let mut found = Vec::new();
     let mut bad = Vec::new();
-    for kind in given {
+    for (index, kind) in given.iter().enumerate() {
         match fitting
             .iter()
             .find(|k| k.group() == kind.group && k.as_str() == kind.kind)
         {
             Some(kind) if found.contains(kind) => {}
             Some(kind) => found.push(*kind),
-            None => bad.push(format!("{}.{}", kind.kind, kind.group)),
+            None => {
+                let message = format!(
+                    "{}.{} cannot attach to a listener of protocol {}; use {fits}",
+                    kind.kind, kind.group, spec.protocol
+                );
+                bad.push((index, message));
+            }
         }
     }
-    let fits: Vec<&str> = fitting.iter().map(|kind| kind.as_str()).collect();
-    let message = (!bad.is_empty()).then(|| {
-        format!(
-            "{} cannot attach to a listener of protocol {}; use {}",
-            bad.join(", "),
-            spec.protocol,
-            if fits.is_empty() {
-                "a supported protocol".to_owned()
-            } else {
-                fits.join(" or ")
-            }
-        )
-    });
-    (found, message)
+    (found, bad)
 }
 
 /// The Secrets that can be shown to clients.
@@ -222,15 +222,15 @@ fn secrets(
                     Permitted::Yes => "InvalidCertificateRef",
                     Permitted::No => "RefNotPermitted",
                 };
-                findings.error(&below, reason, &fault.message);
-                unresolved.get_or_insert((reason, fault.message));
+                let said = findings.error(&below, reason, &fault.message);
+                unresolved.get_or_insert(said);
             }
         }
     }
     if none && spec.tls.is_some() {
         let message = "there is no certificate; add a Secret to tls.certificateRefs";
-        findings.error(".tls.certificateRefs", "InvalidCertificateRef", message);
-        unresolved.get_or_insert(("InvalidCertificateRef", message.to_owned()));
+        let said = findings.error(".tls.certificateRefs", "InvalidCertificateRef", message);
+        unresolved.get_or_insert(said);
     }
     found
 }

@@ -83,6 +83,7 @@ pub(super) fn listener_status(
 fn programmed(listener: &ListenerDetail, observed: &Observed<'_>) -> Condition {
     let no = ConditionStatus::False;
     let rejected = observed.fleet.rejected_listeners.get(&listener.plan.name);
+    let rejected = rejected.map(|error| format!("{}: {error}", listener.field()));
     let unresolved = || {
         let text = listener.unresolved.as_ref().map(|(_, text)| text.as_str());
         text.unwrap_or("the listener has nothing to serve with")
@@ -103,7 +104,7 @@ fn programmed(listener: &ListenerDetail, observed: &Observed<'_>) -> Condition {
     } else if !observed.current {
         let text = "the agents have not acknowledged this generation yet";
         (no, "Pending", text)
-    } else if let Some(error) = rejected {
+    } else if let Some(error) = &rejected {
         (no, "Invalid", error.as_str())
     } else {
         let text = "every agent serves the listener";

@@ -1,20 +1,29 @@
 //! Statuses of ListenerSets.
 
-use novaedge_api::gateway::ListenerSetStatus;
-use novaedge_api::meta::ObjectKey;
+use novaedge_api::gateway::{Gateway, ListenerSet, ListenerSetStatus};
+use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 
-use super::SetDetail;
 use super::listener_status::{Observed, listener_status};
+use super::{SetDetail, StatusPlan};
 use crate::condition::{ConditionStatus, condition};
+use crate::diagnostic::Diagnostic;
 use crate::output::GatewayFleet;
 use crate::view::View;
+
+/// The field that says which Gateway is meant.
+const PARENT_REF: &str = "spec.parentRef";
 
 /// Status, reason and message of a condition.
 type Verdict = (ConditionStatus, &'static str, String);
 
 /// Status of a ListenerSet; none when its Gateway is not ours.
-pub(crate) fn listener_set_status(view: &View<'_>, key: &ObjectKey) -> Option<ListenerSetStatus> {
-    let detail = view.set_detail(key)?;
+pub(crate) fn listener_set_status(
+    view: &View<'_>,
+    key: &ObjectKey,
+) -> StatusPlan<ListenerSetStatus> {
+    let Some(detail) = view.set_detail(key) else {
+        return StatusPlan::of_nobody(orphan(view, key));
+    };
     let nothing = GatewayFleet::default();
     let fleet = view.fleet(&detail.gateway).unwrap_or(&nothing);
     let generation = detail.generation;
@@ -29,7 +38,7 @@ pub(crate) fn listener_set_status(view: &View<'_>, key: &ObjectKey) -> Option<Li
     let programmed = programmed(&detail, &accepted, &observed);
     let conditions = [("Accepted", accepted), ("Programmed", programmed)];
     let listeners = detail.listeners.iter();
-    Some(ListenerSetStatus {
+    let status = ListenerSetStatus {
         conditions: conditions
             .into_iter()
             .map(|(type_, (status, reason, text))| {
@@ -39,21 +48,68 @@ pub(crate) fn listener_set_status(view: &View<'_>, key: &ObjectKey) -> Option<Li
         listeners: listeners
             .map(|listener| listener_status(view, &detail.gateway, listener, &observed))
             .collect(),
-    })
+    };
+    let refusal =
+        refusal(&detail).map(|(reason, text)| Diagnostic::error(id(key), PARENT_REF, reason, text));
+    let rejected = super::rejected(&id(key), &detail.listeners, &observed);
+    StatusPlan {
+        status: Some(status),
+        diagnostics: refusal.into_iter().chain(rejected).collect(),
+    }
 }
 
-fn accepted(detail: &SetDetail) -> Verdict {
-    let no = ConditionStatus::False;
+fn id(key: &ObjectKey) -> ObjectId {
+    ObjectId {
+        kind: Kind::ListenerSet,
+        key: key.clone(),
+    }
+}
+
+/// Why nobody serves a ListenerSet: there is no such Gateway. Any other Gateway tells for itself.
+fn orphan(view: &View<'_>, key: &ObjectKey) -> Option<Diagnostic> {
+    let set = view.get::<ListenerSet>(key)?;
+    let parent = &set.spec.parent_ref;
+    let (below, text) = if Kind::find(&parent.group, &parent.kind) == Some(Kind::Gateway) {
+        let namespace = parent.namespace.as_deref().filter(|name| !name.is_empty());
+        let gateway = ObjectKey::new(namespace.unwrap_or(&key.namespace), &parent.name);
+        if view.get::<Gateway>(&gateway).is_some() {
+            return None;
+        }
+        let text = format!("Gateway {gateway} does not exist; create it or correct the name");
+        ("name", text)
+    } else {
+        let text = format!(
+            "kind {} cannot have ListenerSets; refer to a Gateway",
+            parent.kind
+        );
+        ("kind", text)
+    };
+    let field = format!("{PARENT_REF}.{below}");
+    Some(Diagnostic::warning(
+        id(key),
+        field,
+        "NoMatchingParent",
+        text,
+    ))
+}
+
+/// Why nothing of the ListenerSet is accepted, whatever its listeners: reason and message.
+fn refusal(detail: &SetDetail) -> Option<(&'static str, String)> {
     if !detail.allowed {
         let text = format!(
             "spec.allowedListeners of Gateway {} does not let this namespace in; its owner can change that",
             detail.gateway
         );
-        return (no, "NotAllowed", text);
+        return Some(("NotAllowed", text));
     }
-    if detail.parent_refused {
-        let text = format!("Gateway {} is not accepted; see its status", detail.gateway);
-        return (no, "ParentNotAccepted", text);
+    let text = format!("Gateway {} is not accepted; see its status", detail.gateway);
+    detail.parent_refused.then_some(("ParentNotAccepted", text))
+}
+
+fn accepted(detail: &SetDetail) -> Verdict {
+    let no = ConditionStatus::False;
+    if let Some((reason, text)) = refusal(detail) {
+        return (no, reason, format!("{PARENT_REF}: {text}"));
     }
     let bad: Vec<&str> = detail
         .listeners
@@ -83,12 +139,8 @@ fn programmed(detail: &SetDetail, accepted: &Verdict, observed: &Observed<'_>) -
         let text = "the agents have not acknowledged this generation yet".to_owned();
         return (no, "Pending", text);
     }
-    let mut plans = detail.listeners.iter().map(|listener| &listener.plan);
-    let rejected =
-        plans.find_map(|plan| Some((plan, observed.fleet.rejected_listeners.get(&plan.name)?)));
-    if let Some((plan, error)) = rejected {
-        let text = format!("listener \"{}\": {error}", plan.section_name);
-        return (no, "Invalid", text);
+    if let Some((field, error)) = super::rejections(&detail.listeners, observed).next() {
+        return (no, "Invalid", format!("{field}: {error}"));
     }
     let text = "every agent serves this generation".to_owned();
     (ConditionStatus::True, "Programmed", text)

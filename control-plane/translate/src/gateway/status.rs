@@ -1,13 +1,16 @@
 //! Statuses of Gateways.
 
-use novaedge_api::gateway::{Condition, GatewayStatus, GatewayStatusAddress};
-use novaedge_api::meta::ObjectKey;
+use novaedge_api::gateway::{
+    Condition, Gateway, GatewayClass, GatewayStatus, GatewayStatusAddress,
+};
+use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 
-use super::GatewayDetail;
 use super::addresses::{assigned, missing};
 use super::listener_status::{Observed, listener_status};
+use super::{GatewayDetail, StatusPlan};
 use crate::condition::{ConditionStatus, condition};
 use crate::config::Mode;
+use crate::diagnostic::Diagnostic;
 use crate::output::GatewayFleet;
 use crate::view::View;
 
@@ -15,8 +18,10 @@ use crate::view::View;
 type Verdict = (ConditionStatus, &'static str, String);
 
 /// Status of a Gateway; none when it is not ours.
-pub(crate) fn gateway_status(view: &View<'_>, key: &ObjectKey) -> Option<GatewayStatus> {
-    let detail = view.gateway_detail(key)?;
+pub(crate) fn gateway_status(view: &View<'_>, key: &ObjectKey) -> StatusPlan<GatewayStatus> {
+    let Some(detail) = view.gateway_detail(key) else {
+        return StatusPlan::of_nobody(orphan(view, key));
+    };
     let nothing = GatewayFleet::default();
     let fleet = view.fleet(key).unwrap_or(&nothing);
     let generation = detail.generation;
@@ -48,19 +53,48 @@ pub(crate) fn gateway_status(view: &View<'_>, key: &ObjectKey) -> Option<Gateway
         conditions.push(condition(type_, status, reason, text, generation));
     }
     let listeners = detail.listeners.iter();
-    Some(GatewayStatus {
+    let status = GatewayStatus {
         addresses,
         conditions,
         listeners: listeners
             .map(|listener| listener_status(view, key, listener, &observed))
             .collect(),
         attached_listener_sets: Some(detail.attached_listener_sets),
-    })
+    };
+    StatusPlan {
+        status: Some(status),
+        diagnostics: super::rejected(&id(key), &detail.listeners, &observed),
+    }
+}
+
+fn id(key: &ObjectKey) -> ObjectId {
+    ObjectId {
+        kind: Kind::Gateway,
+        key: key.clone(),
+    }
+}
+
+/// Why nobody serves a Gateway whose class is not ours, as far as that is for us to tell.
+fn orphan(view: &View<'_>, key: &ObjectKey) -> Option<Diagnostic> {
+    let gateway = view.get::<Gateway>(key)?;
+    let name = &gateway.spec.gateway_class_name;
+    let text = match view.get::<GatewayClass>(&ObjectKey::new("", name)) {
+        None => format!("GatewayClass {name} does not exist; create it or correct the name"),
+        // In a cluster that is another controller's business.
+        Some(_) if view.config().mode == Mode::Cluster => return None,
+        Some(class) => format!(
+            "GatewayClass {name} is of controller {}, which is not here; use a class of {}",
+            class.spec.controller_name,
+            view.config().controller_name
+        ),
+    };
+    let (field, reason) = ("spec.gatewayClassName", "NoController");
+    Some(Diagnostic::warning(id(key), field, reason, text))
 }
 
 fn accepted(detail: &GatewayDetail) -> Verdict {
     if let Some(fault) = &detail.refusal {
-        return (ConditionStatus::False, fault.reason, fault.message.clone());
+        return (ConditionStatus::False, fault.reason, fault.to_string());
     }
     let own = detail.listeners.iter();
     let bad: Vec<&str> = own
@@ -88,7 +122,7 @@ fn programmed(
         return (no, "Invalid", text);
     }
     if let Some(fault) = &detail.unusable_address {
-        return (no, fault.reason, fault.message.clone());
+        return (no, fault.reason, fault.to_string());
     }
     if !detail.served {
         let text = "no listener can be served; see status.listeners".to_owned();
@@ -107,16 +141,12 @@ fn programmed(
     }
     if let Some(missing) = missing(&detail.addresses, assigned) {
         let text = format!(
-            "address {missing} of spec.addresses cannot be used here; give an address of this machine or network"
+            "spec.addresses: {missing} cannot be used here; give an address of this machine or network"
         );
         return (no, "AddressNotUsable", text);
     }
-    let mut own = detail.listeners.iter().map(|listener| &listener.plan);
-    let rejected =
-        own.find_map(|plan| Some((plan, observed.fleet.rejected_listeners.get(&plan.name)?)));
-    if let Some((plan, error)) = rejected {
-        let text = format!("listener \"{}\": {error}", plan.section_name);
-        return (no, "Invalid", text);
+    if let Some((field, error)) = super::rejections(&detail.listeners, observed).next() {
+        return (no, "Invalid", format!("{field}: {error}"));
     }
     let text = "every agent serves this generation".to_owned();
     (ConditionStatus::True, "Programmed", text)

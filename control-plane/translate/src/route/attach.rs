@@ -45,7 +45,7 @@ pub(crate) struct Bound {
 }
 
 /// No listener has the section name and port.
-const NO_MATCHING_PARENT: &str = "NoMatchingParent";
+pub(super) const NO_MATCHING_PARENT: &str = "NoMatchingParent";
 /// The listeners' `allowedRoutes` or protocol keep the route out.
 const NOT_ALLOWED_BY_LISTENERS: &str = "NotAllowedByListeners";
 /// No host in common with the listeners.
@@ -163,11 +163,7 @@ fn select(
 }
 
 fn is_meant(parent: &ParentReference, listener: &ListenerPlan) -> bool {
-    let section = parent
-        .section_name
-        .as_deref()
-        .filter(|name| !name.is_empty());
-    section.is_none_or(|name| name == listener.section_name)
+    section(parent).is_none_or(|name| name == listener.section_name)
         && parent.port.is_none_or(|port| port == listener.port)
 }
 
@@ -190,7 +186,7 @@ fn no_matching_parent(
     id: &ObjectId,
     plan: &ParentPlan,
 ) -> Fault {
-    let wanted = match (&parent.section_name, parent.port) {
+    let wanted = match (section(parent), parent.port) {
         (Some(name), Some(port)) => format!("named {name} with port {port}"),
         (Some(name), None) => format!("named {name}"),
         (None, Some(port)) => format!("with port {port}"),
@@ -207,7 +203,19 @@ fn no_matching_parent(
         there.join(", ")
     };
     let text = format!("{id} has no listener {wanted}; its listeners: {there}");
-    Fault::new(field, NO_MATCHING_PARENT, text)
+    let has_section = |name: &&str| plan.listeners.iter().any(|l| l.section_name == **name);
+    let below = match (section(parent), parent.port) {
+        (Some(name), _) if !has_section(&name) => ".sectionName",
+        (_, Some(_)) => ".port",
+        _ => "",
+    };
+    Fault::new(format!("{field}{below}"), NO_MATCHING_PARENT, text)
+}
+
+/// The section that a parentRef names; an empty name is none.
+fn section(parent: &ParentReference) -> Option<&str> {
+    let name = parent.section_name.as_deref();
+    name.filter(|name| !name.is_empty())
 }
 
 fn kind_text(route: Candidate<'_>, id: &ObjectId, named: &[&ListenerPlan]) -> String {
