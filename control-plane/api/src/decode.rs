@@ -45,6 +45,8 @@ pub enum DecodeError {
         kind: String,
         /// A kind of the group with a similar name.
         similar: Option<String>,
+        /// Namespace and name, as far as they are given.
+        key: ObjectKey,
     },
     /// The kind is ours, the version is not.
     #[error("{kind} has no version {version}: use {}", .served.join(" or "))]
@@ -55,6 +57,8 @@ pub enum DecodeError {
         version: String,
         /// Versions to choose from, the best first.
         served: &'static [&'static str],
+        /// Namespace and name, as far as they are given.
+        key: ObjectKey,
     },
     /// Fields are unknown, missing, or of the wrong type.
     #[error("{kind}/{key}: {}", join(.errors))]
@@ -66,6 +70,32 @@ pub enum DecodeError {
         /// Every unknown field, and the first one of a wrong type; sorted by path.
         errors: Vec<FieldError>,
     },
+}
+
+impl DecodeError {
+    /// The object, as `Kind/namespace/name`, as far as it is given. Namespaced objects that name no namespace are in
+    /// [`DEFAULT_NAMESPACE`].
+    pub fn object(&self) -> Option<String> {
+        match self {
+            Self::NotAnObject { .. } => None,
+            Self::Foreign { kind, key, .. } | Self::UnknownKind { kind, key, .. } => {
+                Some(format!("{kind}/{key}"))
+            }
+            Self::UnknownVersion { kind, key, .. } | Self::Invalid { kind, key, .. } => {
+                Some(format!("{kind}/{key}"))
+            }
+        }
+    }
+
+    /// The field that the error as a whole is about; empty when its parts name fields of their own.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::NotAnObject { field } => field,
+            Self::Foreign { .. } | Self::UnknownKind { .. } => "kind",
+            Self::UnknownVersion { .. } => "apiVersion",
+            Self::Invalid { .. } => "",
+        }
+    }
 }
 
 /// Decodes one object.
@@ -184,6 +214,10 @@ fn kind_of(value: &Value) -> Result<(Kind, &str), DecodeError> {
         kind,
         version: version.to_owned(),
         served,
+        key: match kind.scope() {
+            Scope::Namespaced => likely_key_of(value),
+            Scope::Cluster => ObjectKey::new("", key_of(value).name),
+        },
     })
 }
 
@@ -200,6 +234,7 @@ fn unknown_kind(value: &Value, api_version: &str, group: &str, kind: &str) -> De
             api_version,
             kind,
             similar,
+            key: likely_key_of(value),
         };
     }
     DecodeError::Foreign {
@@ -212,6 +247,15 @@ fn unknown_kind(value: &Value, api_version: &str, group: &str, kind: &str) -> De
 fn key_of(value: &Value) -> ObjectKey {
     let text = |field| value["metadata"][field].as_str().unwrap_or_default();
     ObjectKey::new(text("namespace"), text("name"))
+}
+
+/// The key of an object whose kind is not known well enough for its scope: most kinds are namespaced.
+fn likely_key_of(value: &Value) -> ObjectKey {
+    let mut key = key_of(value);
+    if key.namespace.is_empty() {
+        DEFAULT_NAMESPACE.clone_into(&mut key.namespace);
+    }
+    key
 }
 
 /// An API server drops nulls before it applies defaults.

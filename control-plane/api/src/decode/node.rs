@@ -16,6 +16,9 @@ use serde_json::{Map, Value};
 use super::spelling;
 use crate::field::FieldError;
 
+/// Most fields of a struct that a fix lists.
+const SHOWN_FIELDS: usize = 16;
+
 /// What decoding gave.
 pub(super) struct Outcome<T> {
     /// The value, or the first field of a wrong type.
@@ -155,20 +158,29 @@ impl<'de, 'p> Node<'de, 'p> {
         result
     }
 
-    /// Quotes too many or too few are the commonest mistakes in YAML, and the easiest to mend.
-    fn quoted(&self, error: Error) -> Error {
-        let wants_string = error.message.ends_with("expected a string");
-        let fix = match self.value {
-            Value::String(text)
-                if error.message.starts_with("invalid type: string")
-                    && !wants_string
-                    && (text.parse::<i64>().is_ok()
-                        || matches!(text.as_str(), "true" | "false")) =>
+    /// Adds what to write instead. Quotes too many or too few are the commonest mistakes in YAML.
+    fn advised(&self, error: Error) -> Error {
+        if error.fix.is_some() {
+            // From a deeper level.
+            return error;
+        }
+        let expected = error.message.rsplit_once(", expected ");
+        let expected = expected.map_or("", |(_, expected)| expected);
+        let is_word_of_yaml =
+            |text: &str| text.parse::<i64>().is_ok() || matches!(text, "true" | "false");
+        let fix = match (self.value, expected) {
+            (Value::Number(number), "a string") => format!("write \"{number}\" with quotes"),
+            (Value::Bool(_), "a string") => "write the word with quotes".to_owned(),
+            (Value::String(text), _)
+                if error.message.starts_with("invalid type") && is_word_of_yaml(text) =>
             {
                 format!("write {text} without quotes")
             }
-            Value::Number(number) if wants_string => format!("write \"{number}\" with quotes"),
-            Value::Bool(_) if wants_string => "write the word with quotes".to_owned(),
+            (_, "a sequence") => "write a list, each item behind a dash".to_owned(),
+            (_, "u8") => whole_number(u8::MIN, u8::MAX),
+            (_, "u16") => whole_number(u16::MIN, u16::MAX),
+            (_, "u32") => whole_number(u32::MIN, u32::MAX),
+            (_, "i32") => whole_number(i32::MIN, i32::MAX),
             _ => return error,
         };
         Error {
@@ -197,9 +209,14 @@ impl<'de, 'p> Node<'de, 'p> {
                 .iter()
                 .copied()
                 .filter(|name| !map.contains_key(*name));
-            let mut error = FieldError::new(path, "unknown field");
-            error.fix =
-                spelling::similar(key, free).map(|similar| format!("did you mean `{similar}`?"));
+            let fix = match spelling::similar(key, free) {
+                Some(similar) => format!("did you mean `{similar}`?"),
+                None if known.len() <= SHOWN_FIELDS => {
+                    format!("remove it; known here: {}", known.join(", "))
+                }
+                None => "remove it, or move it to where it belongs".to_owned(),
+            };
+            let error = FieldError::new(path, "unknown field").with_fix(fix);
             self.tracker.unknown.borrow_mut().push(error);
         }
     }
@@ -236,7 +253,7 @@ impl<'de> Deserializer<'de> for Node<'de, '_> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let result = self.visit(visitor).map_err(|error| self.quoted(error));
+        let result = self.visit(visitor).map_err(|error| self.advised(error));
         self.note(result)
     }
 
@@ -291,6 +308,10 @@ impl<'de> Deserializer<'de> for Node<'de, '_> {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
         unit_struct seq tuple tuple_struct map identifier
     }
+}
+
+fn whole_number<T: fmt::Display>(least: T, most: T) -> String {
+    format!("write a whole number from {least} to {most}")
 }
 
 struct Items<'de, 'p> {

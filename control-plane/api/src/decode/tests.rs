@@ -31,7 +31,7 @@ fn type_errors_name_the_field() {
     let check = |spec: &str, expect: &str| assert_eq!(errors(route(spec)), [expect], "{spec}");
     check(
         "rules: [{}, {backendRefs: [{name: a, port: http}]}]",
-        "spec.rules[1].backendRefs[0].port: invalid type: string \"http\", expected u16",
+        "spec.rules[1].backendRefs[0].port: invalid type: string \"http\", expected u16 (write a whole number from 0 to 65535)",
     );
     check(
         "rules: [{backendRefs: [{name: a, port: '80'}]}]",
@@ -39,7 +39,7 @@ fn type_errors_name_the_field() {
     );
     check(
         "rules: [{backendRefs: [{name: a, port: 70000}]}]",
-        "spec.rules[0].backendRefs[0].port: invalid value: integer `70000`, expected u16",
+        "spec.rules[0].backendRefs[0].port: invalid value: integer `70000`, expected u16 (write a whole number from 0 to 65535)",
     );
     check(
         "hostnames: [1.5]",
@@ -51,7 +51,7 @@ fn type_errors_name_the_field() {
     );
     check(
         "parentRefs: {name: b}",
-        "spec.parentRefs: invalid type: map, expected a sequence",
+        "spec.parentRefs: invalid type: map, expected a sequence (write a list, each item behind a dash)",
     );
     check(
         "parentRefs: [b]",
@@ -73,7 +73,9 @@ fn unknown_fields_are_errors_with_a_hint() {
     );
     check(
         "{hostname: [a.example], hostnames: [b.example]}",
-        &["spec.hostname: unknown field"],
+        &[
+            "spec.hostname: unknown field (remove it; known here: parentRefs, useDefaultGateways, hostnames, rules)",
+        ],
     );
     check(
         "rules: [{match: [], filters: [{type: CORS, cors: {allowOrigin: []}}]}]",
@@ -84,11 +86,16 @@ fn unknown_fields_are_errors_with_a_hint() {
     );
     check(
         "rules: [{xyzzy: {a: 1}}]",
-        &["spec.rules[0].xyzzy: unknown field"],
+        &[
+            "spec.rules[0].xyzzy: unknown field (remove it; known here: name, matches, filters, backendRefs, timeouts, retry, sessionPersistence)",
+        ],
     );
     let mut value = route("{}");
     value["sepc"] = json!({});
-    assert_eq!(errors(value), ["sepc: unknown field"]);
+    assert_eq!(
+        errors(value),
+        ["sepc: unknown field (remove it; known here: metadata, spec, status)"]
+    );
 }
 
 #[test]
@@ -234,6 +241,42 @@ fn limits_that_v1alpha2_did_not_have() {
 }
 
 #[test]
+fn errors_name_the_object_and_the_field() {
+    let check = |api_version: &str, kind: &str, object: &str, field: &str| {
+        let value =
+            json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}, "spec": 1});
+        let error = decode(value).expect_err("a mistake");
+        assert_eq!(error.object().as_deref(), Some(object));
+        assert_eq!(error.field(), field);
+    };
+    let group = "gateway.networking.k8s.io";
+    check(
+        &format!("{group}/v1"),
+        "HttpRoute",
+        "HttpRoute/default/a",
+        "kind",
+    );
+    check(
+        &format!("{group}/v9"),
+        "HTTPRoute",
+        "HTTPRoute/default/a",
+        "apiVersion",
+    );
+    check(
+        &format!("{group}/v9"),
+        "GatewayClass",
+        "GatewayClass/a",
+        "apiVersion",
+    );
+    check(
+        &format!("{group}/v1"),
+        "HTTPRoute",
+        "HTTPRoute/default/a",
+        "",
+    );
+}
+
+#[test]
 fn foreign_and_malformed_values_are_told_apart() {
     let foreign = decode(
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"}}),
@@ -297,7 +340,10 @@ fn core_kinds_are_strict_too() {
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"},
         "spec": {"port": [], "ports": [{"port": 80, "targetPort": "http"}]},
     });
-    assert_eq!(errors(value), ["spec.port: unknown field"]);
+    assert_eq!(
+        errors(value),
+        ["spec.port: unknown field (remove it, or move it to where it belongs)"]
+    );
     let value = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "s"}, "dta": {},
     });

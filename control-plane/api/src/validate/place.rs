@@ -152,7 +152,7 @@ impl At<'_> {
     /// Checks a port.
     pub(super) fn port(&self, port: u16) {
         if port == 0 {
-            self.error("must be a port from 1 to 65535");
+            self.error("must be a port from 1 to 65535, not 0");
         }
     }
 
@@ -174,7 +174,12 @@ impl At<'_> {
             if let Some(first) = seen.get(&key(item)) {
                 let at = self.index(index);
                 let at = field.map_or(at, |field| at.field(field));
-                at.error(format!("{what} must be unique, and [{first}] has the same"));
+                let message = format!("{what} must be unique, and [{first}] has the same");
+                let fix = match field {
+                    Some(field) => format!("give it another {field}"),
+                    None => "change or remove one".to_owned(),
+                };
+                at.error_with_fix(message, fix);
             } else {
                 seen.insert(key(item), index);
             }

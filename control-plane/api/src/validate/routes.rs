@@ -70,7 +70,9 @@ fn rule_names<'r>(at: At<'_>, names: impl Iterator<Item = Option<&'r String>>) {
         if let Some(first) = seen.get(name) {
             let message =
                 format!("rule name must be unique within the route, and [{first}] has the same");
-            at.index(index).field("name").error(message);
+            let at = at.index(index);
+            at.field("name")
+                .error_with_fix(message, "give it another name");
         } else {
             seen.insert(name, index);
         }
