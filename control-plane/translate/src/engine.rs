@@ -33,6 +33,18 @@ pub struct Translator {
     reads: BTreeMap<Unit, BTreeSet<Read>>,
     readers: BTreeMap<Read, BTreeSet<Unit>>,
     collector: Collector,
+    computed: u64,
+}
+
+/// How much a [`Translator`] has done, and how much it keeps track of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Units of work computed since it began.
+    pub computed: u64,
+    /// Units that there are now.
+    pub units: usize,
+    /// Things that some unit has read.
+    pub reads: usize,
 }
 
 impl Translator {
@@ -46,6 +58,7 @@ impl Translator {
             reads: BTreeMap::new(),
             readers: BTreeMap::new(),
             collector: Collector::default(),
+            computed: 0,
         }
     }
 
@@ -118,6 +131,15 @@ impl Translator {
         &self.config
     }
 
+    /// How much it has done, and how much it keeps track of.
+    pub fn load(&self) -> Load {
+        Load {
+            computed: self.computed,
+            units: self.reads.len(),
+            reads: self.readers.len(),
+        }
+    }
+
     /// Everything that the objects come to.
     pub fn output(&self) -> &Output {
         self.collector.output()
@@ -155,6 +177,7 @@ impl Translator {
     /// Computes units in order until nothing is left to do.
     fn settle(&mut self, mut dirty: BTreeSet<Unit>) -> Delta {
         while let Some(unit) = dirty.pop_first() {
+            self.computed += 1;
             for read in self.compute(&unit) {
                 debug_assert!(
                     self.readers

@@ -1,0 +1,118 @@
+//! Where random objects come from: the golden cases, cut up and put together anew. They name each other already, and
+//! hold every field that some rule looks at.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use novaedge_api::decode::decode;
+use novaedge_api::meta::{Kind, Object};
+use serde_json::{Value, json};
+
+use crate::rng::Rng;
+
+/// Documents of the golden cases, by kind.
+pub(crate) struct Pool {
+    documents: BTreeMap<Kind, Vec<Value>>,
+    /// The documents of each case.
+    cases: Vec<Vec<Value>>,
+}
+
+const NAMESPACES: [&str; 4] = ["infra", "infra", "web", "vault"];
+const NAMES: [&str; 4] = ["web", "gw", "other", "set"];
+/// Two ages and none.
+const AGES: [&str; 3] = ["", "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z"];
+
+impl Pool {
+    pub(crate) fn load() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let mut pool = Self {
+            documents: BTreeMap::new(),
+            cases: Vec::new(),
+        };
+        let mut paths = Vec::new();
+        for area in fs::read_dir(root).unwrap() {
+            let files = fs::read_dir(area.unwrap().path()).unwrap();
+            paths.extend(files.map(|file| file.unwrap().path()));
+        }
+        paths.sort();
+        for path in paths {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name.contains(".out") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let values: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+            pool.add(values.into_iter().filter(|value| !value.is_null()));
+        }
+        pool
+    }
+
+    fn add(&mut self, values: impl Iterator<Item = Value>) {
+        let case: Vec<Value> = values.collect();
+        for value in &case {
+            let kind = decode(value.clone()).unwrap().kind();
+            self.documents.entry(kind).or_default().push(value.clone());
+        }
+        self.cases.push(case);
+    }
+
+    /// All objects of some case.
+    pub(crate) fn case(&self, rng: &mut Rng) -> Vec<Object> {
+        let case = rng.pick(&self.cases);
+        case.iter()
+            .map(|value| decode(value.clone()).unwrap())
+            .collect()
+    }
+
+    /// Some object, perhaps put together from two and under another name.
+    pub(crate) fn object(&self, rng: &mut Rng) -> Object {
+        let kinds: Vec<Kind> = self.documents.keys().copied().collect();
+        let kind = *rng.pick(&kinds);
+        let documents = &self.documents[&kind];
+        let plain = rng.pick(documents).clone();
+        let mut mixed = plain.clone();
+        if rng.chance(40) {
+            cross(rng, &mut mixed, documents);
+        }
+        if rng.chance(30) {
+            rename(rng, &mut mixed);
+        }
+        if rng.chance(30) {
+            mixed["metadata"]["generation"] = json!(rng.below(4));
+        }
+        let age = *rng.pick(&AGES);
+        if rng.chance(40) && !age.is_empty() {
+            mixed["metadata"]["creationTimestamp"] = json!(age);
+        }
+        // What the decoder refuses never reaches the translation.
+        decode(mixed).unwrap_or_else(|_| decode(plain).unwrap())
+    }
+}
+
+/// Takes one field of the spec from another object of the kind, or leaves one out.
+fn cross(rng: &mut Rng, document: &mut Value, others: &[Value]) {
+    let other = &rng.pick(others)["spec"];
+    let (Value::Object(spec), Value::Object(other)) = (&mut document["spec"], other) else {
+        return;
+    };
+    let fields: Vec<&String> = other.keys().collect();
+    if fields.is_empty() {
+        return;
+    }
+    let field = *rng.pick(&fields);
+    if rng.chance(10) {
+        spec.remove(field);
+    } else {
+        spec.insert(field.clone(), other[field].clone());
+    }
+}
+
+fn rename(rng: &mut Rng, document: &mut Value) {
+    let metadata = &mut document["metadata"];
+    if metadata.get("namespace").is_some() && rng.chance(50) {
+        metadata["namespace"] = json!(rng.pick(&NAMESPACES));
+    } else {
+        metadata["name"] = json!(rng.pick(&NAMES));
+    }
+}
