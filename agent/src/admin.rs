@@ -27,6 +27,8 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Admin {
     pub(crate) served: watch::Receiver<Option<v1::Version>>,
     pub(crate) draining: Arc<AtomicBool>,
+    /// The limit of the process.
+    pub(crate) open_files: Option<u64>,
     pub(crate) workers: Vec<Arc<WorkerCounters>>,
 }
 
@@ -91,7 +93,7 @@ impl Admin {
             "/metrics" => (
                 StatusCode::OK,
                 "text/plain; version=0.0.4",
-                render(&self.workers),
+                render(&self.workers, self.open_files),
             ),
             _ => {
                 let known = "try /livez, /readyz, /version or /metrics\n";

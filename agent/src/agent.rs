@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, Admin};
 use crate::config::AgentConfig;
 use crate::control::Control;
+use crate::files::{Share, raise_limit};
 use crate::worker::{self, COMMANDS, Command, WorkerConfig, WorkerCounters};
 
 /// How long the threads may take to end beyond the drain's deadline.
@@ -71,6 +72,7 @@ impl Agent {
         let count = config.workers.max(1);
         config.http.workers = u32::try_from(count).unwrap_or(u32::MAX);
         config.l4.workers = config.http.workers;
+        let open_files = fit_open_files(&mut config, count);
         let live: Live = Arc::new(ArcSwap::from_pointee(Runtime {
             tables: Arc::new(Tables::default()),
             tls: Arc::new(TlsConfigs::default()),
@@ -121,6 +123,7 @@ impl Agent {
                     Admin {
                         served,
                         draining,
+                        open_files,
                         workers: counters,
                     },
                 )
@@ -185,6 +188,31 @@ impl Drop for Agent {
         self.unsubscribe.cancel();
         self.stop.cancel();
     }
+}
+
+/// Brings the limits of the workers down to what the process may open. Returns that.
+fn fit_open_files(config: &mut AgentConfig, workers: usize) -> Option<u64> {
+    let files = raise_limit();
+    let wanted = Share {
+        connections: config.connections_per_worker,
+        udp_sessions: config.l4.udp_sessions,
+    };
+    let share = Share::fit(wanted, files, workers);
+    config.connections_per_worker = share.connections;
+    config.l4.udp_sessions = share.udp_sessions;
+    tracing::info!(
+        open_files = files,
+        workers,
+        connections_per_worker = share.connections,
+        udp_sessions_per_socket = share.udp_sessions,
+        "limits"
+    );
+    if share != wanted {
+        tracing::warn!(
+            "the limit of open files is lower than the connections wanted: raise it (ulimit -Hn)"
+        );
+    }
+    files
 }
 
 fn bind_admin(address: SocketAddr) -> Result<std::net::TcpListener, AgentError> {

@@ -18,11 +18,13 @@ pub struct AgentConfig {
     pub workers: usize,
     /// Where `/livez`, `/readyz`, `/version` and `/metrics` are answered. `None`: nowhere.
     pub admin: Option<SocketAddr>,
-    /// Connections of one worker. When they are reached, new ones wait until others end.
+    /// Connections of one worker, lowered to what the limit of open files allows. When they are
+    /// reached, new ones wait until others end.
     pub connections_per_worker: usize,
     /// Limits of the HTTP data path; `workers` in it is set by the agent.
     pub http: novaedge_proxy::Config,
-    /// Limits of the layer 4 data path; `workers` in it is set by the agent.
+    /// Limits of the layer 4 data path; `workers` in it is set by the agent, and `udp_sessions` lowered
+    /// to what the limit of open files allows.
     pub l4: novaedge_l4::Limits,
 }
 

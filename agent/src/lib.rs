@@ -9,6 +9,7 @@ mod agent;
 mod config;
 mod control;
 mod dns;
+mod files;
 mod metrics;
 mod snapshot;
 mod sockets;

@@ -97,7 +97,7 @@ const GAUGES: [(&str, &str, Read); 3] = [
 ];
 
 /// All metrics, the workers added up.
-pub(crate) fn render(workers: &[Arc<WorkerCounters>]) -> String {
+pub(crate) fn render(workers: &[Arc<WorkerCounters>], open_files: Option<u64>) -> String {
     let mut text = String::new();
     let sum = |read: Read| workers.iter().map(|one| read(one)).sum::<u64>();
     for (kind, family) in [("counter", &COUNTERS[..]), ("gauge", &GAUGES[..])] {
@@ -119,6 +119,11 @@ pub(crate) fn render(workers: &[Arc<WorkerCounters>]) -> String {
         let all: u64 = workers.iter().map(|one| errors(&one.l4)).sum();
         let _ = writeln!(text, "{name}{{kind=\"{}\"}} {all}", kind.as_str());
     }
+    if let Some(limit) = open_files {
+        let name = "novaedge_open_files_limit";
+        header(&mut text, name, "gauge", "Files that the process may open");
+        let _ = writeln!(text, "{name} {limit}");
+    }
     text
 }
 
@@ -138,7 +143,7 @@ mod tests {
         ];
         workers[0].accepted.store(2, Ordering::Relaxed);
         workers[1].accepted.store(3, Ordering::Relaxed);
-        let text = render(&workers);
+        let text = render(&workers, Some(9));
         assert!(
             text.contains("\nnovaedge_accepted_connections_total 5\n"),
             "{text}"

@@ -22,15 +22,16 @@ pub(crate) struct Balance {
 #[derive(Debug)]
 pub(crate) struct BackendState {
     turn: Cell<usize>,
-    open: Cell<u32>,
     /// Open connections per endpoint; endpoints without one are left out.
     open_by_endpoint: RefCell<FxHashMap<(Host, u16), u32>>,
 }
 
-/// Counts an open connection to a backend while it lives.
+/// A connection to a backend: chooses its endpoint, and counts it while it lives.
 #[derive(Debug)]
 pub(crate) struct Slot {
     state: Rc<BackendState>,
+    /// Connections that this worker may have to one endpoint.
+    limit: u32,
     endpoint: Option<(Host, u16)>,
 }
 
@@ -43,20 +44,14 @@ impl Balance {
         }
     }
 
-    /// The state of a backend, and a place among its connections. `None`: its limit is reached.
-    pub(crate) fn enter(&self, backend: &Backend) -> Option<Slot> {
-        let state = self.state(&backend.name);
-        let limit = backend
-            .max_connections
-            .map_or(u32::MAX, |all| all.div_ceil(self.workers));
-        if state.open.get() >= limit {
-            return None;
-        }
-        state.open.set(state.open.get() + 1);
-        Some(Slot {
-            state,
+    /// A connection to a backend that has no endpoint yet.
+    pub(crate) fn enter(&self, backend: &Backend) -> Slot {
+        let share = |all: u32| all.div_ceil(self.workers).max(1);
+        Slot {
+            state: self.state(&backend.name),
+            limit: backend.max_connections.map_or(u32::MAX, share),
             endpoint: None,
-        })
+        }
     }
 
     fn state(&self, name: &Arc<str>) -> Rc<BackendState> {
@@ -66,7 +61,6 @@ impl Balance {
         }
         let state = Rc::new(BackendState {
             turn: Cell::new(self.offset),
-            open: Cell::new(0),
             open_by_endpoint: RefCell::default(),
         });
         backends.insert(Arc::clone(name), Rc::clone(&state));
@@ -85,8 +79,17 @@ impl Balance {
     }
 }
 
+impl BackendState {
+    /// Connections of this worker to the endpoint.
+    fn open_to(&self, endpoint: &Endpoint) -> u32 {
+        let open = self.open_by_endpoint.borrow();
+        open.get(&key(endpoint)).copied().unwrap_or(0)
+    }
+}
+
 impl Slot {
-    /// The endpoints of the backend in the order to try them: the choice, then those behind it.
+    /// The endpoints of the backend in the order to try them: the choice, then those behind it. Those
+    /// that have all the connections they may have are left out.
     pub(crate) fn order<'b>(
         &self,
         backend: &'b Backend,
@@ -100,7 +103,10 @@ impl Slot {
         let (before, from) = endpoints
             .split_at_checked(first)
             .unwrap_or((&[], endpoints));
-        from.iter().chain(before)
+        let (state, limit) = (Rc::clone(&self.state), self.limit);
+        from.iter()
+            .chain(before)
+            .filter(move |endpoint| limit == u32::MAX || state.open_to(endpoint) < limit)
     }
 
     fn first(&self, policy: LoadBalancing, endpoints: &[Endpoint], client: IpAddr) -> usize {
@@ -111,7 +117,12 @@ impl Slot {
             LoadBalancing::Random => scatter(turn),
             LoadBalancing::LeastRequest => {
                 let (one, other) = (turn % endpoints.len(), scatter(turn) % endpoints.len());
-                if self.open_to(endpoints.get(other)) < self.open_to(endpoints.get(one)) {
+                let open_to = |at| {
+                    endpoints
+                        .get(at)
+                        .map(|endpoint| self.state.open_to(endpoint))
+                };
+                if open_to(other) < open_to(one) {
                     other
                 } else {
                     one
@@ -119,18 +130,6 @@ impl Slot {
             }
             LoadBalancing::SourceHash => rendezvous(endpoints, client),
         }
-    }
-
-    fn open_to(&self, endpoint: Option<&Endpoint>) -> u32 {
-        endpoint
-            .and_then(|endpoint| {
-                self.state
-                    .open_by_endpoint
-                    .borrow()
-                    .get(&key(endpoint))
-                    .copied()
-            })
-            .unwrap_or(0)
     }
 
     /// Counts the connection for this endpoint from now on.
@@ -162,7 +161,6 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.leave_endpoint();
-        self.state.open.set(self.state.open.get().saturating_sub(1));
     }
 }
 
@@ -224,7 +222,7 @@ mod tests {
     fn round_robin_walks_all_endpoints_and_wraps_within_a_try() {
         let backend = backend(3, LoadBalancing::RoundRobin);
         let balance = Balance::new(1, 1);
-        let slot = balance.enter(&backend).unwrap();
+        let slot = balance.enter(&backend);
         let order: Vec<_> = slot
             .order(&backend, IpAddr::from([0, 0, 0, 0]))
             .map(|e| e.address.clone())
@@ -246,7 +244,7 @@ mod tests {
             LoadBalancing::SourceHash,
         ] {
             let backend = backend(0, policy);
-            let slot = Balance::new(0, 1).enter(&backend).unwrap();
+            let slot = Balance::new(0, 1).enter(&backend);
             assert_eq!(slot.order(&backend, IpAddr::from([0, 0, 0, 0])).count(), 0);
         }
     }
@@ -258,7 +256,7 @@ mod tests {
             endpoints: large.endpoints[..3].into(),
             ..large.clone()
         };
-        let slot = Balance::new(0, 1).enter(&large).unwrap();
+        let slot = Balance::new(0, 1).enter(&large);
         let mut moved = 0;
         let mut seen = std::collections::HashSet::new();
         for client in 0..200 {
@@ -280,7 +278,7 @@ mod tests {
         let balance = Balance::new(0, 1);
         let mut held: Vec<Slot> = Vec::new();
         for client in 0..40 {
-            let mut slot = balance.enter(&backend).unwrap();
+            let mut slot = balance.enter(&backend);
             let endpoint = slot
                 .order(&backend, IpAddr::from([0, 0, 0, client]))
                 .next()
@@ -295,18 +293,26 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_limit_is_shared_by_the_workers_and_given_back() {
+    fn the_limit_of_an_endpoint_is_shared_by_the_workers_and_given_back() {
         let backend = Backend {
             max_connections: Some(3),
-            ..backend(1, LoadBalancing::RoundRobin)
+            ..backend(2, LoadBalancing::RoundRobin)
         };
         let balance = Balance::new(0, 2);
-        let held: Vec<_> = (0..2).map(|_| balance.enter(&backend).unwrap()).collect();
-        assert!(balance.enter(&backend).is_none());
+        let client = IpAddr::from([0, 0, 0, 0]);
+        let take = || {
+            let mut slot = balance.enter(&backend);
+            let endpoint = slot.order(&backend, client).next()?;
+            slot.settle(endpoint);
+            Some(slot)
+        };
+        let mut held: Vec<_> = std::iter::from_fn(take).collect();
+        assert_eq!(held.len(), 4, "two of each endpoint");
         balance.retain(|_| false);
         assert_eq!(balance.len(), 1, "a backend in use is not forgotten");
-        drop(held);
-        assert!(balance.enter(&backend).is_some());
+        held.pop();
+        assert!(take().is_some());
+        held.clear();
         balance.retain(|_| false);
         assert_eq!(balance.len(), 0);
     }

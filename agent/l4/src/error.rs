@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use novaedge_router::Backend;
 use novaedge_router::client_hello::ClientHelloError;
 
 use crate::counters::ErrorKind;
@@ -49,7 +50,7 @@ pub(crate) enum Error {
     /// Nobody serves the backend now.
     #[error("{0} has no ready endpoint")]
     NoEndpoint(Arc<str>),
-    /// As many connections as the backend may have are open.
+    /// Each endpoint has as many connections as it may have.
     #[error("{0} has reached its connection limit")]
     BackendLimit(Arc<str>),
     /// No endpoint took the connection in time; the last reason is shown.
@@ -70,6 +71,19 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// No endpoint of a backend was connected to: `cause` tells why the last one that was tried was not.
+    pub(crate) fn no_connection(backend: &Backend, cause: Option<io::Error>) -> Self {
+        let name = Arc::clone(&backend.name);
+        match cause {
+            Some(cause) => Self::Connect {
+                backend: name,
+                cause,
+            },
+            None if backend.endpoints.is_empty() => Self::NoEndpoint(name),
+            None => Self::BackendLimit(name),
+        }
+    }
+
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::ClientHello(_) | Self::ClientHelloEnd | Self::ClientHelloTimeout => {

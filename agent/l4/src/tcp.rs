@@ -74,9 +74,7 @@ impl<S: Source> Worker<S> {
         upstream: &Upstream,
         head: Vec<u8>,
     ) -> Result<(), Error> {
-        let name = &upstream.backend.name;
-        let slot = self.balance.enter(&upstream.backend);
-        let mut slot = slot.ok_or_else(|| Error::BackendLimit(name.clone()))?;
+        let mut slot = self.balance.enter(&upstream.backend);
         match self.connect(upstream, peer.ip(), &mut slot).await? {
             BackendStream::Plain(backend) => self.exchange(client, backend, head).await,
             BackendStream::Tls(backend) => self.exchange(client, *backend, head).await,

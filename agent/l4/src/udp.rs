@@ -223,7 +223,6 @@ impl<S: Source> Server<S> {
         let backend = choose_backend(view, self.rule(view))?;
         let name = Arc::clone(&backend.name);
         let slot = self.worker.balance.enter(&backend);
-        let slot = slot.ok_or_else(|| Error::BackendLimit(Arc::clone(&name)))?;
         let link = Rc::new(Link::default());
         let endpoint = link.connect(&backend, &slot, client.ip())?;
         let way = (Arc::clone(&name), endpoint.clone(), slot);
@@ -328,11 +327,7 @@ impl Link {
                 Err(error) => cause = Some(error),
             }
         }
-        let backend = Arc::clone(&backend.name);
-        Err(match cause {
-            Some(cause) => Error::Connect { backend, cause },
-            None => Error::NoEndpoint(backend),
-        })
+        Err(Error::no_connection(backend, cause))
     }
 
     fn settle(&self, socket: UdpSocket) -> Rc<UdpSocket> {

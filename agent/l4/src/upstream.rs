@@ -121,11 +121,7 @@ impl<S: Source> Worker<S> {
                 break;
             }
         }
-        let backend = Arc::clone(&backend.name);
-        Err(match cause {
-            Some(cause) => Error::Connect { backend, cause },
-            None => Error::NoEndpoint(backend),
-        })
+        Err(Error::no_connection(backend, cause))
     }
 }
 

@@ -142,7 +142,7 @@ impl Worker {
         state
     }
 
-    /// Limits of a pool of this backend. A backend's connection limit is shared by the workers.
+    /// Limits of a pool, which is one endpoint's. The limit of an endpoint is shared by the workers.
     pub(crate) fn pool_settings(&self, backend: &Backend) -> PoolSettings {
         let upstream = &self.config.upstream;
         let share = |limit: u32| limit.div_ceil(self.config.workers.max(1)).max(1) as usize;

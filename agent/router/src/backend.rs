@@ -23,7 +23,7 @@ pub struct Backend {
     pub connect_timeout: Option<Duration>,
     /// Unused connections are closed after this time.
     pub idle_timeout: Option<Duration>,
-    /// Bound of the connections to this backend.
+    /// Bound of the connections of this agent to one endpoint.
     pub max_connections: Option<u32>,
     /// Set: nothing may be sent there. Never falls back to cleartext.
     pub invalid: Option<Invalid>,
