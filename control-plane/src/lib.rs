@@ -5,10 +5,13 @@ pub mod source;
 
 pub mod folder;
 
+pub mod findings;
+pub mod local;
 pub mod pipeline;
 pub mod status;
 
 pub mod server;
 pub mod translate;
 
+pub use findings::Findings;
 pub use server::{Config, ControlPlane, ControlPlaneError};

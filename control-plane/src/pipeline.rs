@@ -1,60 +1,87 @@
 //! The one way that data flows: source, translation, compilation, publication; and back, what the
 //! agents acknowledge, as one more input of the translation.
 
-use std::collections::BTreeMap;
+mod rejection;
 
-use novaedge_api::meta::{ObjectId, ObjectKey};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+
+use novaedge_api::{
+    gateway::{AddressType, Gateway, GatewayStatusAddress},
+    meta::{ObjectId, ObjectKey},
+};
 use novaedge_compile::{CompileDelta, Compiler};
 use novaedge_publish::{Acks, Publisher};
 use novaedge_store::Change;
 use novaedge_translate::{
-    Delta, DesiredStatus, GatewayFleet, Generations, TranslateConfig, Translator,
+    Delta, Diagnostic, GatewayFleet, Generations, RejectedRules, TranslateConfig, Translator,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
-use crate::{problem::Problem, source::Batch};
+use self::rejection::{Culprit, culprit, problem, rejections};
+pub use crate::findings::Findings;
+use crate::{
+    problem::{Problem, ProblemBook, Scope},
+    source::Batch,
+};
 
 /// Batches that may wait for the pipeline.
 pub const QUEUE: usize = 16;
-
-/// What people want to see.
-#[derive(Clone, Debug, Default)]
-pub struct Findings {
-    /// Status of each object of ours.
-    pub statuses: BTreeMap<ObjectId, DesiredStatus>,
-    /// All that is wrong now, sorted.
-    pub problems: Vec<Problem>,
-}
+/// How often the clock is read at least, for the addresses of the machine change and its clock may be
+/// set; more often when a certificate begins or ends.
+const TICK: Duration = Duration::from_mins(1);
+const MIN_TICK: Duration = Duration::from_secs(1);
 
 /// Translates, compiles and publishes what a source sends.
 pub struct Pipeline {
     translator: Translator,
     compiler: Compiler,
     publisher: Publisher,
+    /// Tells the addresses of the machine.
+    addresses: Box<dyn Fn() -> Vec<IpAddr> + Send>,
+    assigned: Vec<GatewayStatusAddress>,
     findings: watch::Sender<Findings>,
-    files: Vec<Problem>,
-    compiled: BTreeMap<ObjectId, Vec<Problem>>,
-    refused: Vec<Problem>,
+    problems: ProblemBook,
+    /// The time of the last tick, in seconds since 1970.
+    now: i64,
+    /// Whether the source has told of everything there is.
+    loaded: bool,
     /// What the newest snapshot serves, and its sequence.
     serves: (u64, BTreeMap<ObjectKey, Generations>),
     /// The same for the last snapshot that all agents acknowledged.
     acknowledged: BTreeMap<ObjectKey, Generations>,
+    /// What the agents refuse, by resource.
+    rejected: BTreeMap<String, String>,
 }
 
 impl Pipeline {
-    /// A pipeline into `publisher`, and where its findings can be watched.
-    pub fn new(config: TranslateConfig, publisher: Publisher) -> (Self, watch::Receiver<Findings>) {
+    /// A pipeline into `publisher`, and where its findings can be watched. `addresses` tells where
+    /// Gateways can be reached that ask for no address, and is asked again now and then.
+    pub fn new(
+        config: TranslateConfig,
+        publisher: Publisher,
+        addresses: impl Fn() -> Vec<IpAddr> + Send + 'static,
+    ) -> (Self, watch::Receiver<Findings>) {
         let (findings, watched) = watch::channel(Findings::default());
         let pipeline = Self {
             translator: Translator::new(config),
             compiler: Compiler::default(),
             publisher,
+            assigned: addresses().into_iter().map(address).collect(),
+            addresses: Box::new(addresses),
             findings,
-            files: Vec::new(),
-            compiled: BTreeMap::new(),
-            refused: Vec::new(),
+            problems: ProblemBook::default(),
+            now: 0,
+            loaded: false,
             serves: (0, BTreeMap::new()),
             acknowledged: BTreeMap::new(),
+            rejected: BTreeMap::new(),
         };
         (pipeline, watched)
     }
@@ -62,6 +89,8 @@ impl Pipeline {
     /// Runs until the source is gone.
     pub async fn run(mut self, mut batches: mpsc::Receiver<Batch>) {
         let mut acks = self.publisher.acks();
+        self.tick(unix_seconds(SystemTime::now()));
+        let mut ticked = Instant::now();
         loop {
             tokio::select! {
                 batch = batches.recv() => {
@@ -76,6 +105,10 @@ impl Pipeline {
                         return;
                     }
                 }
+                () = tokio::time::sleep_until(ticked + self.pause()) => {
+                    self.tick(unix_seconds(SystemTime::now()));
+                    ticked = Instant::now();
+                }
             }
             let now = acks.borrow_and_update().clone();
             self.hear(&now);
@@ -84,112 +117,187 @@ impl Pipeline {
 
     /// Takes one batch through to the agents.
     pub fn take(&mut self, batch: Batch) {
-        if let Some(problems) = batch.problems {
-            self.files = problems;
+        self.loaded = true;
+        let mut news = false;
+        for (place, problems) in batch.problems {
+            news |= self.problems.set(Scope::Source(place), problems);
         }
         let ids: Vec<ObjectId> = batch.changes.iter().map(Change::id).collect();
         let delta = self.translator.update(batch.changes);
-        let compiled = self
-            .compiler
-            .update(&delta.natives, self.translator.store(), &ids);
-        self.publish(compiled);
-        self.tell(&delta);
+        news |= self.publish(&delta, &ids);
+        self.tell(&delta, news);
     }
 
-    fn publish(&mut self, compiled: CompileDelta) {
-        for (id, diagnostics) in compiled.diagnostics {
-            let problems: Vec<Problem> = diagnostics.iter().map(Problem::from).collect();
-            if problems.is_empty() {
-                self.compiled.remove(&id);
-            } else {
-                self.compiled.insert(id, problems);
-            }
+    /// How long after the last tick the next one is due.
+    fn pause(&self) -> Duration {
+        let next = self.translator.next_clock();
+        let pause = next.and_then(|next| u64::try_from(next - self.now).ok());
+        let pause = pause.map_or(TICK, Duration::from_secs);
+        pause.clamp(MIN_TICK, TICK)
+    }
+
+    /// Takes in the time, in seconds since 1970.
+    pub fn tick(&mut self, seconds: i64) {
+        self.now = seconds;
+        self.assigned = (self.addresses)().into_iter().map(address).collect();
+        let delta = self.translator.set_clock(seconds);
+        if !delta.is_empty() {
+            let news = self.publish(&delta, &[]);
+            self.tell(&delta, news);
         }
-        let updated = self.publisher.update(compiled.upserts, compiled.removed);
-        self.refused = updated
+    }
+
+    /// Takes in what the agents say; before the first batch there is nothing to say it of.
+    pub fn hear(&mut self, acks: &Acks) {
+        if !self.loaded {
+            return;
+        }
+        if acks.all_at(self.serves.0) {
+            self.acknowledged.clone_from(&self.serves.1);
+        }
+        let rejected = rejections(acks);
+        let fleet = self.translator.set_fleet(self.fleet(&rejected));
+        let rules = self.translator.set_rejected_rules(rules(&rejected));
+        let news = self.set_rejected(rejected);
+        if news || !fleet.is_empty() || !rules.is_empty() {
+            self.tell(&fleet, news);
+            self.tell(&rules, false);
+        }
+    }
+
+    /// Compiles and publishes what the translation changed. Returns whether problems came or went.
+    fn publish(&mut self, delta: &Delta, ids: &[ObjectId]) -> bool {
+        let store = self.translator.store();
+        let compiled = self.compiler.update(&delta.natives, store, ids);
+        let CompileDelta {
+            upserts,
+            removed,
+            diagnostics,
+        } = compiled;
+        let mut news = false;
+        for (id, diagnostics) in diagnostics {
+            let problems = problems_of(&diagnostics);
+            news |= self.problems.set(Scope::Compiled(id), problems);
+        }
+        let names = upserts.iter().map(|(name, _)| name).chain(&removed);
+        let names: BTreeSet<String> = names.cloned().collect();
+        let updated = self.publisher.update(upserts, removed);
+        let mut refused: BTreeMap<String, Problem> = updated
             .refused
             .iter()
             .map(|refused| {
-                Problem::of_object(refused.name.clone(), "TooLarge", refused.to_string())
+                let error = refused.error.to_string();
+                let problem = self.problem(&refused.name, "NotPublished", &error);
+                (refused.name.clone(), problem)
             })
             .collect();
-        let gateways = self
-            .translator
-            .store()
-            .iter::<novaedge_api::gateway::Gateway>();
+        for name in names {
+            let problems = refused.remove(&name).into_iter().collect();
+            news |= self.problems.set(Scope::Published(name), problems);
+        }
+        let gateways = self.translator.store().iter::<Gateway>();
         let serves = gateways
             .filter_map(|(key, _)| Some((key.clone(), self.translator.generations(key)?)))
             .collect();
         self.serves = (self.publisher.current().sequence, serves);
+        news
     }
 
-    /// Takes in what the agents say.
-    fn hear(&mut self, acks: &Acks) {
-        if acks.all_at(self.serves.0) {
-            self.acknowledged.clone_from(&self.serves.1);
-        }
-        let mut fleet: BTreeMap<ObjectKey, GatewayFleet> = self
-            .acknowledged
-            .iter()
-            .map(|(key, generations)| {
-                let fleet = GatewayFleet {
-                    acknowledged_generation: Some(generations.gateway),
-                    acknowledged_listener_sets: generations.listener_sets.clone(),
-                    ..GatewayFleet::default()
-                };
-                (key.clone(), fleet)
-            })
+    /// What the agents say about each Gateway.
+    fn fleet(&self, rejected: &BTreeMap<String, String>) -> BTreeMap<ObjectKey, GatewayFleet> {
+        let state = |generations: &Generations| GatewayFleet {
+            acknowledged_generation: Some(generations.gateway),
+            acknowledged_listener_sets: generations.listener_sets.clone(),
+            addresses: self.assigned.clone(),
+            ..GatewayFleet::default()
+        };
+        let acknowledged = self.acknowledged.iter();
+        let mut fleet: BTreeMap<ObjectKey, GatewayFleet> = acknowledged
+            .map(|(key, generations)| (key.clone(), state(generations)))
             .collect();
-        let mut rejected = Vec::new();
-        for (agent, ack) in &acks.agents {
-            for resource in &ack.rejected {
-                if let Some((gateway, listener)) = listener_of(&resource.name) {
-                    let fleet = fleet.entry(gateway).or_default();
-                    fleet
-                        .rejected_listeners
-                        .insert(listener, resource.error.clone());
-                }
-                let message = format!("agent {agent}: {}", resource.error);
-                rejected.push(Problem::of_object(
-                    resource.name.clone(),
-                    "Rejected",
-                    message,
-                ));
+        for (resource, error) in rejected {
+            if let Some(Culprit::Listener(gateway, listener)) = culprit(resource) {
+                let rejected = &mut fleet.entry(gateway).or_default().rejected_listeners;
+                rejected.insert(listener, error.clone());
             }
         }
-        rejected.sort();
-        rejected.dedup();
-        let delta = self.translator.set_fleet(fleet);
-        let changed = !delta.is_empty() || rejected != self.refused;
-        self.refused = rejected;
-        if changed {
-            self.tell(&delta);
-        }
+        fleet
     }
 
-    fn tell(&self, delta: &Delta) {
-        let mut problems = self.files.clone();
-        problems.extend(self.refused.iter().cloned());
-        let found = self.translator.output().diagnostics.values().flatten();
-        problems.extend(found.map(Problem::from));
-        problems.extend(self.compiled.values().flatten().cloned());
-        problems.sort();
-        problems.dedup();
-        self.findings.send_modify(|findings| {
-            for (id, status) in &delta.statuses {
-                match status {
-                    Some(status) => findings.statuses.insert(id.clone(), status.clone()),
-                    None => findings.statuses.remove(id),
-                };
+    /// Returns whether problems came or went.
+    fn set_rejected(&mut self, rejected: BTreeMap<String, String>) -> bool {
+        if rejected == self.rejected {
+            return false;
+        }
+        let before = std::mem::replace(&mut self.rejected, rejected.clone());
+        for name in before
+            .into_keys()
+            .filter(|name| !rejected.contains_key(name))
+        {
+            self.problems.set(Scope::Rejected(name), Vec::new());
+        }
+        for (name, error) in rejected {
+            // Statuses and findings of the translation name listeners and rules already.
+            if !matches!(
+                culprit(&name),
+                Some(Culprit::Listener(..) | Culprit::Rule(..))
+            ) {
+                let problem = self.problem(&name, "Rejected", &error);
+                self.problems.set(Scope::Rejected(name), vec![problem]);
             }
-            findings.problems = problems;
+        }
+        true
+    }
+
+    /// A problem of the object behind a resource.
+    fn problem(&self, resource: &str, reason: &str, error: &str) -> Problem {
+        let natives = &self.translator.output().natives;
+        problem(resource, reason, error, |id| natives.get(id))
+    }
+
+    fn tell(&mut self, delta: &Delta, mut news: bool) {
+        for (id, diagnostics) in &delta.diagnostics {
+            let problems = problems_of(diagnostics);
+            news |= self.problems.set(Scope::Translated(id.clone()), problems);
+        }
+        self.findings.send_modify(|findings| {
+            findings.take(delta);
+            if news {
+                findings.list(&self.problems);
+            }
         });
     }
 }
 
-/// The Gateway and native listener name of `listener/<namespace>/<gateway>/<listener>`.
-fn listener_of(resource: &str) -> Option<(ObjectKey, String)> {
-    let mut parts = resource.strip_prefix("listener/")?.splitn(3, '/');
-    let (namespace, name) = (parts.next()?.to_owned(), parts.next()?.to_owned());
-    Some((ObjectKey { namespace, name }, parts.next()?.to_owned()))
+/// The rules among the resources that agents refuse.
+fn rules(rejected: &BTreeMap<String, String>) -> RejectedRules {
+    let mut rules = RejectedRules::new();
+    for (resource, error) in rejected {
+        if let Some(Culprit::Rule(route, rule)) = culprit(resource) {
+            rules.entry(route).or_default().insert(rule, error.clone());
+        }
+    }
+    rules
 }
+
+fn problems_of(diagnostics: &[Diagnostic]) -> Vec<Problem> {
+    diagnostics.iter().map(Problem::from).collect()
+}
+
+fn address(ip: IpAddr) -> GatewayStatusAddress {
+    GatewayStatusAddress {
+        type_: AddressType::IpAddress,
+        value: ip.to_string(),
+        routability: None,
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> i64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .ok()
+        .and_then(|elapsed| i64::try_from(elapsed.as_secs()).ok())
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,13 @@
 //! What is wrong, for people: one list over files, translation, compilation and agents.
 
+mod book;
+
 use std::fmt;
 
 use novaedge_translate::{Diagnostic, Severity};
 use serde::{Deserialize, Serialize};
+
+pub use self::book::{MAX_LISTED, ProblemBook, Scope};
 
 /// Something wrong with the input, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

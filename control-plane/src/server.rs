@@ -12,8 +12,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    findings::Findings,
     folder::{FolderSource, Watch},
-    pipeline::{Findings, Pipeline, QUEUE},
+    local::machine_addresses,
+    pipeline::{Pipeline, QUEUE},
     source::{Source as _, SourceError},
     status::StatusWriter,
 };
@@ -94,11 +96,15 @@ impl ControlPlane {
                 source,
             })?;
         let publisher = Publisher::new(LogLimits::default());
-        let (pipeline, findings) = Pipeline::new(TranslateConfig::standalone(), publisher.clone());
+        let (pipeline, findings) = Pipeline::new(
+            TranslateConfig::standalone(),
+            publisher.clone(),
+            machine_addresses,
+        );
         let (batches, queue) = mpsc::channel(QUEUE);
         let shutdown = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        let source = FolderSource::new(config.folder, config.watch);
+        let source = FolderSource::new(config.folder, config.watch).without(config.state_dir);
         let token = shutdown.clone();
         tasks.spawn(async move { Ok(source.run(batches, token).await?) });
         tasks.spawn(async move {

@@ -1,6 +1,6 @@
 //! Where objects come from.
 
-use std::future::Future;
+use std::{collections::BTreeMap, future::Future};
 
 use novaedge_store::Change;
 use tokio::sync::mpsc;
@@ -13,22 +13,21 @@ use crate::problem::Problem;
 pub struct Batch {
     /// Objects that came, changed or went.
     pub changes: Vec<Change>,
-    /// What the source could not read, all of it. Absent: as before.
-    pub problems: Option<Vec<Problem>>,
+    /// What the source could not read, by place (a file), with all that is wrong there now. A place
+    /// that is not named is as before.
+    pub problems: BTreeMap<String, Vec<Problem>>,
 }
 
 impl Batch {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.problems.is_none()
+        self.changes.is_empty() && self.problems.is_empty()
     }
 
     /// Adds a later batch.
     pub fn merge(&mut self, later: Self) {
         self.changes.extend(later.changes);
-        if later.problems.is_some() {
-            self.problems = later.problems;
-        }
+        self.problems.extend(later.problems);
     }
 }
 

@@ -1,49 +1,68 @@
-//! Writes statuses beside the files: one YAML file per object, and one with all problems.
+//! Writes statuses beside the files: `<state>/status/<Kind>/<namespace>/<name>.yaml` (without the
+//! namespace for cluster-scoped kinds), and `<state>/status/diagnostics.yaml` with all problems.
+//!
+//! Each file is an object with `apiVersion`, `kind`, `metadata` and `status`, as Kubernetes shows it.
+//! The folder survives a restart, so a condition keeps the time of its last transition.
+
+mod folder;
 
 use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
 };
 
 use k8s_openapi::jiff::Timestamp;
 use novaedge_api::meta::ObjectId;
-use novaedge_translate::DesiredStatus;
+use novaedge_translate::{DesiredStatus, names::api_version};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::{pipeline::Findings, problem::Problem};
+use self::folder::StatusFolder;
+use crate::findings::Findings;
 
 /// Keeps a folder of statuses as they are.
+#[derive(Debug)]
 pub struct StatusWriter {
-    folder: PathBuf,
+    folder: StatusFolder,
+    /// What the files hold.
     written: BTreeMap<ObjectId, Value>,
-    problems: Option<Vec<Problem>>,
+    /// Objects whose file could not be written.
+    failed: BTreeSet<ObjectId>,
+    diagnostics: Option<Value>,
+    /// Up to where the findings were followed; absent before the first.
+    revision: Option<u64>,
+}
+
+/// What there is to write.
+#[derive(Debug)]
+struct Changes {
+    /// The status of an object, or that it has none any more.
+    statuses: BTreeMap<ObjectId, Option<Value>>,
+    diagnostics: Option<Value>,
+    revision: u64,
 }
 
 impl StatusWriter {
-    /// A writer into `<state>/status`; what is there from before is removed.
+    /// A writer into `<state>/status`. What is there from before stays until it is known what to
+    /// replace it with.
     pub fn new(state: &Path) -> io::Result<Self> {
-        let folder = state.join("status");
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
-        }
-        fs::create_dir_all(&folder)?;
+        let folder = StatusFolder::open(state.join("status"))?;
         Ok(Self {
+            written: folder.read(),
             folder,
-            written: BTreeMap::new(),
-            problems: None,
+            failed: BTreeSet::new(),
+            diagnostics: None,
+            revision: None,
         })
     }
 
     /// Writes each change until the pipeline is gone.
     pub async fn run(mut self, mut findings: watch::Receiver<Findings>) {
         while findings.changed().await.is_ok() {
-            let now = findings.borrow_and_update().clone();
+            let changes = self.changes(&findings.borrow_and_update());
             let write = tokio::task::spawn_blocking(move || {
-                if let Err(error) = self.write(&now, Timestamp::now()) {
-                    tracing::warn!(%error, "statuses cannot be written");
-                }
+                self.write(changes, Timestamp::now());
                 self
             });
             let Ok(back) = write.await else { return };
@@ -51,50 +70,67 @@ impl StatusWriter {
         }
     }
 
-    /// Writes what changed, with `now` as the time of transitions.
-    fn write(&mut self, findings: &Findings, now: Timestamp) -> io::Result<()> {
-        let gone: Vec<ObjectId> = self
-            .written
-            .keys()
-            .filter(|id| !findings.statuses.contains_key(id))
-            .cloned()
-            .collect();
-        for id in gone {
-            fs::remove_file(self.file(&id))?;
-            self.written.remove(&id);
+    /// What changed since the last time: all that the files hold and shall hold, at first.
+    fn changes(&self, findings: &Findings) -> Changes {
+        let followed = self.revision.and_then(|r| findings.changed_since(r));
+        let ids: BTreeSet<&ObjectId> = match followed {
+            Some(ids) => ids.into_iter().chain(&self.failed).collect(),
+            None => self
+                .written
+                .keys()
+                .chain(findings.statuses.keys())
+                .collect(),
+        };
+        let status = |id: &ObjectId| (id.clone(), findings.statuses.get(id).map(to_value));
+        let diagnostics = json!({"problems": findings.problems, "omitted": findings.omitted});
+        Changes {
+            statuses: ids.into_iter().map(status).collect(),
+            diagnostics: (self.diagnostics.as_ref() != Some(&diagnostics)).then_some(diagnostics),
+            revision: findings.revision(),
         }
-        for (id, status) in &findings.statuses {
-            let mut status = to_value(status);
-            stamp(&mut status, self.written.get(id), &now.to_string());
-            if self.written.get(id) == Some(&status) {
-                continue;
-            }
-            let mut metadata = json!({"name": id.key.name});
-            if !id.key.namespace.is_empty() {
-                metadata["namespace"] = id.key.namespace.clone().into();
-            }
-            let object = json!({"kind": id.kind.as_str(), "metadata": metadata, "status": status});
-            replace(&self.file(id), &yaml(&object)?)?;
-            self.written.insert(id.clone(), status);
-        }
-        if self.problems.as_ref() != Some(&findings.problems) {
-            replace(
-                &self.folder.join("diagnostics.yaml"),
-                &yaml(&findings.problems)?,
-            )?;
-            self.problems = Some(findings.problems.clone());
-        }
-        Ok(())
     }
 
-    fn file(&self, id: &ObjectId) -> PathBuf {
-        let folder = self.folder.join(id.kind.as_str());
-        let folder = if id.key.namespace.is_empty() {
-            folder
-        } else {
-            folder.join(&id.key.namespace)
+    /// Writes what changed, with `now` as the time of transitions. What cannot be written is tried
+    /// again with the next change.
+    fn write(&mut self, changes: Changes, now: Timestamp) {
+        self.revision = Some(changes.revision);
+        // Kubernetes has times of whole seconds.
+        let now = Timestamp::from_second(now.as_second())
+            .unwrap_or(now)
+            .to_string();
+        for (id, status) in changes.statuses {
+            match self.write_one(&id, status, &now) {
+                Ok(()) => {
+                    self.failed.remove(&id);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, object = %id, "a status cannot be written");
+                    self.failed.insert(id);
+                }
+            }
+        }
+        if let Some(diagnostics) = changes.diagnostics {
+            match self.folder.write_diagnostics(&diagnostics) {
+                Ok(()) => self.diagnostics = Some(diagnostics),
+                Err(error) => tracing::warn!(%error, "the problems cannot be written"),
+            }
+        }
+    }
+
+    fn write_one(&mut self, id: &ObjectId, status: Option<Value>, now: &str) -> io::Result<()> {
+        let before = self.written.get(id);
+        let Some(mut status) = status else {
+            self.folder.remove(id)?;
+            self.written.remove(id);
+            return Ok(());
         };
-        folder.join(format!("{}.yaml", id.key.name))
+        stamp(&mut status, before, now);
+        if before == Some(&status) {
+            return Ok(());
+        }
+        self.folder.write(id, &object(id, &status))?;
+        self.written.insert(id.clone(), status);
+        Ok(())
     }
 }
 
@@ -109,19 +145,33 @@ pub fn to_value(status: &DesiredStatus) -> Value {
     }
 }
 
+/// An object that consists of its status, the way Kubernetes shows it.
+pub fn object(id: &ObjectId, status: &Value) -> Value {
+    let mut metadata = json!({"name": id.key.name});
+    if !id.key.namespace.is_empty() {
+        metadata["namespace"] = id.key.namespace.clone().into();
+    }
+    json!({
+        "apiVersion": api_version(id.kind),
+        "kind": id.kind.as_str(),
+        "metadata": metadata,
+        "status": status,
+    })
+}
+
+/// The fields that tell items of a list apart.
+const KEYS: [&str; 4] = ["type", "name", "parentRef", "ancestorRef"];
+
 /// Sets transition times: the one before where a condition kept its status, else `now`.
 fn stamp(value: &mut Value, before: Option<&Value>, now: &str) {
     match value {
         Value::Array(items) => {
-            for (index, item) in items.iter_mut().enumerate() {
-                let same = before.and_then(Value::as_array).and_then(|old| {
-                    let key = ["type", "name"]
-                        .iter()
-                        .find_map(|key| Some((*key, item.get(key)?)));
-                    match key {
-                        Some((key, name)) => old.iter().find(|o| o.get(key) == Some(name)),
-                        None => old.get(index),
-                    }
+            let before = before.and_then(Value::as_array);
+            for item in items {
+                let key = KEYS.iter().find(|key| item.get(key).is_some());
+                let same = key.and_then(|key| {
+                    let mut before = before.into_iter().flatten();
+                    before.find(|old| old.get(key) == item.get(key))
                 });
                 stamp(item, same, now);
             }
@@ -145,35 +195,5 @@ fn stamp(value: &mut Value, before: Option<&Value>, now: &str) {
     }
 }
 
-fn yaml(value: &impl serde::Serialize) -> io::Result<String> {
-    serde_saphyr::to_string(value).map_err(io::Error::other)
-}
-
-/// Writes a file so that readers see the old or the new text.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let temporary = path.with_extension("tmp");
-    fs::write(&temporary, text)?;
-    fs::rename(&temporary, path)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_condition_keeps_its_time_until_its_status_changes() {
-        let condition = |status: &str, time: &str| {
-            json!({"listeners": [{"name": "a", "conditions": [
-                {"type": "Accepted", "status": status, "lastTransitionTime": time}]}]})
-        };
-        let mut same = condition("True", "epoch");
-        stamp(&mut same, Some(&condition("True", "then")), "now");
-        assert_eq!(same, condition("True", "then"));
-        let mut other = condition("False", "epoch");
-        stamp(&mut other, Some(&condition("True", "then")), "now");
-        assert_eq!(other, condition("False", "now"));
-    }
-}
+mod tests;

@@ -46,7 +46,7 @@ pub fn translate(folder: &Path) -> Result<Translation, SourceError> {
     let delta = translator.update(batch.changes);
     let compiled = Compiler::default().update(&delta.natives, translator.store(), &ids);
     let output = translator.output();
-    let mut problems = batch.problems.unwrap_or_default();
+    let mut problems: Vec<Problem> = batch.problems.into_values().flatten().collect();
     problems.extend(output.diagnostics.values().flatten().map(Problem::from));
     let found = compiled
         .diagnostics

@@ -1,323 +1,289 @@
-//! What the folder holds, and how it differs from what it held before.
+//! What the files hold together, and how that differs from what was given on.
 
 use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use novaedge_api::{
-    decode::{DecodeError, decode, items},
-    field::FieldError,
-    meta::{Object, ObjectId},
-    validate::validate,
-};
+use novaedge_api::meta::{Object, ObjectId};
 use novaedge_store::Change;
 use serde_json::Value;
 
 use super::{
-    locate::locate,
-    scan::{MAX_FILES, Stamp, scan},
-    text::{Piece, pieces},
+    file::{Found, Parsed, Written},
+    scan::Stamp,
 };
-use crate::{
-    problem::Problem,
-    source::{Batch, SourceError},
-};
+use crate::{problem::Problem, source::Batch};
 
-/// Largest file that is read.
-const MAX_BYTES: u64 = 8 * 1024 * 1024;
+/// Objects that are kept; a file that would bring more stays as it was.
+const MAX_OBJECTS: usize = 100_000;
+/// Bytes of all files together; a file that would bring more stays as it was.
+const MAX_TOTAL_BYTES: u64 = 256 * 1024 * 1024;
+/// Where problems of the folder as a whole are told.
+const FOLDER: &str = ".";
 
-/// An object as a file holds it.
-#[derive(Clone, Debug)]
-struct Written {
-    object: Object,
-    /// Without metadata and status: a change of this is a new generation.
-    content: Arc<Value>,
-    line: u32,
+/// A file that was looked at.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// Relative to the folder.
+    pub name: String,
+    /// How it looked; absent when it is gone or must be read again at the next look.
+    pub stamp: Option<Stamp>,
+    /// What is in it.
+    pub found: Found,
 }
 
 #[derive(Debug, Default)]
 struct File {
     stamp: Option<Stamp>,
-    objects: Vec<Written>,
+    bytes: u64,
+    objects: BTreeMap<ObjectId, Written>,
     problems: Vec<Problem>,
 }
 
-/// The files of a folder with their objects.
+/// An object as it was given on last.
 #[derive(Debug)]
+struct Given {
+    object: Object,
+    content: Arc<Value>,
+    generation: i64,
+}
+
+/// The files of a folder with their objects. An edit costs as much as the file that was edited.
+#[derive(Debug, Default)]
 pub(super) struct Contents {
-    folder: PathBuf,
     files: BTreeMap<String, File>,
-    /// What was given on last: object, content, generation.
-    given: BTreeMap<ObjectId, (Object, Arc<Value>, i64)>,
-    problems: Vec<Problem>,
+    /// Which files hold an object: the first in order of names is in force.
+    claims: BTreeMap<ObjectId, BTreeSet<String>>,
+    given: BTreeMap<ObjectId, Given>,
+    /// Problems by file as they were told last.
+    told: BTreeMap<String, Vec<Problem>>,
+    bytes: u64,
+    /// Problems of the folder as a whole.
+    folder: Vec<Problem>,
 }
 
 impl Contents {
-    pub fn new(folder: &Path) -> Self {
-        Self {
-            folder: folder.to_path_buf(),
-            files: BTreeMap::new(),
-            given: BTreeMap::new(),
-            problems: Vec::new(),
-        }
+    /// Whether a file has objects in force that it would lose with its text.
+    pub fn has_objects(&self, name: &str) -> bool {
+        self.files
+            .get(name)
+            .is_some_and(|file| !file.objects.is_empty())
     }
 
-    /// Reads the files that changed. Fails when the folder itself cannot be read.
-    pub fn refresh(&mut self) -> Result<Batch, SourceError> {
-        let scan = scan(&self.folder).map_err(|source| SourceError::Folder {
-            folder: self.folder.clone(),
-            source,
-        })?;
-        self.files.retain(|name, _| scan.files.contains_key(name));
-        for (name, (path, stamp)) in &scan.files {
-            let file = self.files.entry(name.clone()).or_default();
-            if file.stamp != Some(*stamp) {
-                // Two saves within one tick of the file system's clock look the same, so a file that
-                // was saved just now is read again next time.
-                file.stamp = stamp.is_settled().then_some(*stamp);
-                file.read(name, path, stamp.size);
+    /// How a file looked when it was read; absent when that does not matter any more.
+    pub fn stamp(&self, name: &str) -> Option<Stamp> {
+        self.files.get(name)?.stamp
+    }
+
+    /// The files at and below a path; all of them for an empty one.
+    pub fn below(&self, name: &str) -> impl Iterator<Item = &String> {
+        let inside = if name.is_empty() {
+            String::new()
+        } else {
+            format!("{name}/")
+        };
+        let itself = self.files.get_key_value(name).map(|(name, _)| name);
+        let files = self.files.range(inside.clone()..).map(|(name, _)| name);
+        itself
+            .into_iter()
+            .chain(files.take_while(move |file| file.starts_with(&inside)))
+    }
+
+    /// Sets the problems of the folder as a whole.
+    pub fn set_folder_problems(
+        &mut self,
+        reason: &str,
+        messages: impl IntoIterator<Item = String>,
+    ) {
+        let problem = |message| Problem::in_file(FOLDER, None, reason, message);
+        self.folder = messages.into_iter().map(problem).collect();
+    }
+
+    /// Takes in what a look found, and tells what follows from it.
+    pub fn apply(&mut self, loaded: Vec<Loaded>) -> Batch {
+        let mut touched = BTreeSet::new();
+        let mut files: BTreeSet<String> = BTreeSet::new();
+        for loaded in loaded {
+            files.insert(loaded.name.clone());
+            self.replace(loaded, &mut touched);
+        }
+        let mut batch = Batch::default();
+        for id in touched {
+            files.extend(self.claims.get(&id).into_iter().flatten().cloned());
+            batch.changes.extend(self.change(id));
+        }
+        for file in files {
+            let problems = self.problems_of(&file);
+            self.tell(file, problems, &mut batch);
+        }
+        self.tell(FOLDER.to_owned(), self.folder.clone(), &mut batch);
+        batch
+    }
+
+    /// Puts what was found in the place of what a file held before.
+    fn replace(&mut self, loaded: Loaded, touched: &mut BTreeSet<ObjectId>) {
+        let Loaded { name, stamp, found } = loaded;
+        let mut before = self.files.remove(&name).unwrap_or_default();
+        before.stamp = stamp;
+        let size = stamp.map_or(0, |stamp| stamp.size);
+        let after = match self.accept(&name, &before, found, size) {
+            Ok(after) => after,
+            Err(problem) => {
+                before.problems = vec![problem];
+                self.files.insert(name, before);
+                return;
+            }
+        };
+        self.bytes = self.bytes.saturating_sub(before.bytes) + after.bytes;
+        for id in before.objects.into_keys() {
+            if !after.objects.contains_key(&id)
+                && let Some(claims) = self.claims.get_mut(&id)
+            {
+                claims.remove(&name);
+                touched.insert(id);
             }
         }
-        Ok(self.difference(scan.cut))
+        for id in after.objects.keys() {
+            self.claims
+                .entry(id.clone())
+                .or_default()
+                .insert(name.clone());
+            touched.insert(id.clone());
+        }
+        if after.stamp.is_some() || !after.objects.is_empty() || !after.problems.is_empty() {
+            self.files.insert(name, after);
+        }
     }
 
-    /// Unites the files, the first in order of names winning, and compares with what was given on.
-    fn difference(&mut self, cut: bool) -> Batch {
-        let mut problems = Vec::new();
-        if cut {
-            let message = format!("more than {MAX_FILES} files: the rest is not read");
-            problems.push(Problem::in_file(".", None, "TooManyFiles", message));
-        }
-        let mut united: BTreeMap<ObjectId, (&str, &Written)> = BTreeMap::new();
-        for (name, file) in &self.files {
-            problems.extend(file.problems.iter().cloned());
-            for written in &file.objects {
-                let id = written.object.id();
-                if let Some((first, _)) = united.get(&id) {
-                    let message = format!("also in {first}, which stays in force: remove one");
-                    let mut problem =
-                        Problem::in_file(name, Some(written.line), "Duplicate", message);
-                    problem.object = Some(id.to_string());
-                    problems.push(problem);
-                } else {
-                    united.insert(id, (name, written));
+    /// The file as it is from now on, or why it stays as it was.
+    #[expect(clippy::result_large_err, reason = "of one file, and rare")]
+    fn accept(&self, name: &str, before: &File, found: Found, size: u64) -> Result<File, Problem> {
+        let mut after = match found {
+            Found::Nothing => File::default(),
+            Found::Unreadable(problem) => return Err(problem),
+            Found::Objects(parsed) => {
+                if let Some(message) = self.refusal(before, &parsed, size) {
+                    return Err(Problem::in_file(name, None, "TooMany", message));
+                }
+                File {
+                    bytes: size,
+                    ..File::of(name, parsed, before)
                 }
             }
+        };
+        after.stamp = before.stamp;
+        Ok(after)
+    }
+
+    /// Why a file is not taken in.
+    fn refusal(&self, before: &File, parsed: &Parsed, size: u64) -> Option<String> {
+        let objects = self.claims.len() + parsed.objects.len();
+        if objects > MAX_OBJECTS + before.objects.len() {
+            return Some(format!(
+                "more than {MAX_OBJECTS} objects in the folder: this file is left as it was"
+            ));
         }
-        let mut changes = Vec::new();
-        let gone: Vec<ObjectId> = self
-            .given
-            .keys()
-            .filter(|id| !united.contains_key(id))
-            .cloned()
-            .collect();
-        for id in gone {
-            self.given.remove(&id);
-            changes.push(Change::Delete(id));
-        }
-        for (id, (_, written)) in united {
-            let before = self.given.get(&id);
-            if before.is_some_and(|(_, content, _)| Arc::ptr_eq(content, &written.content)) {
-                // From a file that was not read again.
-                continue;
+        (self.bytes + size > MAX_TOTAL_BYTES + before.bytes).then(|| {
+            format!("more than {MAX_TOTAL_BYTES} bytes in the folder: this file is left as it was")
+        })
+    }
+
+    /// How an object differs from what was given on.
+    fn change(&mut self, id: ObjectId) -> Option<Change> {
+        let claims = self.claims.get(&id);
+        let Some(first) = claims.and_then(BTreeSet::first) else {
+            self.claims.remove(&id);
+            return self.given.remove(&id).map(|_| Change::Delete(id));
+        };
+        let written = self.files.get(first)?.objects.get(&id)?;
+        let before = self.given.get(&id);
+        let generation = match before {
+            Some(before) if *before.content == *written.content => before.generation,
+            Some(before) => before.generation + 1,
+            None => 1,
+        };
+        let object = written.object.clone().with_generation(generation);
+        let changed = before.is_none_or(|before| before.object != object);
+        let given = Given {
+            object: object.clone(),
+            content: Arc::clone(&written.content),
+            generation,
+        };
+        self.given.insert(id, given);
+        changed.then_some(Change::Upsert(object))
+    }
+
+    /// All that is wrong with a file, its objects that another file has first included.
+    fn problems_of(&self, name: &str) -> Vec<Problem> {
+        let Some(file) = self.files.get(name) else {
+            return Vec::new();
+        };
+        let mut problems = file.problems.clone();
+        for (id, written) in &file.objects {
+            let first = self.claims.get(id).and_then(BTreeSet::first);
+            if let Some(first) = first.filter(|first| *first != name) {
+                let message = format!("also in {first}, which stays in force: remove one");
+                problems.push(duplicate(name, written, message));
             }
-            let generation = match before {
-                Some((_, content, generation)) if **content == *written.content => *generation,
-                Some((_, _, generation)) => generation + 1,
-                None => 1,
-            };
-            let object = written.object.clone().with_generation(generation);
-            if before.is_none_or(|(before, ..)| *before != object) {
-                changes.push(Change::Upsert(object.clone()));
-            }
-            self.given
-                .insert(id, (object, written.content.clone(), generation));
         }
         problems.sort();
-        let problems = (problems != self.problems).then(|| {
-            self.problems.clone_from(&problems);
-            problems
-        });
-        Batch { changes, problems }
+        problems
+    }
+
+    fn tell(&mut self, file: String, problems: Vec<Problem>, batch: &mut Batch) {
+        let before = self.told.get(&file).map_or(&[][..], Vec::as_slice);
+        if before == problems.as_slice() {
+            return;
+        }
+        if problems.is_empty() {
+            self.told.remove(&file);
+        } else {
+            self.told.insert(file.clone(), problems.clone());
+        }
+        batch.problems.insert(file, problems);
     }
 }
 
 impl File {
-    fn read(&mut self, name: &str, path: &Path, size: u64) {
-        if size > MAX_BYTES {
-            let message = format!("{size} bytes, at most {MAX_BYTES}: split it");
-            self.problems = vec![Problem::in_file(name, None, "TooLarge", message)];
-            return;
-        }
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.problems = vec![Problem::in_file(
-                    name,
-                    None,
-                    "Unreadable",
-                    error.to_string(),
-                )];
-                return;
-            }
-        };
-        match pieces(name, &bytes) {
-            Err(problem) => self.problems = vec![*problem],
-            Ok(pieces) => self.take(name, pieces),
-        }
-    }
-
-    /// Decodes object by object; one that fails keeps its last good version.
-    fn take(&mut self, name: &str, pieces: Vec<Piece<'_>>) {
-        let before = std::mem::take(&mut self.objects);
-        self.problems.clear();
-        for piece in pieces {
-            for value in items(piece.value.clone()) {
-                let content = Arc::new(content(&value));
-                let faults = match decode(value) {
-                    Ok(object) => {
-                        let errors = validate(&object);
-                        if errors.is_empty() {
-                            self.objects.push(Written {
-                                object,
-                                content,
-                                line: piece.line,
-                            });
-                            continue;
-                        }
-                        faults(name, &piece, &object.id().to_string(), &errors)
-                    }
-                    Err(DecodeError::Foreign { .. }) => continue,
-                    Err(DecodeError::Invalid { kind, key, errors }) => {
-                        faults(name, &piece, &format!("{kind}/{key}"), &errors)
-                    }
-                    Err(error) => {
-                        let message = error.to_string();
-                        vec![Problem::in_file(name, Some(piece.line), "Invalid", message)]
-                    }
-                };
-                let object = faults.first().and_then(|fault| fault.object.clone());
-                self.objects.extend(
-                    before
-                        .iter()
-                        .filter(|w| Some(w.object.id().to_string()) == object)
-                        .cloned(),
+    /// The good objects, and the last good versions of the bad ones.
+    fn of(name: &str, parsed: Parsed, before: &Self) -> Self {
+        let mut objects: BTreeMap<ObjectId, Written> = BTreeMap::new();
+        let mut problems = parsed.problems;
+        for written in parsed.objects {
+            let id = written.object.id();
+            if let Some(first) = objects.get(&id) {
+                let message = format!(
+                    "also at line {}, which stays in force: remove one",
+                    first.line
                 );
-                self.problems.extend(faults);
+                problems.push(duplicate(name, &written, message));
+            } else {
+                objects.insert(id, written);
             }
+        }
+        if parsed.unknown || !parsed.bad.is_empty() {
+            let bad: BTreeSet<String> = parsed.bad.into_iter().collect();
+            for (id, written) in &before.objects {
+                if parsed.unknown || bad.contains(&id.to_string()) {
+                    objects.entry(id.clone()).or_insert_with(|| written.clone());
+                }
+            }
+        }
+        Self {
+            objects,
+            problems,
+            ..Self::default()
         }
     }
 }
 
-fn faults(file: &str, piece: &Piece<'_>, object: &str, errors: &[FieldError]) -> Vec<Problem> {
-    let problem = |error: &FieldError| {
-        let line = piece.line + locate(piece.text, &error.path).unwrap_or(0);
-        let fix = error
-            .fix
-            .as_ref()
-            .map(|fix| format!(" ({fix})"))
-            .unwrap_or_default();
-        let message = format!("{}{fix}", error.message);
-        let mut problem = Problem::in_file(file, Some(line), "Invalid", message);
-        problem.object = Some(object.to_owned());
-        problem.field.clone_from(&error.path);
-        problem
-    };
-    errors.iter().map(problem).collect()
-}
-
-/// An object without what does not count as its content.
-fn content(value: &Value) -> Value {
-    let mut content = value.clone();
-    if let Some(fields) = content.as_object_mut() {
-        fields.remove("metadata");
-        fields.remove("status");
+fn duplicate(file: &str, written: &Written, message: String) -> Problem {
+    Problem {
+        object: Some(written.object.id().to_string()),
+        ..Problem::in_file(file, Some(written.line), "Duplicate", message)
     }
-    content
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ROUTE: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: \
-        {name: NAME}\nspec:\n  rules:\n  - backendRefs: [{name: a, port: 80}]\n";
-
-    fn route(name: &str) -> String {
-        ROUTE.replace("NAME", name)
-    }
-
-    #[test]
-    fn a_half_written_file_changes_nothing_and_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.yaml");
-        fs::write(&file, route("a")).unwrap();
-        let mut contents = Contents::new(folder.path());
-        assert_eq!(contents.refresh().unwrap().changes.len(), 1);
-        fs::write(
-            &file,
-            "apiVersion: gateway.networking.k8s.io/v1\nkind: [HTTPR",
-        )
-        .unwrap();
-        let batch = contents.refresh().unwrap();
-        assert!(batch.changes.is_empty());
-        assert_eq!(batch.problems.unwrap()[0].file.as_deref(), Some("a.yaml"));
-        fs::write(&file, route("a")).unwrap();
-        assert_eq!(contents.refresh().unwrap().problems, Some(Vec::new()));
-    }
-
-    #[test]
-    fn a_bad_object_keeps_its_last_good_version_and_harms_no_other() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.yaml");
-        fs::write(&file, format!("{}---\n{}", route("a"), route("b"))).unwrap();
-        let mut contents = Contents::new(folder.path());
-        contents.refresh().unwrap();
-        let bad = route("a").replace("rules:", "rulez:");
-        let other = route("b").replace("port: 80", "port: 81");
-        fs::write(&file, format!("{bad}---\n{other}")).unwrap();
-        let batch = contents.refresh().unwrap();
-        assert_eq!(batch.changes.len(), 1, "only b changes");
-        let problem = &batch.problems.unwrap()[0];
-        assert_eq!(problem.object.as_deref(), Some("HTTPRoute/default/a"));
-        assert_eq!(
-            (problem.field.as_str(), problem.line),
-            ("spec.rulez", Some(5))
-        );
-    }
-
-    #[test]
-    fn generations_count_changes_of_content_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.yaml");
-        let mut contents = Contents::new(folder.path());
-        let mut generation = |text: &str| {
-            fs::write(&file, text).unwrap();
-            let changes = contents.refresh().unwrap().changes;
-            let Some(Change::Upsert(object)) = changes.first() else {
-                panic!("{changes:?}")
-            };
-            object.metadata().generation
-        };
-        assert_eq!(generation(&route("a")), Some(1));
-        assert_eq!(generation(&route("a").replace(": 80", ": 81")), Some(2));
-        assert_eq!(generation(&route("a").replace(": 80", ": 82")), Some(3));
-    }
-
-    #[test]
-    fn the_first_of_two_equal_names_stays_and_the_other_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("a.yaml"), route("x")).unwrap();
-        fs::write(
-            folder.path().join("b.yaml"),
-            route("x").replace(": 80", ": 81"),
-        )
-        .unwrap();
-        let batch = Contents::new(folder.path()).refresh().unwrap();
-        assert_eq!(batch.changes.len(), 1);
-        assert_eq!(batch.problems.unwrap()[0].file.as_deref(), Some("b.yaml"));
-    }
-}
+mod tests;

@@ -1,0 +1,223 @@
+use std::{net::Ipv4Addr, sync::Arc};
+
+use novaedge_api::{decode::decode, meta::Kind};
+use novaedge_proto::v1;
+use novaedge_publish::{AgentAck, LogLimits};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::status::to_value;
+
+const GATEWAY: &str = "gateway.networking.k8s.io/v1";
+
+/// A pipeline over objects, with an agent that says what it is told to.
+struct Bed {
+    pipeline: Pipeline,
+    findings: watch::Receiver<Findings>,
+    publisher: Publisher,
+}
+
+impl Bed {
+    fn new(limits: LogLimits) -> Self {
+        let publisher = Publisher::new(limits);
+        let addresses = || vec![Ipv4Addr::new(192, 0, 2, 7).into()];
+        let config = TranslateConfig::standalone();
+        let (pipeline, findings) = Pipeline::new(config, publisher.clone(), addresses);
+        Self {
+            pipeline,
+            findings,
+            publisher,
+        }
+    }
+
+    fn apply(&mut self, objects: Vec<Value>) {
+        let changes = objects
+            .into_iter()
+            .map(|object| Change::Upsert(decode(object).unwrap().with_generation(1)));
+        self.pipeline.take(Batch {
+            changes: changes.collect(),
+            ..Batch::default()
+        });
+    }
+
+    /// The agent acknowledges everything but these.
+    fn acknowledge(&mut self, rejected: &[(&str, &str)]) {
+        let rejected = rejected.iter().map(|(name, error)| v1::RejectedResource {
+            name: (*name).to_owned(),
+            error: (*error).to_owned(),
+            ..v1::RejectedResource::default()
+        });
+        let ack = AgentAck {
+            version: Some(self.publisher.current()),
+            rejected: rejected.collect(),
+        };
+        let mut acks = Acks::default();
+        acks.agents.insert("one".into(), Arc::new(ack));
+        self.pipeline.hear(&acks);
+    }
+
+    fn status(&self, kind: Kind, name: &str) -> Value {
+        let id = ObjectId::new(kind, "default", name);
+        to_value(&self.findings.borrow().statuses[&id])
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let findings = self.findings.borrow();
+        findings.problems.iter().map(ToString::to_string).collect()
+    }
+}
+
+fn objects() -> Vec<Value> {
+    vec![
+        json!({"apiVersion": GATEWAY, "kind": "GatewayClass", "metadata": {"name": "novaedge"},
+            "spec": {"controllerName": "novaedge.io/gateway-controller"}}),
+        json!({"apiVersion": GATEWAY, "kind": "Gateway",
+            "metadata": {"name": "edge", "namespace": "default"},
+            "spec": {"gatewayClassName": "novaedge", "listeners": [
+                {"name": "one", "protocol": "HTTP", "port": 8080},
+                {"name": "two", "protocol": "HTTP", "port": 8081}]}}),
+        json!({"apiVersion": GATEWAY, "kind": "HTTPRoute",
+            "metadata": {"name": "shop", "namespace": "default"},
+            "spec": {"parentRefs": [{"name": "edge"}], "rules": [
+                {"matches": [{"path": {"value": "/a"}}], "backendRefs": [{"name": "s", "port": 80}]},
+                {"matches": [{"path": {"value": "/b"}}], "backendRefs": [{"name": "s", "port": 80}]}]}}),
+        json!({"apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"ports": [{"port": 80}]}}),
+    ]
+}
+
+/// Status and message of a condition.
+fn condition(conditions: &Value, type_: &str) -> (String, String) {
+    let found = conditions.as_array().unwrap().iter();
+    let mut found = found.filter(|condition| condition["type"] == type_);
+    let Some(condition) = found.next() else {
+        return (String::new(), String::new());
+    };
+    let text = |field: &str| condition[field].as_str().unwrap().to_owned();
+    (text("status"), text("message"))
+}
+
+#[test]
+fn a_gateway_is_programmed_at_the_machines_addresses_once_all_agents_serve_it() {
+    let mut bed = Bed::new(LogLimits::default());
+    bed.apply(objects());
+    let status = bed.status(Kind::Gateway, "edge");
+    assert_eq!(condition(&status["conditions"], "Programmed").0, "False");
+    bed.acknowledge(&[]);
+    let status = bed.status(Kind::Gateway, "edge");
+    assert_eq!(condition(&status["conditions"], "Programmed").0, "True");
+    assert_eq!(
+        status["addresses"],
+        json!([{"type": "IPAddress", "value": "192.0.2.7"}])
+    );
+    assert_eq!(bed.problems(), [] as [&str; 0]);
+}
+
+#[test]
+fn a_refused_listener_shows_in_its_own_status_and_heals() {
+    let mut bed = Bed::new(LogLimits::default());
+    bed.apply(objects());
+    bed.acknowledge(&[("listener/default/edge/two", "port is taken")]);
+    let status = bed.status(Kind::Gateway, "edge");
+    let listener = |n: usize| condition(&status["listeners"][n]["conditions"], "Programmed");
+    assert_eq!(listener(0).0, "True");
+    assert_eq!(listener(1).0, "False");
+    assert!(listener(1).1.contains("port is taken"), "{status}");
+    bed.acknowledge(&[]);
+    let status = bed.status(Kind::Gateway, "edge");
+    let healed = condition(&status["listeners"][1]["conditions"], "Programmed");
+    assert_eq!(healed.0, "True");
+}
+
+#[test]
+fn a_refused_rule_shows_in_the_status_of_its_route_and_heals() {
+    let mut bed = Bed::new(LogLimits::default());
+    bed.apply(objects());
+    bed.acknowledge(&[("route/HTTPRoute/default/shop/1", "too hard")]);
+    let status = bed.status(Kind::HttpRoute, "shop");
+    let (partly, message) = condition(&status["parents"][0]["conditions"], "PartiallyInvalid");
+    assert_eq!(partly, "True");
+    assert!(message.contains("too hard"), "{message}");
+    let problems = bed.problems();
+    assert_eq!(problems.len(), 1);
+    assert!(
+        problems[0].contains("HTTPRoute/default/shop: spec.rules[1]"),
+        "{problems:?}"
+    );
+    bed.acknowledge(&[]);
+    let status = bed.status(Kind::HttpRoute, "shop");
+    let healed = condition(&status["parents"][0]["conditions"], "PartiallyInvalid");
+    assert_eq!(healed.0, "");
+    assert_eq!(bed.problems(), [] as [&str; 0]);
+}
+
+#[test]
+fn a_refused_backend_is_told_of_the_service_behind_it() {
+    let mut bed = Bed::new(LogLimits::default());
+    bed.apply(objects());
+    let natives = &bed.pipeline.translator.output().natives;
+    let backend = natives.keys().find(|id| id.kind == Kind::ProxyBackend);
+    let name = format!("backend/{}", backend.unwrap().key);
+    bed.acknowledge(&[(&name, "no such resolver")]);
+    assert_eq!(
+        bed.problems(),
+        ["error: Service/default/s: agent one: no such resolver (Rejected)"]
+    );
+    bed.acknowledge(&[]);
+    assert_eq!(bed.problems(), [] as [&str; 0]);
+}
+
+#[test]
+fn what_could_not_be_published_stays_told_whatever_agents_say() {
+    let mut bed = Bed::new(LogLimits {
+        max_resources: 2,
+        ..LogLimits::default()
+    });
+    bed.apply(objects());
+    let refused = bed.problems();
+    assert!(!refused.is_empty());
+    assert!(
+        refused
+            .iter()
+            .all(|problem| problem.ends_with("(NotPublished)")),
+        "{refused:?}"
+    );
+    bed.acknowledge(&[]);
+    assert_eq!(bed.problems(), refused);
+    bed.acknowledge(&[("certificate/default/c", "x")]);
+    assert_eq!(bed.problems().len(), refused.len() + 1);
+    bed.acknowledge(&[]);
+    assert_eq!(bed.problems(), refused);
+}
+
+#[test]
+fn agents_are_not_heard_before_the_source_has_told_of_everything() {
+    let mut bed = Bed::new(LogLimits::default());
+    bed.acknowledge(&[("certificate/default/c", "x")]);
+    assert_eq!(bed.findings.borrow().revision(), 0);
+    assert!(!bed.findings.has_changed().unwrap());
+}
+
+#[test]
+fn problems_are_bounded_and_what_is_left_out_is_counted() {
+    let mut bed = Bed::new(LogLimits::default());
+    let route = |n: usize| {
+        json!({"apiVersion": GATEWAY, "kind": "HTTPRoute",
+            "metadata": {"name": format!("r{n}"), "namespace": "default"},
+            "spec": {"parentRefs": [{"name": "edge"}], "rules": [
+                {"backendRefs": [{"name": "missing", "port": 80}]}]}})
+    };
+    bed.apply(objects());
+    bed.apply((0..1_200).map(route).collect());
+    let findings = bed.findings.borrow();
+    assert_eq!(findings.problems.len(), 1_000);
+    assert_eq!(findings.omitted, 200);
+}
+
+#[test]
+fn the_clock_is_read_when_it_matters_and_now_and_then() {
+    let mut bed = Bed::new(LogLimits::default());
+    bed.pipeline.tick(1_000);
+    assert_eq!(bed.pipeline.pause(), TICK);
+}
