@@ -40,9 +40,19 @@ impl Ca {
 
     /// A certificate for `hosts`.
     pub fn issue(&self, hosts: &[&str]) -> Identity {
+        self.sign(names(hosts))
+    }
+
+    /// A certificate for `hosts` that has expired long ago.
+    pub fn issue_expired(&self, hosts: &[&str]) -> Identity {
+        let mut params = names(hosts);
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key");
-        let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-        let params = CertificateParams::new(names).expect("parameters");
         let certificate = params
             .signed_by(&key, &self.issuer)
             .expect("a certificate")
@@ -99,4 +109,9 @@ impl Identity {
             indented(&self.key)
         )
     }
+}
+
+fn names(hosts: &[&str]) -> CertificateParams {
+    let names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    CertificateParams::new(names).expect("parameters")
 }

@@ -2,12 +2,14 @@
 
 mod http;
 mod layer4;
+mod probe;
 mod streams;
 
 use std::{future::Future, time::Duration};
 
 pub use self::http::{Answer, Http1, Http2, get, get_tls, send};
 pub use layer4::{Tcp, Udp, connect_tls};
+pub use probe::{Outcome, Probe};
 pub use streams::{GrpcStream, WebSocket};
 
 /// Longest that a client waits for anything.

@@ -3,7 +3,9 @@
 
 pub mod certificates;
 pub mod clients;
+pub mod fixture;
 pub mod manifests;
 pub mod origins;
 pub mod ports;
+pub mod programs;
 pub mod system;

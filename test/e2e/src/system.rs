@@ -8,13 +8,14 @@ use std::{
 };
 
 use novaedge::{Config, Standalone};
-use novaedge_control_plane::folder::Watch;
+use novaedge_control_plane::{folder::Watch, pipeline::Findings};
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 /// A running system.
 pub struct System {
     folder: TempDir,
-    _state: TempDir,
+    state: TempDir,
     standalone: Standalone,
 }
 
@@ -39,7 +40,7 @@ impl System {
         .expect("a system");
         Self {
             folder,
-            _state: state,
+            state,
             standalone,
         }
     }
@@ -54,6 +55,26 @@ impl System {
     /// The folder of manifests.
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Removes a file.
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.path().join(name)).expect("the folder is writable");
+    }
+
+    /// Statuses and problems, as they change.
+    pub fn findings(&self) -> watch::Receiver<Findings> {
+        self.standalone.findings()
+    }
+
+    /// Where the gRPC endpoint listens.
+    pub fn grpc(&self) -> SocketAddr {
+        self.standalone.grpc()
+    }
+
+    /// The folder of statuses and the last good snapshot.
+    pub fn state(&self) -> &Path {
+        self.state.path()
     }
 
     /// `port` on loopback.

@@ -1,6 +1,6 @@
 //! HTTP clients on connections of their own, so that tests know which connection they use.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Version, header};
@@ -8,7 +8,11 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
-use tokio::{net::TcpStream, task::JoinHandle};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinHandle,
+};
 
 use super::{connect_tls, within};
 use crate::origins::Echo;
@@ -56,15 +60,36 @@ pub struct Http1 {
 impl Http1 {
     /// Connects as soon as somebody listens.
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = listening(address).await;
-        stream.set_nodelay(true).expect("a TCP socket");
+        Self::over(listening(address).await)
+            .await
+            .expect("a handshake")
+    }
+
+    /// Connects if somebody listens.
+    pub async fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        Self::over(TcpStream::connect(address).await?).await
+    }
+
+    /// Connects over TLS with the SNI `host`, if somebody listens and can be trusted.
+    pub async fn try_connect_tls(
+        address: SocketAddr,
+        host: &str,
+        tls: Arc<ClientConfig>,
+    ) -> io::Result<Self> {
+        Self::over(connect_tls(address, host, tls).await?).await
+    }
+
+    async fn over<T>(stream: T) -> io::Result<Self>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
-            .expect("a handshake");
+            .map_err(io::Error::other)?;
         let task = tokio::spawn(async move {
             let _ = connection.await;
         });
-        Self { sender, task }
+        Ok(Self { sender, task })
     }
 
     /// Sends a request and reads the whole answer, or the error that ended the connection.
@@ -153,6 +178,7 @@ async fn listening(address: SocketAddr) -> TcpStream {
     within("a listener", async {
         loop {
             if let Ok(stream) = TcpStream::connect(address).await {
+                stream.set_nodelay(true).expect("a TCP socket");
                 return stream;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
