@@ -73,11 +73,16 @@ impl FolderSource {
         self
     }
 
-    /// Everything that is in the folder now.
-    pub fn read(folder: &Path) -> Result<Batch, SourceError> {
-        let mut reader = Reader::new(absolute(folder), None, Watches::none());
-        reader.first().map_err(|source| SourceError::Folder {
-            folder: folder.to_owned(),
+    /// Everything that is in a folder now, or in a single file.
+    pub fn read(path: &Path) -> Result<Batch, SourceError> {
+        let start = absolute(path);
+        let root = match start.parent() {
+            Some(parent) if start.is_file() => parent.to_owned(),
+            _ => start.clone(),
+        };
+        let mut reader = Reader::new(root, None, Watches::none());
+        reader.first(&start).map_err(|source| SourceError::Folder {
+            folder: path.to_owned(),
             source,
         })
     }
@@ -95,7 +100,7 @@ impl Source for FolderSource {
             Watch::No => Watches::none(),
         };
         let reader = Reader::new(absolute(&self.folder), self.without, watches);
-        let (reader, first) = blocking(reader, Reader::first).await?;
+        let (reader, first) = blocking(reader, Reader::first_of_all).await?;
         let first = first.map_err(|source| SourceError::Folder {
             folder: self.folder.clone(),
             source,

@@ -10,6 +10,7 @@ pub mod local;
 pub mod pipeline;
 pub mod status;
 
+pub mod inspect;
 pub mod server;
 pub mod translate;
 

@@ -1,35 +1,72 @@
 //! The binary `novaedge-control-plane`.
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::SystemTime,
+};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
-use novaedge_api::meta::Object;
-use novaedge_control_plane::{Config, ControlPlane, folder::Watch, translate::translate};
-use serde_json::Value;
+use novaedge_control_plane::{
+    Config, ControlPlane,
+    folder::Watch,
+    translate::{Format, Part, translate},
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// The exit code for findings that keep something from being served.
+const FOUND_ERRORS: u8 = 1;
+/// The exit code when the command could not do its work; clap gives it for a wrong usage.
+const FAILED: u8 = 2;
+
+const TRANSLATE_HELP: &str = "\
+Examples:
+  novaedge-control-plane translate -f examples/quickstart
+  novaedge-control-plane translate -f edge.yaml --only diagnostics
+  novaedge-control-plane translate -f . -o json --only snapshot | jq '.snapshot[].name'
+
+Exit codes:
+  0  everything is served as written
+  1  something is not served as written: see diagnostics
+  2  wrong usage, or the folder cannot be read";
 
 /// Turns Gateway API objects into snapshots for agents.
 #[derive(Parser)]
 #[command(name = "novaedge-control-plane", version)]
 struct Arguments {
+    /// What to log, as in RUST_LOG
+    #[arg(
+        long,
+        global = true,
+        env = "NOVAEDGE_LOG",
+        value_name = "FILTER",
+        default_value = "info"
+    )]
+    log: EnvFilter,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Prints what a folder comes to, without serving it; exits with 1 when something is wrong in it.
+    /// Prints what a folder of manifests comes to, without serving it
+    #[command(after_help = TRANSLATE_HELP)]
     Translate {
-        /// Folder of manifests
+        /// Folder of manifests, or one file
         #[arg(short = 'f', long = "folder", value_name = "DIR")]
         folder: PathBuf,
-        /// Only this part
-        #[arg(long, value_enum)]
-        only: Option<Part>,
+        /// Text form
+        #[arg(short = 'o', long, value_enum, default_value = "yaml")]
+        output: Output,
+        /// Only these parts, comma-separated
+        #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
+        only: Vec<OnlyPart>,
     },
-    /// Serves snapshots of a folder.
+    /// Serves snapshots of a folder of manifests
     Serve {
         /// Folder of manifests
         #[arg(long, value_name = "DIR")]
@@ -46,85 +83,92 @@ enum Command {
     },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Part {
+#[derive(Clone, Copy, ValueEnum)]
+enum OnlyPart {
     Natives,
     Statuses,
     Snapshot,
     Diagnostics,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<ExitCode> {
-    let filter = EnvFilter::try_from_env("NOVAEDGE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+impl From<OnlyPart> for Part {
+    fn from(part: OnlyPart) -> Self {
+        match part {
+            OnlyPart::Natives => Self::Natives,
+            OnlyPart::Statuses => Self::Statuses,
+            OnlyPart::Snapshot => Self::Snapshot,
+            OnlyPart::Diagnostics => Self::Diagnostics,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Output {
+    Yaml,
+    Json,
+}
+
+impl From<Output> for Format {
+    fn from(output: Output) -> Self {
+        match output {
+            Output::Yaml => Self::Yaml,
+            Output::Json => Self::Json,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_env_filter(arguments.log)
+        .with_writer(io::stderr)
         .init();
-    match Arguments::parse().command {
-        Command::Translate { folder, only } => print(&folder, only),
+    let result = match arguments.command {
+        Command::Translate {
+            folder,
+            output,
+            only,
+        } => print(&folder, output.into(), only),
         Command::Serve {
             folder,
             watch,
             grpc,
             state_dir,
-        } => {
-            let state_dir = state_dir.unwrap_or_else(|| folder.join(".novaedge"));
-            let watch = if watch { Watch::Yes } else { Watch::No };
-            serve(Config {
-                folder,
-                watch,
-                grpc,
-                state_dir,
-            })
-            .await
-        }
-    }
+        } => serve(Config {
+            state_dir: state_dir.unwrap_or_else(|| folder.join(".novaedge")),
+            folder,
+            watch: if watch { Watch::Yes } else { Watch::No },
+            grpc,
+        }),
+    };
+    result.unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        ExitCode::from(FAILED)
+    })
 }
 
-fn print(folder: &std::path::Path, only: Option<Part>) -> anyhow::Result<ExitCode> {
-    let translation = translate(folder)?;
-    let natives: Result<Vec<Value>, _> = translation.natives.iter().map(Object::to_value).collect();
-    let parts = [
-        (
-            Part::Natives,
-            "natives",
-            Value::from(natives.context("writing natives")?),
-        ),
-        (
-            Part::Statuses,
-            "statuses",
-            Value::from(translation.statuses.clone()),
-        ),
-        (
-            Part::Snapshot,
-            "snapshot",
-            Value::from(translation.snapshot.clone()),
-        ),
-        (
-            Part::Diagnostics,
-            "diagnostics",
-            serde_json::to_value(&translation.problems)?,
-        ),
-    ];
-    let mut out = std::io::stdout().lock();
-    for (part, name, value) in parts {
-        if only.is_none_or(|only| only == part) {
-            let document = serde_json::json!({ name: value });
-            writeln!(
-                out,
-                "---\n{}",
-                serde_saphyr::to_string(&document)?.trim_end()
-            )?;
-        }
+fn print(folder: &Path, format: Format, only: Vec<OnlyPart>) -> anyhow::Result<ExitCode> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok());
+    let translation = translate(folder, now.unwrap_or_default())?;
+    let mut parts: Vec<Part> = only.into_iter().map(Part::from).collect();
+    if parts.is_empty() {
+        parts.extend(Part::ALL);
+    }
+    let text = format.write(&translation.to_value(&parts)?)?;
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written.context("cannot write to standard output")?,
     }
     Ok(if translation.has_errors() {
-        ExitCode::FAILURE
+        ExitCode::from(FOUND_ERRORS)
     } else {
         ExitCode::SUCCESS
     })
 }
 
+#[tokio::main(flavor = "current_thread")]
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

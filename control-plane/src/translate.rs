@@ -4,16 +4,16 @@ use std::path::Path;
 
 use novaedge_api::meta::{Object, ObjectId};
 use novaedge_compile::Compiler;
-use novaedge_proto::v1::resource::Body;
 use novaedge_store::Change;
 use novaedge_translate::{TranslateConfig, Translator};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     folder::FolderSource,
+    inspect,
     problem::{Level, Problem},
     source::SourceError,
-    status::to_value,
+    status::{object, to_value},
 };
 
 /// Everything that a folder comes to.
@@ -21,12 +21,45 @@ use crate::{
 pub struct Translation {
     /// ProxyGateways, ProxyRoutes and ProxyBackends.
     pub natives: Vec<Object>,
-    /// `{kind, namespace, name, status}`; transition times are the epoch.
+    /// Objects with `apiVersion`, `kind`, `metadata` and `status`; transition times are the epoch.
     pub statuses: Vec<Value>,
-    /// `{name, resource}`; private keys are blanked.
+    /// Resources by name, in the JSON form of the wire protocol, without private keys.
     pub snapshot: Vec<Value>,
-    /// What is wrong.
+    /// What is wrong, sorted.
     pub problems: Vec<Problem>,
+}
+
+/// A part of a translation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Native objects.
+    Natives,
+    /// Statuses of Gateway API objects.
+    Statuses,
+    /// Resources for the agents.
+    Snapshot,
+    /// What is wrong.
+    Diagnostics,
+}
+
+impl Part {
+    /// Every part, in the order of the data flow.
+    pub const ALL: [Self; 4] = [
+        Self::Natives,
+        Self::Statuses,
+        Self::Snapshot,
+        Self::Diagnostics,
+    ];
+
+    /// Its name in the output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Natives => "natives",
+            Self::Statuses => "statuses",
+            Self::Snapshot => "snapshot",
+            Self::Diagnostics => "diagnostics",
+        }
+    }
 }
 
 impl Translation {
@@ -36,43 +69,68 @@ impl Translation {
             .iter()
             .any(|problem| problem.severity == Level::Error)
     }
+
+    /// The parts as one object, by their names.
+    pub fn to_value(&self, parts: &[Part]) -> Result<Value, serde_json::Error> {
+        let mut value = Map::new();
+        for part in parts {
+            let list = match part {
+                Part::Natives => self.natives.iter().map(Object::to_value).collect(),
+                Part::Statuses => Ok(Value::from(self.statuses.clone())),
+                Part::Snapshot => Ok(Value::from(self.snapshot.clone())),
+                Part::Diagnostics => serde_json::to_value(&self.problems),
+            };
+            value.insert(part.name().to_owned(), list?);
+        }
+        Ok(Value::Object(value))
+    }
 }
 
-/// Reads and translates `folder`.
-pub fn translate(folder: &Path) -> Result<Translation, SourceError> {
-    let batch = FolderSource::read(folder)?;
+/// Reads and translates a folder or a file, at a time in seconds since 1970: certificates expire.
+pub fn translate(path: &Path, now: i64) -> Result<Translation, SourceError> {
+    let batch = FolderSource::read(path)?;
     let ids: Vec<ObjectId> = batch.changes.iter().map(Change::id).collect();
     let mut translator = Translator::new(TranslateConfig::standalone());
+    translator.set_clock(now);
     let delta = translator.update(batch.changes);
     let compiled = Compiler::default().update(&delta.natives, translator.store(), &ids);
     let output = translator.output();
     let mut problems: Vec<Problem> = batch.problems.into_values().flatten().collect();
     problems.extend(output.diagnostics.values().flatten().map(Problem::from));
-    let found = compiled
-        .diagnostics
-        .iter()
-        .flat_map(|(_, diagnostics)| diagnostics);
-    problems.extend(found.map(Problem::from));
+    let found = compiled.diagnostics.iter();
+    problems.extend(found.flat_map(|(_, found)| found).map(Problem::from));
     problems.sort();
     problems.dedup();
-    let statuses = output.statuses.iter().map(|(id, status)| {
-        json!({
-            "kind": id.kind.as_str(),
-            "namespace": id.key.namespace,
-            "name": id.key.name,
-            "status": to_value(status),
-        })
-    });
-    let snapshot = compiled.upserts.into_iter().map(|(name, mut resource)| {
-        if let Some(Body::Certificate(certificate)) = &mut resource.body {
-            certificate.private_key_pem.clear();
-        }
-        json!({"name": name, "resource": format!("{:?}", resource.body)})
-    });
+    let statuses = output.statuses.iter();
+    let snapshot = compiled.upserts.iter();
     Ok(Translation {
         natives: output.natives.values().cloned().collect(),
-        statuses: statuses.collect(),
-        snapshot: snapshot.collect(),
+        statuses: statuses
+            .map(|(id, status)| object(id, &to_value(status)))
+            .collect(),
+        snapshot: snapshot
+            .map(|(_, resource)| inspect::resource(resource))
+            .collect(),
         problems,
     })
+}
+
+/// Text forms of a translation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One YAML document.
+    Yaml,
+    /// One JSON object.
+    Json,
+}
+
+impl Format {
+    /// Writes a value, with a line break at its end.
+    pub fn write(self, value: &Value) -> std::io::Result<String> {
+        let text = match self {
+            Self::Yaml => serde_saphyr::to_string(value).map_err(std::io::Error::other)?,
+            Self::Json => serde_json::to_string_pretty(&json!(value))?,
+        };
+        Ok(format!("{}\n", text.trim_end()))
+    }
 }

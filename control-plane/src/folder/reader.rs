@@ -53,8 +53,14 @@ impl Reader {
     }
 
     /// Reads everything as it is now.
-    pub fn first(&mut self) -> io::Result<Batch> {
-        let scan = self.scan_all()?;
+    pub fn first_of_all(&mut self) -> io::Result<Batch> {
+        let root = self.root.clone();
+        self.first(&root)
+    }
+
+    /// Reads everything at and below a path as it is now.
+    pub fn first(&mut self, start: &Path) -> io::Result<Batch> {
+        let scan = self.scan_from(start)?;
         let files = scan.files.into_iter();
         let loaded = files.filter_map(|(name, (path, _))| load_now(&name, &path));
         let loaded = loaded.collect();
@@ -63,7 +69,7 @@ impl Reader {
 
     /// Looks at everything without reading any file: what differs from before is to be looked at.
     pub fn survey(&mut self) -> io::Result<Vec<(PathBuf, Mark)>> {
-        let scan = self.scan_all()?;
+        let scan = self.scan_from(&self.root.clone())?;
         Ok(self.differences("", &scan))
     }
 
@@ -87,10 +93,10 @@ impl Reader {
         self.contents.apply(loaded)
     }
 
-    fn scan_all(&mut self) -> io::Result<Scan> {
+    /// Scans a root, and takes note of what was left out.
+    fn scan_from(&mut self, start: &Path) -> io::Result<Scan> {
         self.watches.begin();
-        let root = self.root.clone();
-        let scan = self.scan(&root)?;
+        let scan = self.scan(start)?;
         self.contents
             .set_folder_problems("TooMuch", scan.cut.clone());
         Ok(scan)

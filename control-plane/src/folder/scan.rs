@@ -96,6 +96,10 @@ impl<'a> Scanner<'a> {
     pub fn scan(mut self, start: &Path) -> io::Result<Scan> {
         let metadata = fs::metadata(start)?;
         if metadata.is_file() {
+            if !is_manifest(start) {
+                let text = "its name does not end in .yaml, .yml or .json";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
             self.file(start.to_owned(), &metadata);
             return Ok(self.found);
         }
