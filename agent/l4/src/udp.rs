@@ -1,7 +1,8 @@
 //! UDP: one session per client address, each with a connected socket of its own to one endpoint.
 //!
 //! The endpoint is chosen for a session's first datagram and kept over snapshots as long as the
-//! route, the backend and the endpoint are still there. Replies leave by the listening socket.
+//! route, the backend and the endpoint are still there. Replies leave by the listening socket, from
+//! the address that the client sent to.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -23,8 +24,10 @@ use crate::source::{Source, View};
 use crate::upstream::choose_backend;
 use crate::worker::Worker;
 
+mod listening;
 mod sessions;
 
+use listening::{Ends, Listening};
 use sessions::Sessions;
 
 /// Datagrams moved from one socket before others get their turn.
@@ -44,7 +47,7 @@ enum Burst {
 /// A listening socket with its sessions.
 struct Server<S> {
     worker: Rc<Worker<S>>,
-    socket: UdpSocket,
+    socket: Listening,
     key: SocketKey,
     sessions: RefCell<Sessions<Session>>,
     /// The tables that `epoch` stands for.
@@ -78,6 +81,13 @@ impl<S: Source> Worker<S> {
     /// Must run on a `LocalSet`. The socket is non-blocking and bound to the address that clients
     /// send to.
     pub async fn serve_udp(self: Rc<Self>, socket: UdpSocket, key: SocketKey) {
+        let socket = match Listening::new(socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::error!(socket = %key, %error, "socket can't be served");
+                return;
+            }
+        };
         let server = Rc::new(Server {
             worker: self,
             socket,
@@ -136,13 +146,13 @@ impl<S: Source> Server<S> {
     fn receive_burst(self: &Rc<Self>) -> Burst {
         let mut buffer = self.worker.datagram.borrow_mut();
         for _ in 0..BURST {
-            match self.socket.try_recv_from(&mut buffer) {
-                Ok((length, client)) => {
+            match self.socket.try_receive(&mut buffer) {
+                Ok((length, ends)) => {
                     let datagram = buffer.get(..length).unwrap_or_default();
                     self.worker.counters.bytes_received_total.add(length as u64);
-                    if let Err(error) = self.forward(client, datagram) {
+                    if let Err(error) = self.forward(ends, datagram) {
                         self.worker.counters.udp_dropped_datagrams_total.add(1);
-                        self.worker.failed(&error, client, self.key);
+                        self.worker.failed(&error, ends.client, self.key);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Burst::Part,
@@ -153,19 +163,19 @@ impl<S: Source> Server<S> {
         Burst::Full
     }
 
-    fn forward(self: &Rc<Self>, client: SocketAddr, datagram: &[u8]) -> Result<(), Error> {
+    fn forward(self: &Rc<Self>, ends: Ends, datagram: &[u8]) -> Result<(), Error> {
         let now = Instant::now();
         self.worker.source.with(|view| {
             self.notice(view);
-            if let Some(session) = self.sessions.borrow_mut().touch(client, now)
+            if let Some(session) = self.sessions.borrow_mut().touch(ends, now)
                 && self.agrees(session, view)
             {
                 session.link.send(&self.worker, datagram);
                 return Ok(());
             }
             // A session that no longer fits makes room for its successor.
-            self.sessions.borrow_mut().remove(client);
-            let session = self.begin(view, client)?;
+            self.sessions.borrow_mut().remove(ends);
+            let session = self.begin(view, ends)?;
             session.link.send(&self.worker, datagram);
             let mut sessions = self.sessions.borrow_mut();
             if sessions.len() >= self.worker.limits.udp_sessions.max(1)
@@ -173,7 +183,7 @@ impl<S: Source> Server<S> {
             {
                 self.worker.counters.udp_evicted_sessions_total.add(1);
             }
-            sessions.insert(client, session, now);
+            sessions.insert(ends, session, now);
             Ok(())
         })
     }
@@ -219,14 +229,14 @@ impl<S: Source> Server<S> {
         }
     }
 
-    fn begin(self: &Rc<Self>, view: View<'_>, client: SocketAddr) -> Result<Session, Error> {
+    fn begin(self: &Rc<Self>, view: View<'_>, ends: Ends) -> Result<Session, Error> {
         let backend = choose_backend(view, self.rule(view))?;
         let name = Arc::clone(&backend.name);
         let slot = self.worker.balance.enter(&backend);
         let link = Rc::new(Link::default());
-        let endpoint = link.connect(&backend, &slot, client.ip())?;
+        let endpoint = link.connect(&backend, &slot, ends.client.ip())?;
         let way = (Arc::clone(&name), endpoint.clone(), slot);
-        let task = Rc::clone(self).session(client, Rc::clone(&link), way);
+        let task = Rc::clone(self).session(ends, Rc::clone(&link), way);
         Ok(Session {
             link,
             epoch: Cell::new(self.epoch.get()),
@@ -239,7 +249,7 @@ impl<S: Source> Server<S> {
     /// Resolves the endpoint if need be, then passes replies on for ever.
     async fn session(
         self: Rc<Self>,
-        client: SocketAddr,
+        ends: Ends,
         link: Rc<Link>,
         (backend, endpoint, mut slot): (Arc<str>, Endpoint, Slot),
     ) {
@@ -251,9 +261,9 @@ impl<S: Source> Server<S> {
             Ok(socket) => socket,
             Err(cause) => {
                 self.worker
-                    .failed(&Error::Connect { backend, cause }, client, self.key);
+                    .failed(&Error::Connect { backend, cause }, ends.client, self.key);
                 // Taking it out drops this task's handle; the next datagram begins anew.
-                self.sessions.borrow_mut().remove(client);
+                self.sessions.borrow_mut().remove(ends);
                 return;
             }
         };
@@ -263,10 +273,10 @@ impl<S: Source> Server<S> {
         }
         loop {
             let ready = socket.readable().await;
-            if ready.is_err() || self.reply_burst(&socket, client) == Burst::Full {
+            if ready.is_err() || self.reply_burst(&socket, ends) == Burst::Full {
                 tokio::task::yield_now().await;
             }
-            self.sessions.borrow_mut().touch(client, Instant::now());
+            self.sessions.borrow_mut().touch(ends, Instant::now());
         }
     }
 
@@ -289,14 +299,14 @@ impl<S: Source> Server<S> {
         Err(last)
     }
 
-    fn reply_burst(&self, socket: &UdpSocket, client: SocketAddr) -> Burst {
+    fn reply_burst(&self, socket: &UdpSocket, ends: Ends) -> Burst {
         let counters = &self.worker.counters;
         let mut buffer = self.worker.datagram.borrow_mut();
         for _ in 0..BURST {
             match socket.try_recv(&mut buffer) {
                 Ok(length) => {
                     let reply = buffer.get(..length).unwrap_or_default();
-                    match self.socket.try_send_to(reply, client) {
+                    match self.socket.try_send(reply, ends) {
                         Ok(sent) => counters.bytes_sent_total.add(sent as u64),
                         Err(_) => counters.udp_dropped_datagrams_total.add(1),
                     }

@@ -1,16 +1,17 @@
-//! Sessions by client address, ordered by their last use.
+//! Sessions by their ends, ordered by their last use.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use tokio::time::Instant;
+
+use super::listening::Ends;
 
 /// A map that knows which entry was unused for longest. All operations take constant time.
 ///
 /// The hash is keyed at random: addresses come from the network.
 #[derive(Debug)]
 pub(crate) struct Sessions<V> {
-    by_client: HashMap<SocketAddr, usize>,
+    by_ends: HashMap<Ends, usize>,
     /// Entries, linked from the oldest use to the newest; vacant ones wait in `vacant`.
     entries: Vec<Option<Entry<V>>>,
     vacant: Vec<usize>,
@@ -20,7 +21,7 @@ pub(crate) struct Sessions<V> {
 
 #[derive(Debug)]
 struct Entry<V> {
-    client: SocketAddr,
+    ends: Ends,
     value: V,
     used: Instant,
     older: Option<usize>,
@@ -30,7 +31,7 @@ struct Entry<V> {
 impl<V> Default for Sessions<V> {
     fn default() -> Self {
         Self {
-            by_client: HashMap::new(),
+            by_ends: HashMap::new(),
             entries: Vec::new(),
             vacant: Vec::new(),
             oldest: None,
@@ -41,12 +42,12 @@ impl<V> Default for Sessions<V> {
 
 impl<V> Sessions<V> {
     pub(crate) fn len(&self) -> usize {
-        self.by_client.len()
+        self.by_ends.len()
     }
 
     /// The client's session, which is the newest from now on.
-    pub(crate) fn touch(&mut self, client: SocketAddr, now: Instant) -> Option<&V> {
-        let at = *self.by_client.get(&client)?;
+    pub(crate) fn touch(&mut self, ends: Ends, now: Instant) -> Option<&V> {
+        let at = *self.by_ends.get(&ends)?;
         if self.newest != Some(at) {
             self.unlink(at);
             self.link_newest(at);
@@ -57,10 +58,10 @@ impl<V> Sessions<V> {
     }
 
     /// Adds the client's session, which replaces an older one.
-    pub(crate) fn insert(&mut self, client: SocketAddr, value: V, now: Instant) {
-        self.remove(client);
+    pub(crate) fn insert(&mut self, ends: Ends, value: V, now: Instant) {
+        self.remove(ends);
         let entry = Entry {
-            client,
+            ends,
             value,
             used: now,
             older: None,
@@ -73,12 +74,12 @@ impl<V> Sessions<V> {
         if let Some(place) = self.entries.get_mut(at) {
             *place = Some(entry);
         }
-        self.by_client.insert(client, at);
+        self.by_ends.insert(ends, at);
         self.link_newest(at);
     }
 
-    pub(crate) fn remove(&mut self, client: SocketAddr) -> Option<V> {
-        let at = self.by_client.remove(&client)?;
+    pub(crate) fn remove(&mut self, ends: Ends) -> Option<V> {
+        let at = self.by_ends.remove(&ends)?;
         self.unlink(at);
         self.vacant.push(at);
         self.entries.get_mut(at)?.take().map(|entry| entry.value)
@@ -91,8 +92,8 @@ impl<V> Sessions<V> {
 
     /// Removes the session that was unused for longest.
     pub(crate) fn remove_oldest(&mut self) -> Option<V> {
-        let client = self.entry(self.oldest?)?.client;
-        self.remove(client)
+        let ends = self.entry(self.oldest?)?.ends;
+        self.remove(ends)
     }
 
     pub(crate) fn clear(&mut self) {
@@ -157,8 +158,11 @@ mod tests {
         ]
     }
 
-    fn client(port: u16) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], port))
+    fn ends(port: u16) -> Ends {
+        Ends {
+            client: ([127, 0, 0, 1], port).into(),
+            local: None,
+        }
     }
 
     proptest! {
@@ -172,12 +176,12 @@ mod tests {
                 let now = start + std::time::Duration::from_millis(index as u64);
                 match step {
                     Step::Insert(port) => {
-                        sessions.insert(client(port), port, now);
+                        sessions.insert(ends(port), port, now);
                         list.retain(|other| *other != port);
                         list.push(port);
                     }
                     Step::Touch(port) => {
-                        let found = sessions.touch(client(port), now).copied();
+                        let found = sessions.touch(ends(port), now).copied();
                         prop_assert_eq!(found.is_some(), list.contains(&port));
                         if found.is_some() {
                             list.retain(|other| *other != port);
@@ -185,7 +189,7 @@ mod tests {
                         }
                     }
                     Step::Remove(port) => {
-                        let removed = sessions.remove(client(port)).is_some();
+                        let removed = sessions.remove(ends(port)).is_some();
                         prop_assert_eq!(removed, list.contains(&port));
                         list.retain(|other| *other != port);
                     }
