@@ -7,7 +7,7 @@ mod streams;
 
 use std::{future::Future, time::Duration};
 
-pub use self::http::{Answer, Http1, Http2, get, get_tls, send};
+pub use self::http::{Answer, Http1, Http2, RequestBody, get, get_tls, send};
 pub use layer4::{Tcp, Udp, connect_tls};
 pub use probe::{Outcome, Probe};
 pub use streams::{GrpcStream, WebSocket};

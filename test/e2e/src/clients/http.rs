@@ -1,10 +1,10 @@
 //! HTTP clients on connections of their own, so that tests know which connection they use.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Version, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
@@ -16,6 +16,9 @@ use tokio::{
 
 use super::{connect_tls, within};
 use crate::origins::Echo;
+
+/// A body of any kind.
+pub type RequestBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A whole answer.
 #[derive(Clone, Debug)]
@@ -115,7 +118,7 @@ impl Drop for Http1 {
 
 /// One HTTP/2 connection, cleartext with prior knowledge or over TLS.
 pub struct Http2 {
-    sender: http2::SendRequest<Full<Bytes>>,
+    sender: http2::SendRequest<RequestBody>,
     task: JoinHandle<()>,
 }
 
@@ -149,6 +152,11 @@ impl Http2 {
 
     /// Sends a request; its URI must be absolute.
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, hyper::Error> {
+        self.stream(request.map(BodyExt::boxed_unsync)).await
+    }
+
+    /// The same with a body of many frames.
+    pub async fn stream(&mut self, request: Request<RequestBody>) -> Result<Answer, hyper::Error> {
         within("an HTTP/2 answer", async {
             self.sender.ready().await?;
             read(self.sender.send_request(request).await?).await

@@ -1,25 +1,65 @@
 //! Long-lived streams: WebSockets and gRPC calls.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::Request;
-use tokio::{net::TcpStream, task::JoinHandle};
+use rustls::ClientConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinHandle,
+};
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
-use super::within;
+use super::{connect_tls, within};
+
+/// A connection with or without TLS.
+trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
+
+async fn transport(
+    address: SocketAddr,
+    host: &str,
+    tls: Option<Arc<ClientConfig>>,
+) -> io::Result<Box<dyn Transport>> {
+    Ok(match tls {
+        None => Box::new(TcpStream::connect(address).await?),
+        Some(tls) => Box::new(connect_tls(address, host, tls).await?),
+    })
+}
 
 /// A WebSocket to an echoing origin.
 pub struct WebSocket {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<Box<dyn Transport>>,
 }
 
 impl WebSocket {
     /// Opens one at `host` and `path`. Panics when the gateway refuses.
     pub async fn connect(address: SocketAddr, host: &str, path: &str) -> Self {
+        Self::open(address, host, path, None).await
+    }
+
+    /// The same inside TLS.
+    pub async fn connect_tls(
+        address: SocketAddr,
+        host: &str,
+        path: &str,
+        tls: Arc<ClientConfig>,
+    ) -> Self {
+        Self::open(address, host, path, Some(tls)).await
+    }
+
+    async fn open(
+        address: SocketAddr,
+        host: &str,
+        path: &str,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Self {
         within("a WebSocket handshake", async {
-            let stream = TcpStream::connect(address).await.expect("somebody listens");
+            let stream = transport(address, host, tls).await.expect("a connection");
             let url = format!("ws://{host}{path}");
             let (stream, _) = tokio_tungstenite::client_async(url, stream)
                 .await
@@ -57,8 +97,27 @@ pub struct GrpcStream {
 impl GrpcStream {
     /// Opens a call of `method`, for instance `/echo.Echo/Stream`, at `host`.
     pub async fn open(address: SocketAddr, host: &str, method: &str) -> Self {
+        Self::call(address, host, method, None).await
+    }
+
+    /// The same inside TLS.
+    pub async fn open_tls(
+        address: SocketAddr,
+        host: &str,
+        method: &str,
+        tls: Arc<ClientConfig>,
+    ) -> Self {
+        Self::call(address, host, method, Some(tls)).await
+    }
+
+    async fn call(
+        address: SocketAddr,
+        host: &str,
+        method: &str,
+        tls: Option<Arc<ClientConfig>>,
+    ) -> Self {
         within("a gRPC call", async {
-            let stream = TcpStream::connect(address).await.expect("somebody listens");
+            let stream = transport(address, host, tls).await.expect("a connection");
             let (client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
             let task = tokio::spawn(async move {
                 let _ = connection.await;

@@ -4,12 +4,13 @@
 //! |---|---|
 //! | content-type `application/grpc*` | the body as it comes, then trailer `grpc-status: 0` |
 //! | `Upgrade: websocket` | 101, then every message is sent back |
+//! | `/stream` | the frames of the body as they come, trailers too |
 //! | `/status/N` | status N |
 //! | `/delay/MS` | after MS milliseconds |
 //! | `/flaky/KEY/N` | 503 to the first N requests with that KEY, then 200 |
 //! | anything else | 200 |
 //!
-//! All but the first two carry an [`Echo`] as JSON and the header `x-origin`.
+//! All but the first three carry an [`Echo`] as JSON and the header `x-origin`.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -164,6 +165,9 @@ async fn answer(state: &State, request: Request<Incoming>) -> Response<Body> {
     let mut status = StatusCode::OK;
     let mut parts = path.split('/').skip(1);
     match (parts.next(), parts.next(), parts.next()) {
+        (Some("stream"), None, None) => {
+            return Response::new(request.into_body().boxed_unsync());
+        }
         (Some("status"), Some(code), _) => {
             status = code.parse().expect("a status code in the path");
         }
