@@ -25,6 +25,18 @@ pub struct Compiler {
     /// Name and version of every resource, by the unit that it comes from.
     resources: BTreeMap<Unit, BTreeMap<String, ContentVersion>>,
     diagnostics: BTreeMap<ObjectId, Vec<Diagnostic>>,
+    computed: u64,
+}
+
+/// How much a [`Compiler`] has done, and how much it keeps track of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Units of work computed since it began.
+    pub computed: u64,
+    /// Units that there are now.
+    pub units: usize,
+    /// Things that some unit has read.
+    pub reads: usize,
 }
 
 /// What changed in the snapshot.
@@ -61,6 +73,17 @@ impl Compiler {
             outcomes: BTreeMap::new(),
             resources: BTreeMap::new(),
             diagnostics: BTreeMap::new(),
+            computed: 0,
+        }
+    }
+
+    /// How much it has done, and how much it keeps track of.
+    pub fn load(&self) -> Load {
+        let (units, reads) = self.graph.size();
+        Load {
+            computed: self.computed,
+            units,
+            reads,
         }
     }
 
@@ -116,8 +139,8 @@ impl Compiler {
             if on_demand && !self.graph.is_read(&Input::Unit(unit.clone())) {
                 self.graph.record(&unit, BTreeSet::new());
                 self.outcomes.remove(&unit);
-                for name in self.resources.remove(&unit).into_iter().flatten() {
-                    delta.remove(name.0);
+                for (name, version) in self.resources.remove(&unit).into_iter().flatten() {
+                    delta.remove(name, version);
                 }
             }
         }
@@ -133,6 +156,7 @@ impl Compiler {
         delta: &mut Step,
         orphans: &mut BTreeSet<Unit>,
     ) -> bool {
+        self.computed += 1;
         orphans.extend(self.graph.record(&unit, reads));
         self.accept_resources(&unit, computed.resources, delta);
         if let Some(id) = reported_by(&unit) {
@@ -165,15 +189,16 @@ impl Compiler {
                 body: Some(body),
             };
             let version = ContentVersion::of(&resource);
-            if before.get(&name) != Some(&version) {
+            let old = before.get(&name);
+            if old != Some(&version) {
                 resource.version = version.to_string();
-                delta.upsert(name.clone(), resource);
+                delta.upsert(name.clone(), old, resource);
             }
             after.insert(name, version);
         }
-        for name in before.into_keys() {
+        for (name, version) in before {
             if !after.contains_key(&name) {
-                delta.remove(name);
+                delta.remove(name, version);
             }
         }
         if !after.is_empty() {
@@ -185,23 +210,33 @@ impl Compiler {
 /// A delta in the making.
 #[derive(Default)]
 struct Step {
+    /// Versions before the step, of every resource that some unit changed; none for one that was not there.
+    before: BTreeMap<String, Option<ContentVersion>>,
     upserts: BTreeMap<String, v1::Resource>,
     removed: BTreeSet<String>,
     diagnostics: BTreeMap<ObjectId, Vec<Diagnostic>>,
 }
 
 impl Step {
-    fn upsert(&mut self, name: String, resource: v1::Resource) {
+    fn upsert(&mut self, name: String, old: Option<&ContentVersion>, resource: v1::Resource) {
+        self.before.entry(name.clone()).or_insert(old.copied());
         self.removed.remove(&name);
         self.upserts.insert(name, resource);
     }
 
-    fn remove(&mut self, name: String) {
+    fn remove(&mut self, name: String, old: ContentVersion) {
+        self.before.entry(name.clone()).or_insert(Some(old));
         self.upserts.remove(&name);
         self.removed.insert(name);
     }
 
-    fn finish(self) -> CompileDelta {
+    /// What differs from before. What came and went within the step, or went and came back, made no difference.
+    fn finish(mut self) -> CompileDelta {
+        let before = |name: &String| self.before.get(name).copied().flatten();
+        self.removed.retain(|name| before(name).is_some());
+        self.upserts.retain(|name, resource| {
+            before(name).is_none_or(|version| version.to_string() != resource.version)
+        });
         CompileDelta {
             upserts: self.upserts.into_iter().collect(),
             removed: self.removed.into_iter().collect(),

@@ -1,6 +1,7 @@
 //! ProxyGateways and their listeners.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use novaedge_api::native::{
@@ -27,7 +28,15 @@ pub(crate) fn compile(view: &View<'_>, key: &ObjectKey) -> Computed {
         origin,
         diagnostics: Vec::new(),
     };
-    let mut resources = vec![(name::gateway(key), compiler.gateway())];
+    let Some(addresses) = compiler.addresses() else {
+        // Without addresses the agents would bind every one, which nobody asked for.
+        return Computed {
+            outcome: Outcome::Listeners([].into()),
+            diagnostics: compiler.diagnostics,
+            ..Computed::default()
+        };
+    };
+    let mut resources = vec![(name::gateway(key), compiler.gateway(addresses))];
     let mut attachable = Vec::new();
     let mut names = BTreeSet::new();
     for (index, listener) in object.spec.listeners.iter().enumerate() {
@@ -79,7 +88,22 @@ impl GatewayCompiler<'_> {
         self.diagnostics.push(diagnostic);
     }
 
-    fn gateway(&mut self) -> Body {
+    /// The addresses to bind, none for every one; nothing at all when those asked for are all unusable.
+    fn addresses(&mut self) -> Option<Vec<String>> {
+        let given = &self.object.spec.addresses;
+        let mut usable = Vec::new();
+        for (index, address) in given.iter().enumerate() {
+            if address.parse::<IpAddr>().is_ok() {
+                usable.push(address.clone());
+                continue;
+            }
+            let message = format!("{address:?} is not an IP address; give one such as 192.0.2.10");
+            self.refuse(format!("spec.addresses[{index}]"), "Invalid", message);
+        }
+        (given.is_empty() || !usable.is_empty()).then_some(usable)
+    }
+
+    fn gateway(&mut self, bind_addresses: Vec<String>) -> Body {
         let reference = self.object.spec.backend_client_certificate_ref.as_ref();
         let certificate = reference.and_then(|reference| {
             self.certificate("spec.backendClientCertificateRef".to_owned(), reference)
@@ -87,7 +111,7 @@ impl GatewayCompiler<'_> {
         Body::Gateway(v1::Gateway {
             r#ref: Some(source(self.object, self.origin)),
             generation: self.object.metadata.generation.unwrap_or_default(),
-            bind_addresses: self.object.spec.addresses.clone(),
+            bind_addresses,
             backend_client_certificate: certificate.unwrap_or_default(),
         })
     }

@@ -38,6 +38,11 @@ impl Graph {
         orphans
     }
 
+    /// Number of units that read, and of inputs that are read.
+    pub fn size(&self) -> (usize, usize) {
+        (self.reads.len(), self.readers.len())
+    }
+
     /// The units that read an input.
     pub fn readers(&self, input: &Input) -> impl Iterator<Item = &Unit> {
         self.readers.get(input).into_iter().flatten()

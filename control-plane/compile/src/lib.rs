@@ -20,5 +20,5 @@ mod matching;
 mod route;
 mod tls;
 
-pub use compiler::{CompileDelta, Compiler};
+pub use compiler::{CompileDelta, Compiler, Load};
 pub use port::{BindPorts, ListenerPorts};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 
 use novaedge_api::decode::decode;
 use novaedge_api::meta::{Kind, Object};
@@ -24,23 +24,23 @@ const NAMES: [&str; 4] = ["web", "gw", "other", "set"];
 const AGES: [&str; 3] = ["", "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z"];
 
 impl Pool {
-    pub(crate) fn load() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    /// The cases in folders of folders.
+    pub(crate) fn load(folders: &[PathBuf]) -> Self {
         let mut pool = Self {
             documents: BTreeMap::new(),
             cases: Vec::new(),
         };
         let mut paths = Vec::new();
-        for area in fs::read_dir(root).unwrap() {
+        for area in folders
+            .iter()
+            .flat_map(|folder| fs::read_dir(folder).unwrap())
+        {
             let files = fs::read_dir(area.unwrap().path()).unwrap();
             paths.extend(files.map(|file| file.unwrap().path()));
         }
+        paths.retain(|path| !path.file_stem().unwrap().to_string_lossy().contains(".out"));
         paths.sort();
         for path in paths {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if name.contains(".out") {
-                continue;
-            }
             let text = fs::read_to_string(&path).unwrap();
             let values: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
             pool.add(values.into_iter().filter(|value| !value.is_null()));
