@@ -1,9 +1,10 @@
 //! Layer 4 traffic through a whole agent, over real sockets.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use novaedge_agent::Agent;
 use novaedge_proto::v1;
 
 use crate::support::{
@@ -107,24 +108,122 @@ async fn tls_passes_through_by_server_name_and_others_are_closed_without_an_aler
     agent.drain(Duration::from_secs(2)).await;
 }
 
+/// A TCP listener with a route to these backends; `a`, `b` and so on answer with their names.
+async fn tcp(to: &[(&str, u32)], more: Vec<v1::Resource>) -> (Agent, u16) {
+    let (agent, port) = (agent(), free_port());
+    let mut all = vec![gateway(), listener("tcp", port, v1::Protocol::Tcp)];
+    all.push(route(v1::RouteKind::Tcp, "tcp", "", to));
+    all.extend(more);
+    assert_eq!(agent.apply(step(1, all, &[])).await.unwrap(), []);
+    (agent, port)
+}
+
 #[tokio::test]
-async fn a_port_in_use_rejects_its_listener_alone() {
-    let agent = agent();
-    let (port, taken) = (free_port(), TcpListener::bind("127.0.0.1:0").unwrap());
-    let taken_port = taken.local_addr().unwrap().port();
-    let mut all = vec![gateway(), listener("ok", port, v1::Protocol::Tcp)];
-    all.push(listener("taken", taken_port, v1::Protocol::Tcp));
-    all.push(route(v1::RouteKind::Tcp, "ok", "", &[("a", 1)]));
-    all.extend(backend("a", &[tcp_origin("a")]));
-    let rejected = agent.apply(step(1, all, &[])).await.unwrap();
-    assert_eq!(rejected.len(), 1, "{rejected:?}");
-    assert_eq!(rejected[0].name, "listener/default/g/taken");
-    assert!(
-        rejected[0]
-            .error
-            .contains(&format!("127.0.0.1:{taken_port}")),
-        "{rejected:?}"
-    );
-    assert_eq!(talk(port, b"x"), "ax!");
+async fn a_weight_of_0_gets_nothing_and_zeros_alone_close_the_connection() {
+    let both = [
+        backend("a", &[tcp_origin("a")]),
+        backend("b", &[tcp_origin("b")]),
+    ]
+    .concat();
+    let (agent, port) = tcp(&[("a", 0), ("b", 1)], both).await;
+    for _ in 0..20 {
+        assert_eq!(talk(port, b"x"), "bx!");
+    }
+    let none = route(v1::RouteKind::Tcp, "tcp", "", &[("a", 0), ("b", 0)]);
+    agent.apply(step(2, vec![none], &[])).await.unwrap();
+    assert_eq!(talk(port, b"x"), "");
     agent.drain(Duration::from_secs(2)).await;
+}
+
+#[tokio::test]
+async fn a_backend_without_endpoints_closes_connections_until_there_are_some() {
+    let (agent, port) = tcp(&[("a", 1)], backend("a", &[])).await;
+    assert_eq!(talk(port, b"x"), "");
+    let refusing = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    agent
+        .apply(step(2, backend("a", &[refusing]), &[]))
+        .await
+        .unwrap();
+    assert_eq!(talk(port, b"x"), "");
+    let one_of_two = backend("a", &[refusing, tcp_origin("a")]);
+    agent.apply(step(3, one_of_two, &[])).await.unwrap();
+    for _ in 0..4 {
+        assert_eq!(talk(port, b"x"), "ax!", "the endpoint behind is tried");
+    }
+    let gone = ["backend/default/a", "endpoints/default/a"];
+    agent.apply(step(4, vec![], &gone)).await.unwrap();
+    assert_eq!(talk(port, b"x"), "", "a backend that is gone gets nothing");
+    agent.drain(Duration::from_secs(2)).await;
+}
+
+#[tokio::test]
+async fn a_backend_may_end_first_and_go_on_listening() {
+    let origin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (agent, port) = tcp(&[("a", 1)], backend("a", &[origin.local_addr().unwrap()])).await;
+    let mut client = connect(port);
+    let mut server = origin.accept().unwrap().0;
+    server.write_all(b"that is all").unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    client.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "that is all");
+    client.write_all(b"still listening?").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    text.clear();
+    server.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "still listening?");
+    agent.drain(Duration::from_secs(2)).await;
+}
+
+#[tokio::test]
+async fn a_reset_is_passed_on_as_a_reset() {
+    let origin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (agent, port) = tcp(&[("a", 1)], backend("a", &[origin.local_addr().unwrap()])).await;
+    let mut client = connect(port);
+    let mut server = origin.accept().unwrap().0;
+    client.write_all(b"x").unwrap();
+    server.read_exact(&mut [0]).unwrap();
+    let server = socket2::Socket::from(server);
+    server.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(server);
+    let error = client.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    agent.drain(Duration::from_secs(2)).await;
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_flows_and_takes_no_new_ones() {
+    let (agent, port) = tcp(&[("a", 1)], backend("a", &[tcp_origin("a")])).await;
+    let mut open = connect(port);
+    open.read_exact(&mut [0]).unwrap();
+    let begin = std::time::Instant::now();
+    let draining = tokio::spawn(agent.drain(Duration::from_secs(20)));
+    while TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    open.write_all(b"last words").unwrap();
+    open.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    open.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "last words!");
+    draining.await.unwrap();
+    assert!(
+        begin.elapsed() < Duration::from_secs(10),
+        "nothing was open"
+    );
+}
+
+#[tokio::test]
+async fn a_flow_that_outlives_the_drain_is_cut_at_its_deadline() {
+    let (agent, port) = tcp(&[("a", 1)], backend("a", &[tcp_origin("a")])).await;
+    let mut open = connect(port);
+    open.read_exact(&mut [0]).unwrap();
+    let begin = std::time::Instant::now();
+    agent.drain(Duration::from_millis(300)).await;
+    assert!(begin.elapsed() >= Duration::from_millis(300));
+    assert!(begin.elapsed() < Duration::from_secs(4));
+    assert!(
+        matches!(open.read(&mut [0]), Ok(0) | Err(_)),
+        "it is closed"
+    );
 }

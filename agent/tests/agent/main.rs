@@ -3,6 +3,8 @@
 
 mod control_plane;
 mod support;
+mod tls;
 
 mod layer4;
+mod layer4_tls;
 mod refusals;

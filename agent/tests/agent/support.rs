@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use novaedge_agent::{Agent, AgentConfig};
+use novaedge_proto::digest::ContentVersion;
 use novaedge_proto::v1::{self, resource::Body};
 use novaedge_subscribe::{Origin, Step};
 
@@ -30,12 +31,15 @@ pub fn step(sequence: u64, upserts: Vec<v1::Resource>, removed: &[&str]) -> Step
     }
 }
 
+/// A resource with the version that its content has.
 pub fn resource(name: &str, body: Body) -> v1::Resource {
-    v1::Resource {
+    let mut resource = v1::Resource {
         name: name.into(),
-        version: "1".into(),
+        version: String::new(),
         body: Some(body),
-    }
+    };
+    resource.version = ContentVersion::of(&resource).to_string();
+    resource
 }
 
 pub fn gateway() -> v1::Resource {
