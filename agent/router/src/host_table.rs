@@ -6,12 +6,11 @@ use regex::Regex;
 use smallvec::SmallVec;
 
 use crate::{
-    conditions::{Conditions, HostLimit},
+    bucket::{Bucket, Candidate},
+    conditions::Conditions,
     host_index::Table,
     listener::Matched,
-    rank::Rank,
     request::RequestHead,
-    rule::HttpRule,
     shard_map::ShardMap,
 };
 
@@ -19,7 +18,7 @@ use crate::{
 ///
 /// Paths come before all else in the precedence, so the index visits them from the best to the worst: the exact path,
 /// regular expressions, prefixes from the longest, methods of any gRPC service, the root. One visit costs the same with
-/// one route as with ten thousand; only regular expressions, and candidates that share a path, are tried one by one.
+/// one route as with ten thousand; only regular expressions are tried one by one, and what a [`Bucket`] can't tell apart.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HostTable {
     exact: PathMap,
@@ -62,25 +61,12 @@ pub(crate) enum PathRegex {
     },
 }
 
-/// A match of a rule, apart from its path.
-#[derive(Clone, Debug)]
-pub(crate) struct Candidate {
-    pub(crate) rule: Arc<HttpRule>,
-    /// None: every request meets them.
-    pub(crate) conditions: Option<Arc<Conditions>>,
-    pub(crate) limit: HostLimit,
-    pub(crate) rank: Rank,
-}
-
 #[derive(Clone, Debug)]
 struct RegexCandidate {
     rank: RegexRank,
     path: Arc<PathRegex>,
     candidate: Candidate,
 }
-
-/// Candidates of one path, best first.
-type Bucket = SmallVec<[Candidate; 1]>;
 
 /// Buckets by path.
 #[derive(Clone, Debug, Default)]
@@ -107,40 +93,26 @@ impl HostTable {
         host: &str,
         request: &impl RequestHead,
     ) -> Option<Matched<'t>> {
-        self.visit(request.path(), |candidate, prefix| {
-            candidate.accepts(host, request).then_some(Matched {
-                rule: &candidate.rule,
-                prefix,
-            })
-        })
-    }
-
-    /// Shows the candidates whose path fits, from the best, until `look` finds something. With each comes the prefix that
-    /// its path matched by.
-    fn visit<'t, R>(
-        &'t self,
-        path: &str,
-        mut look: impl FnMut(&'t Candidate, Option<&'t str>) -> Option<R>,
-    ) -> Option<R> {
+        let path = request.path();
+        let find = |bucket: &'t Bucket, prefix| {
+            let candidate = bucket.find(host, request)?;
+            Some(candidate.matched(prefix))
+        };
         if let Some((_, bucket)) = self.exact.get(path)
-            && let Some(found) = bucket.iter().find_map(|candidate| look(candidate, None))
+            && let Some(found) = find(bucket, None)
         {
             return Some(found);
         }
-        for regex in self
+        if let Some(regex) = self
             .regexes
             .iter()
-            .filter(|regex| regex.path.is_match(path))
+            .find(|regex| regex.path.is_match(path) && regex.candidate.accepts(host, request))
         {
-            if let Some(found) = look(&regex.candidate, None) {
-                return Some(found);
-            }
+            return Some(regex.candidate.matched(None));
         }
         for prefix in Prefixes::of(path, &self.prefix_depths) {
             if let Some((key, bucket)) = self.prefixes.get(prefix)
-                && let Some(found) = bucket
-                    .iter()
-                    .find_map(|candidate| look(candidate, Some(key)))
+                && let Some(found) = find(bucket, Some(key))
             {
                 return Some(found);
             }
@@ -148,13 +120,11 @@ impl HostTable {
         if !self.grpc_methods.buckets.is_empty()
             && let Some((_, bucket)) =
                 grpc_target(path).and_then(|(_, method)| self.grpc_methods.get(method))
-            && let Some(found) = bucket.iter().find_map(|candidate| look(candidate, None))
+            && let Some(found) = find(bucket, None)
         {
             return Some(found);
         }
-        self.root
-            .iter()
-            .find_map(|candidate| look(candidate, Some("/")))
+        find(&self.root, Some("/"))
     }
 
     /// Adds a match.
@@ -187,19 +157,24 @@ impl HostTable {
                 }
             }
             PathKey::GrpcMethod(method) => _ = self.grpc_methods.insert(method, candidate),
-            PathKey::Root => insert(&mut self.root, candidate),
+            PathKey::Root => self.root.insert(candidate),
         }
     }
 
-    /// Removes what a resource has under a path.
-    pub(crate) fn remove(&mut self, path: &PathKey, resource: &str) {
+    /// Removes what a resource has under a path with these conditions.
+    pub(crate) fn remove(
+        &mut self,
+        path: &PathKey,
+        conditions: Option<&Conditions>,
+        resource: &str,
+    ) {
         match path {
-            PathKey::Exact(path) => _ = self.exact.remove(path, resource),
+            PathKey::Exact(path) => _ = self.exact.remove(path, conditions, resource),
             PathKey::Regex(..) => {
                 Arc::make_mut(&mut self.regexes).retain(|regex| !regex.candidate.is_of(resource));
             }
             PathKey::Prefix(path) => {
-                if self.prefixes.remove(path, resource) == Change::Key {
+                if self.prefixes.remove(path, conditions, resource) == Change::Key {
                     if let Some(count) = self.prefix_depths.get_mut(depth(path)) {
                         *count -= 1;
                     }
@@ -208,23 +183,11 @@ impl HostTable {
                     }
                 }
             }
-            PathKey::GrpcMethod(method) => _ = self.grpc_methods.remove(method, resource),
-            PathKey::Root => self.root.retain(|candidate| !candidate.is_of(resource)),
+            PathKey::GrpcMethod(method) => {
+                _ = self.grpc_methods.remove(method, conditions, resource)
+            }
+            PathKey::Root => self.root.remove(conditions, resource),
         }
-    }
-}
-
-impl Candidate {
-    fn accepts(&self, host: &str, request: &impl RequestHead) -> bool {
-        self.limit.allows(host)
-            && self
-                .conditions
-                .as_ref()
-                .is_none_or(|conditions| conditions.meets(request))
-    }
-
-    fn is_of(&self, resource: &str) -> bool {
-        *self.rank.order.resource == *resource
     }
 }
 
@@ -263,17 +226,18 @@ impl PathMap {
     fn insert(&mut self, path: &Arc<str>, candidate: Candidate) -> Change {
         self.longest = self.longest.max(path.len());
         if let Some(bucket) = self.buckets.get_mut(path) {
-            insert(bucket, candidate);
+            bucket.insert(candidate);
             return Change::Bucket;
         }
-        self.buckets
-            .insert(Arc::clone(path), SmallVec::from_iter([candidate]));
+        let mut bucket = Bucket::default();
+        bucket.insert(candidate);
+        self.buckets.insert(Arc::clone(path), bucket);
         Change::Key
     }
 
-    fn remove(&mut self, path: &str, resource: &str) -> Change {
+    fn remove(&mut self, path: &str, conditions: Option<&Conditions>, resource: &str) -> Change {
         if let Some(bucket) = self.buckets.get_mut(path) {
-            bucket.retain(|candidate| !candidate.is_of(resource));
+            bucket.remove(conditions, resource);
             if bucket.is_empty() {
                 self.buckets.remove(path);
                 return Change::Key;
@@ -281,11 +245,6 @@ impl PathMap {
         }
         Change::Bucket
     }
-}
-
-fn insert(bucket: &mut Bucket, candidate: Candidate) {
-    let at = bucket.partition_point(|other| other.rank <= candidate.rank);
-    bucket.insert(at, candidate);
 }
 
 /// The number of segments of a prefix, less one.

@@ -9,6 +9,7 @@
 //! [`builder`] (how tables are made), [`client_hello`] (what TLS says before it starts).
 
 pub mod backend;
+mod bucket;
 pub mod builder;
 pub mod client_hello;
 mod conditions;

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::route::{Binding, Route, RouteBody};
 use crate::{
+    bucket::Candidate,
     host_index::HostIndex,
-    host_table::{Candidate, HostTable},
+    host_table::HostTable,
     l4_table::{L4Candidate, L4Table},
     rank::RouteOrder,
     rule::{L4Rule, RouteKind},
@@ -84,7 +85,8 @@ impl Shelf {
                 for (own, _) in &binding.hosts {
                     self.http.update(own, |table| {
                         for each in matches {
-                            table.remove(&each.path, &route.order.resource);
+                            let conditions = each.conditions.as_deref();
+                            table.remove(&each.path, conditions, &route.order.resource);
                         }
                     });
                 }
