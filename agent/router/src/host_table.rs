@@ -184,7 +184,7 @@ impl HostTable {
                 }
             }
             PathKey::GrpcMethod(method) => {
-                _ = self.grpc_methods.remove(method, conditions, resource)
+                _ = self.grpc_methods.remove(method, conditions, resource);
             }
             PathKey::Root => self.root.remove(conditions, resource),
         }
