@@ -7,4 +7,5 @@ mod tls;
 
 mod layer4;
 mod layer4_tls;
+mod lifecycle;
 mod refusals;
