@@ -1,6 +1,7 @@
 //! The one way that data flows: source, translation, compilation, publication; and back, what the
 //! agents acknowledge, as one more input of the translation.
 
+mod engine;
 mod rejection;
 
 use std::{
@@ -13,17 +14,18 @@ use novaedge_api::{
     gateway::{AddressType, Gateway, GatewayStatusAddress},
     meta::{ObjectId, ObjectKey},
 };
-use novaedge_compile::{CompileDelta, Compiler};
+use novaedge_compile::CompileDelta;
 use novaedge_publish::{Acks, Publisher};
 use novaedge_store::Change;
 use novaedge_translate::{
-    Delta, Diagnostic, GatewayFleet, Generations, RejectedRules, TranslateConfig, Translator,
+    Delta, Diagnostic, GatewayFleet, Generations, RejectedRules, TranslateConfig,
 };
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
 
+use self::engine::{Engine, Step};
 use self::rejection::{Culprit, culprit, problem, rejections};
 pub use crate::findings::Findings;
 use crate::{
@@ -40,8 +42,7 @@ const MIN_TICK: Duration = Duration::from_secs(1);
 
 /// Translates, compiles and publishes what a source sends.
 pub struct Pipeline {
-    translator: Translator,
-    compiler: Compiler,
+    engine: Engine,
     publisher: Publisher,
     /// Tells the addresses of the machine.
     addresses: Box<dyn Fn() -> Vec<IpAddr> + Send>,
@@ -70,8 +71,7 @@ impl Pipeline {
     ) -> (Self, watch::Receiver<Findings>) {
         let (findings, watched) = watch::channel(Findings::default());
         let pipeline = Self {
-            translator: Translator::new(config),
-            compiler: Compiler::default(),
+            engine: Engine::new(config),
             publisher,
             assigned: addresses().into_iter().map(address).collect(),
             addresses: Box::new(addresses),
@@ -123,14 +123,26 @@ impl Pipeline {
             news |= self.problems.set(Scope::Source(place), problems);
         }
         let ids: Vec<ObjectId> = batch.changes.iter().map(Change::id).collect();
-        let delta = self.translator.update(batch.changes);
-        news |= self.publish(&delta, &ids);
-        self.tell(&delta, news);
+        let result = self.engine.update(batch.changes);
+        for id in ids {
+            let problem = result.left_out.contains(&id).then(|| left_out(&id));
+            let problems = problem.into_iter().collect();
+            news |= self.problems.set(Scope::LeftOut(id), problems);
+        }
+        let mut steps = result.steps;
+        if steps.is_empty() {
+            // Agents wait for the first snapshot, whatever is in it.
+            steps.push(Step::default());
+        }
+        for step in steps {
+            news |= self.publish(step.compiled);
+            self.tell(&step.delta, std::mem::take(&mut news));
+        }
     }
 
     /// How long after the last tick the next one is due.
     fn pause(&self) -> Duration {
-        let next = self.translator.next_clock();
+        let next = self.engine.translator().next_clock();
         let pause = next.and_then(|next| u64::try_from(next - self.now).ok());
         let pause = pause.map_or(TICK, Duration::from_secs);
         pause.clamp(MIN_TICK, TICK)
@@ -140,9 +152,9 @@ impl Pipeline {
     pub fn tick(&mut self, seconds: i64) {
         self.now = seconds;
         self.assigned = (self.addresses)().into_iter().map(address).collect();
-        let delta = self.translator.set_clock(seconds);
+        let Step { delta, compiled } = self.engine.set_clock(seconds);
         if !delta.is_empty() {
-            let news = self.publish(&delta, &[]);
+            let news = self.publish(compiled);
             self.tell(&delta, news);
         }
     }
@@ -156,19 +168,22 @@ impl Pipeline {
             self.acknowledged.clone_from(&self.serves.1);
         }
         let rejected = rejections(acks);
-        let fleet = self.translator.set_fleet(self.fleet(&rejected));
-        let rules = self.translator.set_rejected_rules(rules(&rejected));
-        let news = self.set_rejected(rejected);
-        if news || !fleet.is_empty() || !rules.is_empty() {
-            self.tell(&fleet, news);
-            self.tell(&rules, false);
+        let fleet = self.engine.set_fleet(self.fleet(&rejected));
+        let rules = self.engine.set_rejected_rules(rules(&rejected));
+        let mut news = self.set_rejected(rejected);
+        for Step { delta, compiled } in [fleet, rules] {
+            // Statuses follow the agents; what is served does not.
+            if !compiled.is_empty() {
+                news |= self.publish(compiled);
+            }
+            if news || !delta.is_empty() {
+                self.tell(&delta, std::mem::take(&mut news));
+            }
         }
     }
 
-    /// Compiles and publishes what the translation changed. Returns whether problems came or went.
-    fn publish(&mut self, delta: &Delta, ids: &[ObjectId]) -> bool {
-        let store = self.translator.store();
-        let compiled = self.compiler.update(&delta.natives, store, ids);
+    /// Publishes what was compiled. Returns whether problems came or went.
+    fn publish(&mut self, compiled: CompileDelta) -> bool {
         let CompileDelta {
             upserts,
             removed,
@@ -195,9 +210,10 @@ impl Pipeline {
             let problems = refused.remove(&name).into_iter().collect();
             news |= self.problems.set(Scope::Published(name), problems);
         }
-        let gateways = self.translator.store().iter::<Gateway>();
+        let translator = self.engine.translator();
+        let gateways = translator.store().iter::<Gateway>();
         let serves = gateways
-            .filter_map(|(key, _)| Some((key.clone(), self.translator.generations(key)?)))
+            .filter_map(|(key, _)| Some((key.clone(), translator.generations(key)?)))
             .collect();
         self.serves = (self.publisher.current().sequence, serves);
         news
@@ -251,7 +267,7 @@ impl Pipeline {
 
     /// A problem of the object behind a resource.
     fn problem(&self, resource: &str, reason: &str, error: &str) -> Problem {
-        let natives = &self.translator.output().natives;
+        let natives = &self.engine.translator().output().natives;
         problem(resource, reason, error, |id| natives.get(id))
     }
 
@@ -278,6 +294,12 @@ fn rules(rejected: &BTreeMap<String, String>) -> RejectedRules {
         }
     }
     rules
+}
+
+fn left_out(id: &ObjectId) -> Problem {
+    let message = "makes the translation fail, so it is left as it was before; \
+                   this is a defect of NovaEdge: please report it with the object";
+    Problem::of_object(id.to_string(), "Internal", message)
 }
 
 fn problems_of(diagnostics: &[Diagnostic]) -> Vec<Problem> {

@@ -86,8 +86,16 @@ fn bytes(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
     Ok((bytes, Stamp::from(&after)))
 }
 
-/// Decodes the bytes of a file.
+/// Decodes the bytes of a file. A file that makes the decoder panic, which none should, harms no other.
 pub(super) fn parse(name: &str, bytes: &[u8]) -> Found {
+    std::panic::catch_unwind(|| decode_all(name, bytes)).unwrap_or_else(|_| {
+        let message = "makes the decoder fail, so its last good objects stay in force; \
+                       this is a defect of NovaEdge: please report it with the file";
+        Found::Unreadable(Problem::in_file(name, None, "Internal", message))
+    })
+}
+
+fn decode_all(name: &str, bytes: &[u8]) -> Found {
     if bytes.trim_ascii().is_empty() {
         return Found::Nothing;
     }

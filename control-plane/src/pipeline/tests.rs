@@ -156,7 +156,7 @@ fn a_refused_rule_shows_in_the_status_of_its_route_and_heals() {
 fn a_refused_backend_is_told_of_the_service_behind_it() {
     let mut bed = Bed::new(LogLimits::default());
     bed.apply(objects());
-    let natives = &bed.pipeline.translator.output().natives;
+    let natives = &bed.pipeline.engine.translator().output().natives;
     let backend = natives.keys().find(|id| id.kind == Kind::ProxyBackend);
     let name = format!("backend/{}", backend.unwrap().key);
     bed.acknowledge(&[(&name, "no such resolver")]);
@@ -220,4 +220,63 @@ fn the_clock_is_read_when_it_matters_and_now_and_then() {
     let mut bed = Bed::new(LogLimits::default());
     bed.pipeline.tick(1_000);
     assert_eq!(bed.pipeline.pause(), TICK);
+}
+
+/// Whether a change is of the object with this name.
+fn is_of(change: &Change, name: &str) -> bool {
+    change.id().key.name == name
+}
+
+#[test]
+fn an_object_that_makes_translation_panic_is_left_out_and_named() {
+    let mut bed = Bed::new(LogLimits::default());
+    bed.apply(objects());
+    bed.acknowledge(&[]);
+    bed.pipeline.engine.trip = |changes| changes.iter().any(|change| is_of(change, "bad"));
+    let route = |name: &str| {
+        json!({"apiVersion": GATEWAY, "kind": "HTTPRoute",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"parentRefs": [{"name": "edge"}], "rules": [
+                {"backendRefs": [{"name": "s", "port": 80}]}]}})
+    };
+    let before = bed.publisher.current().sequence;
+    bed.apply(vec![route("a"), route("bad"), route("z")]);
+    assert!(
+        bed.publisher.current().sequence > before,
+        "the others are served"
+    );
+    bed.acknowledge(&[]);
+    let problems = bed.problems();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0].starts_with("error: HTTPRoute/default/bad: "),
+        "{problems:?}"
+    );
+    for name in ["a", "z", "shop"] {
+        let status = bed.status(Kind::HttpRoute, name);
+        let accepted = condition(&status["parents"][0]["conditions"], "Accepted");
+        assert_eq!(accepted.0, "True", "{name}");
+    }
+    let status = bed.status(Kind::Gateway, "edge");
+    let programmed = condition(&status["conditions"], "Programmed");
+    assert_eq!(programmed.0, "True");
+    assert_eq!(status["listeners"][0]["attachedRoutes"], 3);
+
+    bed.pipeline.engine.trip = |_| false;
+    bed.apply(vec![route("bad")]);
+    assert_eq!(bed.problems(), [] as [&str; 0]);
+}
+
+#[test]
+fn many_panics_in_one_batch_end_in_time() {
+    let mut bed = Bed::new(LogLimits::default());
+    bed.apply(objects());
+    bed.pipeline.engine.trip = |changes| !changes.is_empty();
+    let service = |n: usize| {
+        json!({"apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": format!("s{n}"), "namespace": "default"},
+            "spec": {"ports": [{"port": 80}]}})
+    };
+    bed.apply((0..40).map(service).collect());
+    assert_eq!(bed.problems().len(), 40);
 }

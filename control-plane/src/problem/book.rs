@@ -15,6 +15,8 @@ pub const MAX_LISTED: usize = 1_000;
 pub enum Scope {
     /// The source, of a file.
     Source(String),
+    /// The pipeline, of an object that it leaves out.
+    LeftOut(ObjectId),
     /// Translation, of an object.
     Translated(ObjectId),
     /// Compilation, of a native object.
