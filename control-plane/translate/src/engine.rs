@@ -167,6 +167,9 @@ impl Translator {
         for target in &applied.references {
             self.fire(&Read::Referrers(target.clone(), id.kind), dirty);
         }
+        if applied.old.is_some() != applied.new.is_some() {
+            self.fire(&Read::Exists(id.clone()), dirty);
+        }
         self.fire(&Read::Object(id.clone()), dirty);
     }
 

@@ -31,6 +31,8 @@ pub(crate) enum Unit {
 pub(crate) enum Read {
     /// An object, or that there is none.
     Object(ObjectId),
+    /// Whether an object exists, whatever it says.
+    Exists(ObjectId),
     /// Which objects of a kind refer to an object.
     Referrers(ObjectId, Kind),
     /// Which ReferenceGrants a namespace has, and what they say.

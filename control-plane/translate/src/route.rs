@@ -16,8 +16,8 @@ use std::iter::empty;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use novaedge_api::gateway::{
-    GROUP, Gateway, GatewayDefaultScope, GrpcRoute, HttpRoute, ListenerSet, ParentReference,
-    StreamRouteRule, TcpRoute, TlsRoute, UdpRoute,
+    GROUP, GatewayDefaultScope, GrpcRoute, HttpRoute, ParentReference, StreamRouteRule, TcpRoute,
+    TlsRoute, UdpRoute,
 };
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use novaedge_api::native::{
@@ -377,10 +377,6 @@ fn parent_note(
         let ours = parent.group == GROUP || view.config().mode == Mode::Standalone;
         return ours.then(|| Fault::new(format!("{field}.kind"), NO_MATCHING_PARENT, text));
     };
-    let there = match id.kind {
-        Kind::ListenerSet => view.get::<ListenerSet>(&id.key).is_some(),
-        _ => view.get::<Gateway>(&id.key).is_some(),
-    };
     let text = format!("{id} does not exist; create it or correct the name");
-    (!there).then(|| Fault::new(format!("{field}.name"), NO_MATCHING_PARENT, text))
+    (!view.exists(&id)).then(|| Fault::new(format!("{field}.name"), NO_MATCHING_PARENT, text))
 }

@@ -72,6 +72,12 @@ impl<'a> View<'a> {
         self.store.get(key).cloned()
     }
 
+    /// Whether an object exists. Cheaper to depend on than [`get`](Self::get): its content may change.
+    pub fn exists(&self, id: &ObjectId) -> bool {
+        self.record(Read::Exists(id.clone()));
+        self.store.object(id).is_some()
+    }
+
     /// Labels of a namespace, its name among them as an API server has it; none when the namespace is
     /// not known. On one machine namespaces need no object of their own.
     pub fn namespace_labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {

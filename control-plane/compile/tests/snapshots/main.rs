@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a panic is how a test fails
 
 mod cases;
+mod cost;
 mod golden;
 mod random;
 mod shown;

@@ -13,6 +13,8 @@ pub(crate) struct System {
     pub(crate) translator: Translator,
     pub(crate) compiler: Compiler,
     pub(crate) snapshot: Snapshot,
+    /// Resources that agents got or lost so far.
+    pub(crate) touched: usize,
 }
 
 /// What an agent would hold, put together from the differences.
@@ -28,6 +30,7 @@ impl System {
             translator: Translator::new(config),
             compiler: Compiler::default(),
             snapshot: Snapshot::default(),
+            touched: 0,
         }
     }
 
@@ -36,6 +39,7 @@ impl System {
         let natives = self.translator.update(changes).natives;
         let store = self.translator.store();
         let delta = self.compiler.update(&natives, store, &ids);
+        self.touched += delta.upserts.len() + delta.removed.len();
         self.snapshot.follow(delta);
     }
 }

@@ -1,6 +1,6 @@
 //! Statuses of ListenerSets.
 
-use novaedge_api::gateway::{Gateway, ListenerSet, ListenerSetStatus};
+use novaedge_api::gateway::{ListenerSet, ListenerSetStatus};
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 
 use super::listener_status::{Observed, listener_status};
@@ -71,11 +71,12 @@ fn orphan(view: &View<'_>, key: &ObjectKey) -> Option<Diagnostic> {
     let parent = &set.spec.parent_ref;
     let (below, text) = if Kind::find(&parent.group, &parent.kind) == Some(Kind::Gateway) {
         let namespace = parent.namespace.as_deref().filter(|name| !name.is_empty());
-        let gateway = ObjectKey::new(namespace.unwrap_or(&key.namespace), &parent.name);
-        if view.get::<Gateway>(&gateway).is_some() {
+        let namespace = namespace.unwrap_or(&key.namespace);
+        let gateway = ObjectId::new(Kind::Gateway, namespace, &parent.name);
+        if view.exists(&gateway) {
             return None;
         }
-        let text = format!("Gateway {gateway} does not exist; create it or correct the name");
+        let text = format!("{gateway} does not exist; create it or correct the name");
         ("name", text)
     } else {
         let text = format!(

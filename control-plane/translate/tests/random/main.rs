@@ -18,7 +18,7 @@ use novaedge_api::meta::ObjectId;
 use novaedge_store::Change;
 use novaedge_translate::{Delta, Output, TranslateConfig, Translator};
 
-use crate::edit::{Edit, World};
+use crate::edit::World;
 use crate::pool::Pool;
 use crate::rng::Rng;
 use crate::seeds::for_each_seed;
