@@ -1,5 +1,5 @@
 # Every task is one word; each prints the command it runs.
-.PHONY: help tools build run test lint fmt golden
+.PHONY: help tools build run test smoke lint fmt golden bench fuzz
 
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
@@ -17,6 +17,9 @@ test: tools ## Runs all tests.
 	./test/upstream/fetch.sh
 	cargo test --workspace --locked
 
+smoke: build ## Sends the quickstart's traffic once and checks the answers.
+	timeout --kill-after=10 120 ./examples/quickstart/run.sh --once
+
 lint: tools ## Checks formatting and lints.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -26,3 +29,9 @@ fmt: ## Formats the code.
 
 golden: ## Rewrites golden files from what the code says now; read the difference before you commit it.
 	UPDATE_GOLDEN=1 cargo test --workspace --locked
+
+bench: ## Measures propagation, translation, lookup and the data path beside nginx and HAProxy (10 minutes).
+	./bench/run.sh
+
+fuzz: ## Fuzzes what reads bytes from outside, half a minute each; FUZZ_SECONDS=300 for longer.
+	./fuzz/run.sh

@@ -5,10 +5,12 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-bin=${NOVAEDGE_BIN:-$root/target/debug}
+bin=${NOVAEDGE_BIN:-${CARGO_TARGET_DIR:-$root/target}/debug}
 state=${QUICKSTART_STATE:-$root/.quickstart}
 once=${1:-}
+edited=$here/manifests/generated/edited.yaml
 mkdir -p "$state"
+rm -f "$edited"
 
 "$bin/novaedge-demo-backend" certificates --out "$state" \
     --secret "$here/manifests/generated/tls-secret.yaml"
@@ -20,7 +22,7 @@ mkdir -p "$state"
 backends=$!
 "$bin/novaedge" run "$here/manifests" --watch --state-dir "$state/state" &
 edge=$!
-trap 'kill "$edge" "$backends" 2>/dev/null || true; wait || true' EXIT
+trap 'kill "$edge" "$backends" 2>/dev/null || true; wait || true; rm -f "$edited"' EXIT
 
 for _ in $(seq 100); do
     curl --silent --fail --output /dev/null http://127.0.0.1:9901/readyz && break
@@ -28,11 +30,13 @@ for _ in $(seq 100); do
     sleep 0.1
 done
 
+tried=0
 failed=0
 # try WHAT EXPECTED COMMAND...: runs the command, shows it with its answer, checks the answer.
 try() {
     local what=$1 expected=$2 answer
     shift 2
+    tried=$((tried + 1))
     printf '\n\033[1m%s\033[0m\n  %s\n' "$what" "$*"
     if answer=$(bash -c "$*" 2>&1) && [[ $answer == *"$expected"* ]]; then
         printf '  -> %s\n' "${answer:0:160}"
@@ -44,15 +48,15 @@ try() {
 
 resolve='--resolve www.example.com:8443:127.0.0.1 --resolve passthrough.example.com:8443:127.0.0.1'
 try 'HTTP, by host and path' '"backend":"web"' \
-    "curl -s -H 'Host: www.example.com' http://127.0.0.1:8080/hello"
+    "curl -s -m 5 -H 'Host: www.example.com' http://127.0.0.1:8080/hello"
 try 'HTTP, prefix rewritten' '"path":"/users"' \
-    "curl -s -H 'Host: www.example.com' http://127.0.0.1:8080/api/users"
+    "curl -s -m 5 -H 'Host: www.example.com' http://127.0.0.1:8080/api/users"
 try 'HTTPS, TLS ends at the gateway' '"backend":"web"' \
-    "curl -s --cacert $state/ca.crt $resolve https://www.example.com:8443/hello"
+    "curl -s -m 5 --cacert $state/ca.crt $resolve https://www.example.com:8443/hello"
 try 'By header' '"backend":"api-v2"' \
-    "curl -s -H 'Host: api.example.com' -H 'X-API-Version: v2' http://127.0.0.1:8080/"
+    "curl -s -m 5 -H 'Host: api.example.com' -H 'X-API-Version: v2' http://127.0.0.1:8080/"
 try '90/10 split' '90 "backend":"api-v1"' \
-    "for i in \$(seq 100); do curl -s -H 'Host: canary.example.com' http://127.0.0.1:8080/; done | grep -o '\"backend\":\"[^\"]*\"' | sort | uniq -c"
+    "for i in \$(seq 100); do curl -s -m 5 -H 'Host: canary.example.com' http://127.0.0.1:8080/; done | grep -o '\"backend\":\"[^\"]*\"' | sort | uniq -c"
 try 'gRPC' 'SERVING' \
     "$bin/novaedge-demo-backend grpc-call http://127.0.0.1:8080 --authority grpc.example.com"
 try 'TCP' 'hello' \
@@ -60,10 +64,20 @@ try 'TCP' 'hello' \
 try 'UDP' 'hello' \
     "exec 3<>/dev/udp/127.0.0.1/9053; echo hello >&3; timeout 2 head -n1 <&3"
 try 'TLS passthrough, by SNI' '"backend":"passthrough"' \
-    "curl -s --cacert $state/ca.crt $resolve https://passthrough.example.com:8443/"
+    "curl -s -m 5 --cacert $state/ca.crt $resolve https://passthrough.example.com:8443/"
+
+# A new file, then an edit of it, each asked for until it is seen.
+until_seen() {
+    printf '%s' "for n in \$(seq 100); do curl -s -m 5 -H 'Host: edited.example.com' http://127.0.0.1:8080/" \
+        " | grep -q '\"$1\"' && echo seen by request \$n && break; done"
+}
+try 'A new file' 'seen by request' \
+    "sed 's/www/edited/' $here/manifests/www.yaml > $edited; $(until_seen web)"
+try 'An edit of a file' 'seen by request' \
+    "sed -i 's/name: web/name: api-v2/' $edited; $(until_seen api-v2)"
 
 if [[ $once == --once ]]; then
-    printf '\n%s of 9 tries failed\n' "$failed"
+    printf '\n%s of %s tries failed\n' "$failed" "$tried"
     exit "$failed"
 fi
 cat <<TEXT
