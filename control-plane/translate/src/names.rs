@@ -35,25 +35,19 @@ pub fn proxy_gateway(gateway: &ObjectKey) -> ObjectKey {
 /// Name of the ProxyRoute of a route. An HTTPRoute keeps its name and the other kinds get the kind behind theirs. An
 /// HTTPRoute whose name ends like that of another kind gets its kind, too, so that no two routes share a name.
 pub fn proxy_route(kind: Kind, route: &ObjectKey) -> ObjectKey {
-    // `example-httproute` stays what it is; `x-tcproute` and then `x-tcproute-httproute` move out of the way.
+    // `example-httproute` stays what it is; `x-tcproute` and then `x-tcproute-httproute` move out of the way, and so
+    // do long names that look like shortened ones.
     let stem = route.name.trim_end_matches("-httproute");
     let reserved = ROUTE_SUFFIXES
         .iter()
-        .any(|(kind, suffix)| *kind != Kind::HttpRoute && stem.ends_with(suffix));
+        .any(|(kind, suffix)| *kind != Kind::HttpRoute && stem.ends_with(suffix))
+        || (stem != route.name && route.name.len() >= NAME_LIMIT - 1 && ends_in_hash(stem));
     let suffix = ROUTE_SUFFIXES
         .iter()
         .find(|(candidate, _)| *candidate == kind)
         .filter(|(kind, _)| reserved || *kind != Kind::HttpRoute)
         .map_or("", |(_, suffix)| *suffix);
-    let name = format!("{}{suffix}", route.name);
-    let name = if name.len() <= NAME_LIMIT {
-        name
-    } else {
-        let hash = hash_of(&[kind.as_str(), &route.name]);
-        let keep = prefix(&route.name, NAME_LIMIT - suffix.len() - HASH_DIGITS - 1);
-        format!("{keep}-{hash}{suffix}")
-    };
-    ObjectKey::new(&route.namespace, name)
+    ObjectKey::new(&route.namespace, fit(&route.name, suffix, kind.as_str()))
 }
 
 /// Name of the ProxyBackend of a Service's port: `service-port`, and `-tcp` or `-udp` for what is not HTTP. Names of
@@ -64,33 +58,41 @@ pub fn proxy_backend(key: &BackendKey) -> ObjectKey {
         Traffic::Tcp => "-tcp",
         Traffic::Udp => "-udp",
     };
-    let port = key.port.to_string();
-    let name = shorten(format!("{}-{port}{suffix}", key.service.name), NAME_LIMIT);
+    let suffix = format!("-{}{suffix}", key.port);
+    let name = fit(&key.service.name, &suffix, Kind::Service.as_str());
     ObjectKey::new(&key.service.namespace, name)
 }
 
 /// Native name of a Gateway's own listener: as written, with a hash behind names that look like those of listeners of
-/// ListenerSets.
+/// ListenerSets, or as long as those with a hash.
 pub fn gateway_listener(section_name: &str) -> String {
-    if section_name.matches('.').count() < 2 {
-        return shorten(section_name.to_owned(), NAME_LIMIT);
+    if section_name.matches('.').count() < 2 && section_name.len() < NAME_LIMIT - 1 {
+        return section_name.to_owned();
     }
-    let hash = hash_of(&["Gateway", section_name]);
-    let keep = prefix(section_name, NAME_LIMIT - HASH_DIGITS - 1);
-    format!("{keep}.{hash}")
+    dotted(section_name, &["Gateway", section_name])
 }
 
 /// Native name of a listener of a ListenerSet: `namespace.set.section`, with a hash behind names that are too long, or
 /// hold dots and so could be split in two ways.
 pub fn set_listener(set: &ObjectKey, section_name: &str) -> String {
     let name = format!("{}.{}.{section_name}", set.namespace, set.name);
-    let dotted = set.name.contains('.') || section_name.contains('.');
-    if !dotted && name.len() <= NAME_LIMIT {
+    let ambiguous = set.name.contains('.') || section_name.contains('.');
+    if !ambiguous && name.len() <= NAME_LIMIT {
         return name;
     }
-    let hash = hash_of(&["ListenerSet", &set.namespace, &set.name, section_name]);
-    let keep = prefix(&name, NAME_LIMIT - HASH_DIGITS - 1);
-    format!("{keep}.{hash}")
+    dotted(
+        &name,
+        &["ListenerSet", &set.namespace, &set.name, section_name],
+    )
+}
+
+/// The beginning of a name, and a hash of the parts behind a dot.
+fn dotted(name: &str, parts: &[&str]) -> String {
+    let keep = prefix(name, NAME_LIMIT - HASH_DIGITS - 1);
+    // A dash may not stand before a dot.
+    let body = keep.trim_end_matches('-');
+    let padding = "x".repeat(keep.len() - body.len());
+    format!("{body}{padding}.{}", hash_of(parts))
 }
 
 /// A label value that stands for `text`: itself where it fits, else its beginning and a hash.
@@ -170,15 +172,36 @@ pub fn shorten(text: String, limit: usize) -> String {
     format!("{}-{hash}", prefix(&text, limit - HASH_DIGITS - 1))
 }
 
-/// At most `limit` bytes from the beginning, ending in a letter or digit as names must before what follows.
+/// `stem` and `suffix`; where they are too long together, the beginning of the stem and a hash of all of it. A name
+/// that somebody gave and that looks like one with a hash gets a hash of its own, so that it is not mistaken for it.
+fn fit(stem: &str, suffix: &str, kind: &str) -> String {
+    let length = stem.len() + suffix.len();
+    // At a dot the beginning is a byte shorter, as a name may not go on with a dash there.
+    let hashed = length >= NAME_LIMIT - 1 && ends_in_hash(stem);
+    if length <= NAME_LIMIT && !hashed {
+        return format!("{stem}{suffix}");
+    }
+    let hash = hash_of(&[kind, stem]);
+    let room = NAME_LIMIT - suffix.len() - HASH_DIGITS - 1;
+    format!("{}-{hash}{suffix}", prefix(stem, room))
+}
+
+fn ends_in_hash(text: &str) -> bool {
+    let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    match text.rsplit_once('-') {
+        Some((_, hash)) => hash.len() == HASH_DIGITS && hash.as_bytes().iter().all(is_digit),
+        None => false,
+    }
+}
+
+/// At most `limit` bytes from the beginning, without a dot at their end.
 fn prefix(text: &str, limit: usize) -> &str {
     let mut end = limit.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text.get(..end)
-        .unwrap_or_default()
-        .trim_end_matches(['-', '.', '_'])
+    let start = text.get(..end).unwrap_or_default();
+    start.strip_suffix('.').unwrap_or(start)
 }
 
 fn hash_of(parts: &[&str]) -> String {
@@ -201,3 +224,6 @@ fn digest_of(parts: &[&str]) -> impl IntoIterator<Item = u8> + use<> {
 fn push_hex(text: &mut String, byte: u8) {
     write!(text, "{byte:02x}").expect("writing to a String never fails");
 }
+
+#[cfg(test)]
+mod tests;
