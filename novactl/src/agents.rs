@@ -98,10 +98,10 @@ pub fn text(
     }
     let mut text = table.render(0, paint);
     for agent in agents.iter().filter(|agent| !agent.rejected.is_empty()) {
-        text += &format!("\n{} refuses:\n", harmless(node(agent)));
+        text.extend(["\n", &harmless(node(agent)), " refuses:\n"]);
         for refused in &agent.rejected {
             let name = painted(&harmless(&refused.name), Tone::Bad, paint);
-            text += &format!("  {name}\n    {}\n", harmless(&refused.error));
+            text.extend(["  ", &name, "\n    ", &harmless(&refused.error), "\n"]);
         }
     }
     text

@@ -1,5 +1,7 @@
 //! One Gateway with all that hangs on it.
 
+use std::fmt::Write as _;
+
 use k8s_openapi::jiff::Timestamp;
 use novaedge_api::meta::{Kind, ObjectKey};
 use serde_json::Value;
@@ -29,9 +31,9 @@ pub fn gateway(inventory: &Inventory, gateway: &Resource, now: Timestamp, paint:
     ];
     for (title, table) in sections {
         if table.is_empty() {
-            text += &format!("\n{title}: <none>\n");
+            text.extend(["\n", title, ": <none>\n"]);
         } else {
-            text += &format!("\n{title}:\n{}", table.render(2, paint));
+            text.extend(["\n", title, ":\n", &table.render(2, paint)]);
         }
     }
     text + &problems(inventory, gateway, &sets)
@@ -55,13 +57,13 @@ fn head(gateway: &Resource, now: Timestamp) -> String {
         ("Generation:", generation),
         ("Age:", created),
     ];
-    lines
-        .into_iter()
-        .map(|(label, value)| {
-            let value = value.unwrap_or_else(|| UNKNOWN.to_owned());
-            format!("{label:<13}{value}\n")
-        })
-        .collect()
+    let mut text = String::new();
+    for (label, value) in lines {
+        let value = value.unwrap_or_else(|| UNKNOWN.to_owned());
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{label:<13}{value}");
+    }
+    text
 }
 
 fn addresses(gateway: &Resource) -> Table {
@@ -126,37 +128,53 @@ fn listeners(gateway: &Resource, sets: &[&Resource]) -> Table {
         "NAME", "PORT", "PROTOCOL", "HOSTNAME", "ROUTES", "KINDS",
     ]);
     for owner in std::iter::once(&gateway).chain(sets) {
-        for status in owner.list("/status/listeners") {
-            let name = text(status, "/name");
-            let listeners = owner.list("/spec/listeners").iter();
-            let written = listeners.filter(|listener| text(listener, "/name") == name);
-            let written = written.last().unwrap_or(&Value::Null);
-            let known = owner.has_spec();
-            table.push(vec![
-                Cell::plain(listener_name(gateway, owner, name)),
-                Cell::plain(
-                    number(written, "/port").map_or_else(|| UNKNOWN.to_owned(), |p| p.to_string()),
-                ),
-                Cell::plain(if known {
-                    protocol(written)
-                } else {
-                    UNKNOWN.to_owned()
-                }),
-                Cell::plain(match (known, text(written, "/hostname")) {
-                    (false, _) => UNKNOWN,
-                    (true, "") => "<any>",
-                    (true, hostname) => hostname,
-                }),
-                Cell::plain(
-                    number(status, "/attachedRoutes")
-                        .unwrap_or_default()
-                        .to_string(),
-                ),
-                Cell::plain(kinds(status)),
-            ]);
+        for (written, status) in listeners_of(owner) {
+            let name = text(written.or(status).unwrap_or(&Value::Null), "/name");
+            let mut row = vec![Cell::plain(listener_name(gateway, owner, name))];
+            row.extend(written_cells(written));
+            row.extend(status_cells(status));
+            table.push(row);
         }
     }
     table
+}
+
+/// Each listener as it is written, unless only the status is known, and what the status says of it.
+fn listeners_of(owner: &Resource) -> Vec<(Option<&Value>, Option<&Value>)> {
+    let statuses = owner.list("/status/listeners");
+    if !owner.has_spec() {
+        return statuses.iter().map(|status| (None, Some(status))).collect();
+    }
+    let status = |written: &Value| {
+        let name = text(written, "/name").to_owned();
+        statuses.iter().find(|status| text(status, "/name") == name)
+    };
+    let written = owner.list("/spec/listeners").iter();
+    written.map(|one| (Some(one), status(one))).collect()
+}
+
+fn written_cells(written: Option<&Value>) -> [Cell; 3] {
+    let Some(written) = written else {
+        return [UNKNOWN; 3].map(Cell::plain);
+    };
+    let port = number(written, "/port").unwrap_or_default();
+    let hostname = match text(written, "/hostname") {
+        "" => "<any>",
+        hostname => hostname,
+    };
+    [
+        Cell::plain(port.to_string()),
+        Cell::plain(protocol(written)),
+        Cell::plain(hostname),
+    ]
+}
+
+fn status_cells(status: Option<&Value>) -> [Cell; 2] {
+    let Some(status) = status else {
+        return [UNKNOWN; 2].map(Cell::plain);
+    };
+    let routes = number(status, "/attachedRoutes").unwrap_or_default();
+    [Cell::plain(routes.to_string()), Cell::plain(kinds(status))]
 }
 
 /// A listener's name; with the set in front for one of a ListenerSet.

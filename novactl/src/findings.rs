@@ -107,7 +107,8 @@ impl Report {
             }
         }
         if self.omitted > 0 {
-            text += &format!("{} more problems are not listed.\n", self.omitted);
+            let count = self.omitted.to_string();
+            text.extend([&count, " more problems are not listed.\n"]);
         }
         text + &self.summary(paint)
     }
@@ -162,18 +163,16 @@ fn of_subject(subject: &str, findings: &[Finding], paint: Paint) -> String {
         Level::Error => ("error", Tone::Bad),
         Level::Warning => ("warning", Tone::Doubtful),
     };
-    let mut text = format!("{} {}\n", painted(word, tone, paint), harmless(subject));
-    for finding in findings {
-        let mut line = String::new();
-        for part in finding.place.iter().chain([&finding.part]) {
-            if !part.is_empty() {
-                line += &format!("{part}: ");
-            }
-        }
-        line += &format!("{} ({})", finding.message, finding.reason);
-        text += &format!("  {}\n", harmless(&line));
-    }
-    text + "\n"
+    let word = painted(word, tone, paint);
+    let mut lines = vec![format!("{word} {}\n", harmless(subject))];
+    lines.extend(findings.iter().map(|finding| {
+        let parts = finding.place.iter().chain([&finding.part]);
+        let parts = parts.filter(|part| !part.is_empty());
+        let place: Vec<String> = parts.map(|part| format!("{part}: ")).collect();
+        let line = format!("{}{} ({})", place.concat(), finding.message, finding.reason);
+        format!("  {}\n", harmless(&line))
+    }));
+    lines.concat() + "\n"
 }
 
 fn of_problem(problem: &Problem) -> (String, Finding) {
@@ -198,13 +197,31 @@ fn of_problem(problem: &Problem) -> (String, Finding) {
 /// Conditions that are not as they should be, unless a problem tells the same with its field.
 fn of_resource(resource: &Resource, known: &[Finding]) -> Vec<Finding> {
     let judgements = resource.judgements();
-    if judgements.is_empty() && resource.id.kind != Kind::GatewayClass {
-        return unjudged(resource).into_iter().collect();
+    if judgements.is_empty() {
+        let silent = known.is_empty().then(|| unjudged(resource)).flatten();
+        return silent.into_iter().collect();
     }
-    let findings = judgements.iter().filter_map(of_judgement);
-    findings
-        .filter(|finding| !known.iter().any(|k| k.reason == finding.reason))
-        .collect()
+    let mut found: Vec<Finding> = Vec::new();
+    for finding in judgements.iter().filter_map(of_judgement) {
+        let told = known.iter().chain(&found).any(|k| says(k, &finding));
+        if !told {
+            found.push(finding);
+        }
+    }
+    let specific = |finding: &Finding| !SUMMARIES.contains(&finding.reason.as_str());
+    if known.iter().chain(&found).any(specific) {
+        found.retain(specific);
+    }
+    found
+}
+
+/// Reasons of conditions that only sum up what listeners' conditions say.
+const SUMMARIES: [&str; 2] = ["ListenersNotValid", "ListenersNotResolved"];
+
+/// Whether a finding says what another one does.
+fn says(known: &Finding, other: &Finding) -> bool {
+    known.reason == other.reason && known.part == other.part
+        || !known.message.is_empty() && other.message.contains(&known.message)
 }
 
 fn of_judgement(judgement: &Judgement) -> Option<Finding> {
@@ -232,6 +249,7 @@ fn of_judgement(judgement: &Judgement) -> Option<Finding> {
 /// An object that NovaEdge says nothing about does nothing.
 fn unjudged(resource: &Resource) -> Option<Finding> {
     let fix = match resource.id.kind {
+        Kind::GatewayClass => return None,
         Kind::Gateway => {
             "name a GatewayClass of controller novaedge.io/gateway-controller in spec.gatewayClassName"
         }

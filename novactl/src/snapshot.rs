@@ -2,9 +2,9 @@
 
 mod diff;
 mod part;
-mod reflect;
 mod summary;
 
+use novaedge_control_plane::inspect::resource;
 use novaedge_proto::v1::Version;
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ impl Snapshot {
     pub fn of(fetched: &Fetched) -> Self {
         Self {
             version: Some(fetched.version.clone()),
-            resources: fetched.resources.iter().map(reflect::resource).collect(),
+            resources: fetched.resources.iter().map(resource).collect(),
         }
     }
 

@@ -143,24 +143,24 @@ mod tests {
     use super::{Difference, diff};
     use crate::{snapshot::Snapshot, table::Paint};
 
-    fn snapshot(resources: serde_json::Value) -> Snapshot {
+    fn snapshot(resources: &serde_json::Value) -> Snapshot {
         let document = json!({"version": {"sequence": 1, "digest": "d"}, "resources": resources});
         Snapshot::parse(&document.to_string()).expect("a snapshot")
     }
 
     #[test]
     fn equal_snapshots_do_not_differ() {
-        let one = snapshot(json!([{"name": "a", "version": "1"}]));
+        let one = snapshot(&json!([{"name": "a", "version": "1"}]));
         assert_eq!(diff(&one, &one), []);
     }
 
     #[test]
     fn what_came_went_and_changed_is_named_with_its_fields() {
-        let before = snapshot(json!([
+        let before = snapshot(&json!([
             {"name": "a", "version": "1"},
             {"name": "b", "version": "1", "route": {"backends": [{"weight": 90}], "hostnames": ["x"]}},
         ]));
-        let after = snapshot(json!([
+        let after = snapshot(&json!([
             {"name": "b", "version": "2", "route": {"backends": [{"weight": 10}, {"weight": 1}]}},
             {"name": "c", "version": "1"},
         ]));

@@ -7,13 +7,15 @@ use crate::object::{number, text};
 /// Items that a line shows; the rest is counted.
 const SHOWN: usize = 3;
 
+/// Digits of a fingerprint that a line shows.
+const FINGERPRINT_DIGITS: usize = 16;
+
 /// What the resource is, in the words of its user.
 pub fn of(resource: &Value) -> String {
     let body = |name: &str| resource.get(name);
     if let Some(gateway) = body("gateway") {
         let addresses = some(strings(gateway, "bindAddresses"), "all addresses");
-        let generation = number(gateway, "/generation").unwrap_or_default();
-        return format!("generation {generation} on {addresses}");
+        return format!("on {addresses}");
     }
     if let Some(listener) = body("listener") {
         return of_listener(listener);
@@ -32,7 +34,9 @@ pub fn of(resource: &Value) -> String {
         return some(addresses.collect(), "no endpoints");
     }
     if let Some(certificate) = body("certificate") {
-        return format!("SHA-256 {}", text(certificate, "/fingerprint"));
+        let digits = text(certificate, "/fingerprint").chars();
+        let digits: String = digits.take(FINGERPRINT_DIGITS).collect();
+        return format!("SHA-256 {digits}...");
     }
     if let Some(bundle) = body("trustBundle") {
         let count = text(bundle, "/caPem").matches("BEGIN CERTIFICATE").count();

@@ -1,0 +1,122 @@
+//! What the pages say of links and command lines holds.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::{CommandFactory as _, Parser as _};
+use novactl::Arguments;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The pages in the repository's root and in `docs`, with their paths below the root.
+fn pages() -> Vec<(PathBuf, String)> {
+    let mut pages = Vec::new();
+    for folder in ["", "docs"] {
+        for entry in fs::read_dir(root().join(folder)).expect("the repository is readable") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|e| e == "md") {
+                let text = fs::read_to_string(&path).expect("text");
+                let name = path.file_name().expect("a file has a name");
+                pages.push((Path::new(folder).join(name), text));
+            }
+        }
+    }
+    assert!(pages.len() > 5, "pages are found");
+    pages
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut broken = Vec::new();
+    for (page, text) in pages() {
+        let folder = root().join(&page);
+        let folder = folder.parent().expect("a page is in a folder");
+        for rest in text.split("](").skip(1) {
+            let link = rest.split(')').next().unwrap_or_default();
+            let target = link.split('#').next().unwrap_or_default();
+            if link.contains("://") || target.is_empty() {
+                continue;
+            }
+            if !folder.join(target).exists() {
+                broken.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert_eq!(broken, Vec::<String>::new());
+}
+
+#[test]
+fn every_page_is_in_the_index() {
+    let index = fs::read_to_string(root().join("docs/README.md")).expect("the index");
+    for (page, _) in pages() {
+        let Ok(name) = page.strip_prefix("docs") else {
+            continue;
+        };
+        let name = name.display().to_string();
+        assert!(
+            name == "README.md" || index.contains(&format!("]({name})")),
+            "docs/README.md leaves out {name}"
+        );
+    }
+}
+
+#[test]
+fn every_command_line_of_novactl_in_the_pages_is_one() {
+    let mut count = 0;
+    for (page, text) in pages() {
+        for line in command_lines(&text) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let parsed = Arguments::try_parse_from(&words);
+            assert!(parsed.is_ok(), "{}: {line}: {parsed:?}", page.display());
+            count += 1;
+        }
+    }
+    assert!(count > 10, "command lines are found");
+}
+
+/// Lines of code blocks that call novactl, without redirections.
+fn command_lines(page: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut fenced = false;
+    for line in page.lines() {
+        fenced ^= line.starts_with("```");
+        let line = line.strip_prefix("$ ").unwrap_or(line);
+        if fenced && line.starts_with("novactl ") {
+            found.push(line.split(['>', '|', '#']).next().unwrap_or(line));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_command_and_flag_of_novactl_is_documented() {
+    let page = fs::read_to_string(root().join("docs/novactl.md")).expect("the page");
+    let mut missing = Vec::new();
+    let mut commands = vec![Arguments::command()];
+    while let Some(command) = commands.pop() {
+        for argument in command.get_arguments() {
+            if let Some(long) = argument.get_long() {
+                let short = argument.get_short();
+                let known = page.contains(&format!("--{long}"))
+                    || short.is_some_and(|short| page.contains(&format!("`-{short}")));
+                if !known {
+                    missing.push(format!("{} --{long}", command.get_name()));
+                }
+            }
+        }
+        for inner in command.get_subcommands() {
+            let names = inner.get_visible_aliases().chain([inner.get_name()]);
+            for name in names {
+                if !page.contains(name) {
+                    missing.push(name.to_owned());
+                }
+            }
+            commands.push(inner.clone());
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}

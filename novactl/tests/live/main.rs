@@ -1,0 +1,8 @@
+//! Every command line of novactl against a real `novaedge run`, a process of its own.
+
+mod agents;
+mod documented;
+mod faults;
+mod objects;
+mod snapshots;
+mod system;

@@ -1,0 +1,221 @@
+//! A running `novaedge`, and `novactl` pointed at it.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener, UdpSocket},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use rcgen::{CertificateParams, KeyPair};
+use tempfile::TempDir;
+
+/// How long a system may take for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The ports of the quickstart's Gateway.
+pub const QUICKSTART_PORTS: [u16; 4] = [8080, 8443, 9000, 9053];
+
+/// A running system on a folder of its own. It ends when this is dropped.
+pub struct System {
+    folder: TempDir,
+    process: Child,
+    server: String,
+    /// The port that stands for each of [`QUICKSTART_PORTS`].
+    pub ports: [u16; 4],
+}
+
+/// What a command line came to.
+#[derive(Debug)]
+pub struct Answer {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl System {
+    /// Starts a system on the quickstart's manifests, at free ports and without backends.
+    pub fn quickstart() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ports = [(); 4].map(|()| free_port());
+        for entry in fs::read_dir(root().join("examples/quickstart/manifests")).expect("manifests")
+        {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|e| e == "yaml") {
+                let mut text = fs::read_to_string(&path).expect("text");
+                for (old, new) in QUICKSTART_PORTS.iter().zip(ports) {
+                    if path.ends_with("gateway.yaml") {
+                        text = text.replace(&format!("port: {old}"), &format!("port: {new}"));
+                    }
+                }
+                let name = path.file_name().expect("a file has a name");
+                fs::write(folder.path().join(name), text).expect("the folder is writable");
+            }
+        }
+        fs::write(folder.path().join("secret.yaml"), secret()).expect("the folder is writable");
+        let server = format!("127.0.0.1:{}", free_port());
+        let process = Command::new(novaedge())
+            .arg("run")
+            .arg(folder.path())
+            .args(["--watch", "--workers", "1", "--log", "error"])
+            .args(["--grpc", &server])
+            .args(["--admin", &format!("127.0.0.1:{}", free_port())])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("novaedge starts");
+        let system = Self {
+            folder,
+            process,
+            server,
+            ports,
+        };
+        system.until(&["agents"], |answer| answer.out.contains("ACK"));
+        system.until(&["status"], |answer| answer.code == 0);
+        system
+    }
+
+    /// The folder of manifests.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a manifest as editors do: beside it first, then renamed.
+    pub fn write(&self, name: &str, text: &str) {
+        let temporary = self.path().join(format!(".{name}.tmp"));
+        fs::write(&temporary, text).expect("the folder is writable");
+        fs::rename(temporary, self.path().join(name)).expect("the folder is writable");
+    }
+
+    /// Edits a manifest.
+    pub fn edit(&self, name: &str, old: &str, new: &str) {
+        let text = fs::read_to_string(self.path().join(name)).expect("a manifest");
+        assert!(text.contains(old), "{name} has no {old}");
+        self.write(name, &text.replace(old, new));
+    }
+
+    /// novactl in the folder, pointed at the system by its environment.
+    pub fn command(&self, line: &[&str]) -> Command {
+        let mut command = novactl(line);
+        command
+            .current_dir(self.path())
+            .env("NOVACTL_SERVER", format!("http://{}", self.server));
+        command
+    }
+
+    /// Runs a command line in the folder.
+    pub fn run(&self, line: &[&str]) -> Answer {
+        answer(self.command(line).output())
+    }
+
+    /// Runs a command line that has to succeed, and gives its output.
+    pub fn ok(&self, line: &[&str]) -> String {
+        let answer = self.run(line);
+        assert_eq!(answer.code, 0, "{line:?}: {answer:?}");
+        assert!(!answer.out.contains('\u{1b}'), "{line:?}: {answer:?}");
+        answer.out
+    }
+
+    /// Runs a command line again and again until its answer is as wished.
+    pub fn until(&self, line: &[&str], wished: impl Fn(&Answer) -> bool) -> Answer {
+        let start = Instant::now();
+        loop {
+            let answer = self.run(line);
+            if wished(&answer) {
+                return answer;
+            }
+            assert!(start.elapsed() < PATIENCE, "{line:?}: {answer:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        // By its own process id, and whatever the test came to.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// novactl without anything from the environment of the test.
+pub fn novactl(line: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_novactl"));
+    for variable in ["NOVACTL_SERVER", "NOVACTL_FOLDER", "NOVACTL_STATE_DIR"] {
+        command.env_remove(variable);
+    }
+    command.args(line).stdin(Stdio::null());
+    command
+}
+
+/// What a process came to.
+pub fn answer(output: std::io::Result<Output>) -> Answer {
+    let output = output.expect("novactl starts");
+    Answer {
+        code: output.status.code().expect("novactl ends by itself"),
+        out: String::from_utf8(output.stdout).expect("text"),
+        err: String::from_utf8(output.stderr).expect("text"),
+    }
+}
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The program `novaedge`, built beside novactl: Cargo builds no binary of another package for a test.
+pub fn novaedge() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_BIN_EXE_novactl"));
+        let folder = folder.parent().expect("a program is in a folder");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build
+            .args([
+                "build",
+                "--quiet",
+                "--package",
+                "novaedge",
+                "--bin",
+                "novaedge",
+            ])
+            .arg("--target-dir")
+            .arg(folder.parent().expect("a profile is in a target folder"))
+            .current_dir(root());
+        if folder.ends_with("release") {
+            build.arg("--release");
+        }
+        let built = build.status().expect("cargo starts");
+        assert!(built.success(), "novaedge does not build");
+        folder.join("novaedge")
+    })
+}
+
+/// A port that is free for TCP and UDP now.
+fn free_port() -> u16 {
+    for _ in 0..100 {
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        if UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port in 100 tries");
+}
+
+fn secret() -> String {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec!["*.example.com".to_owned()]).expect("parameters");
+    let certificate = params.self_signed(&key).expect("a certificate").pem();
+    let indented = |pem: &str| format!("    {}\n", pem.trim_end().replace('\n', "\n    "));
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: example-com-tls}}\ntype: kubernetes.io/tls\n\
+         stringData:\n  tls.crt: |\n{}  tls.key: |\n{}",
+        indented(&certificate),
+        indented(&key.serialize_pem())
+    )
+}
