@@ -97,8 +97,9 @@ fn objects_are_listed() {
         let render = |namespaces, width| {
             listing::table(kind, &resources, namespaces, width, now()).render(0, Paint::Plain)
         };
-        narrow += &format!("{kind}\n{}\n", render(Namespaces::One, Width::Narrow));
-        wide += &format!("{kind}\n{}\n", render(Namespaces::All, Width::Wide));
+        let kind = kind.as_str();
+        narrow.extend([kind, "\n", &render(Namespaces::One, Width::Narrow), "\n"]);
+        wide.extend([kind, "\n", &render(Namespaces::All, Width::Wide), "\n"]);
     }
     check("lists", &narrow);
     check("lists-wide", &wide);
