@@ -7,6 +7,8 @@ use std::{
 
 use clap::{CommandFactory as _, Parser as _};
 use novactl::Arguments;
+use novaedge_api::gateway::served_versions;
+use novaedge_translate::config::SUPPORTED_FEATURES;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -119,4 +121,46 @@ fn every_command_and_flag_of_novactl_is_documented() {
         }
     }
     assert_eq!(missing, Vec::<String>::new());
+}
+
+/// The rest of the page behind a heading, up to the next one of its level.
+fn chapter<'a>(page: &'a str, heading: &str) -> &'a str {
+    let start = page.split(&format!("\n## {heading}\n")).nth(1);
+    let rest = start.unwrap_or_else(|| panic!("there is no chapter {heading}"));
+    rest.split("\n## ").next().unwrap_or(rest)
+}
+
+fn gateway_api() -> String {
+    fs::read_to_string(root().join("docs/gateway-api.md")).expect("the page")
+}
+
+#[test]
+fn the_features_are_those_that_statuses_claim() {
+    let page = gateway_api();
+    let listed: Vec<&str> = chapter(&page, "Features")
+        .lines()
+        .filter_map(|line| line.strip_prefix("- `")?.strip_suffix('`'))
+        .collect();
+    assert_eq!(listed, SUPPORTED_FEATURES);
+}
+
+#[test]
+fn the_versions_are_those_that_are_read() {
+    let page = gateway_api();
+    let mut kinds = 0;
+    for row in chapter(&page, "Kinds").lines().filter(|l| l.contains('`')) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let [names, versions] = cells[..] else {
+            panic!("{row}");
+        };
+        for name in names.split(',') {
+            let kind = name.split_whitespace().next().expect("a kind");
+            let expect = served_versions(kind);
+            let expect: Vec<String> = expect.iter().map(|v| format!("`{v}`")).collect();
+            let versions = versions.split(", read as").next().unwrap_or_default();
+            assert_eq!(versions.trim(), expect.join(", "), "{kind}");
+            kinds += 1;
+        }
+    }
+    assert_eq!(kinds, 11);
 }
