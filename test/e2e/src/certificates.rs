@@ -40,7 +40,7 @@ impl Ca {
 
     /// A certificate for `hosts`.
     pub fn issue(&self, hosts: &[&str]) -> Identity {
-        self.sign(names(hosts))
+        self.sign(&names(hosts))
     }
 
     /// A certificate for `hosts` that has expired long ago.
@@ -48,10 +48,10 @@ impl Ca {
         let mut params = names(hosts);
         params.not_before = rcgen::date_time_ymd(2001, 1, 1);
         params.not_after = rcgen::date_time_ymd(2002, 1, 1);
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> Identity {
+    fn sign(&self, params: &CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key");
         let certificate = params
             .signed_by(&key, &self.issuer)
@@ -97,14 +97,10 @@ impl Identity {
 
     /// A Secret of type kubernetes.io/tls.
     pub fn secret(&self, name: &str) -> String {
-        let indented = |pem: &str| {
-            pem.lines()
-                .map(|l| format!("    {l}\n"))
-                .collect::<String>()
-        };
+        let indented = |pem: &str| pem.trim_end().replace('\n', "\n    ");
         format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\ntype: kubernetes.io/tls\n\
-             stringData:\n  tls.crt: |\n{}  tls.key: |\n{}",
+             stringData:\n  tls.crt: |\n    {}\n  tls.key: |\n    {}\n",
             indented(&self.certificate),
             indented(&self.key)
         )

@@ -85,7 +85,8 @@ impl Fixture {
                 "expect" => fixture.expect.push(Expectation::parse(rest)?),
                 "probe" => fixture.probes.push(probe(rest, values)?),
                 "while" => {
-                    fixture.outcomes = rest.split(' ').map(Outcome::parse).collect::<Option<_>>()?
+                    fixture.outcomes =
+                        rest.split(' ').map(Outcome::parse).collect::<Option<_>>()?;
                 }
                 _ => return None,
             }

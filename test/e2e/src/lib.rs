@@ -1,6 +1,9 @@
 //! End-to-end tests over real sockets: a whole system in this process, origins and clients on
 //! loopback, manifests in a temporary folder.
 
+// A harness panics wherever the test fails; saying so at each function would say nothing.
+#![allow(clippy::missing_panics_doc)]
+
 pub mod certificates;
 pub mod clients;
 pub mod fixture;

@@ -32,21 +32,21 @@ pub fn service_with(
     } else {
         format!(", appProtocol: {app_protocol}")
     };
-    let mut text = format!(
+    let service = format!(
         "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec:\n  ports:\n  \
          - {{name: main, port: {port}, protocol: {protocol}{app}}}\n"
     );
-    for (index, endpoint) in endpoints.iter().enumerate() {
-        text += &format!(
-            "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+    let slices = endpoints.iter().enumerate().map(|(index, endpoint)| {
+        format!(
+            "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
              metadata:\n  name: {name}-{index}\n  labels: {{kubernetes.io/service-name: {name}}}\n\
              addressType: IPv4\nports:\n- {{name: main, port: {}, protocol: {protocol}}}\n\
              endpoints:\n- addresses: [\"{}\"]\n",
             endpoint.port(),
             endpoint.ip()
-        );
-    }
-    text
+        )
+    });
+    documents([service].into_iter().chain(slices))
 }
 
 /// An HTTPRoute `name` on Gateway `gateway` for `host`, all paths to `backend`:80.
@@ -60,8 +60,7 @@ pub fn http_route(name: &str, gateway: &str, host: &str, backend: &str) -> Strin
 
 /// Several documents as one text.
 pub fn documents<S: AsRef<str>>(parts: impl IntoIterator<Item = S>) -> String {
-    parts
-        .into_iter()
-        .map(|part| format!("---\n{}", part.as_ref()))
-        .collect()
+    let parts: Vec<S> = parts.into_iter().collect();
+    let texts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+    texts.join("\n---\n")
 }

@@ -75,21 +75,20 @@ impl Bed {
 /// Gives each listener of the Gateways in `text` a free port, and remembers where it went.
 fn on_free_ports(text: &str, served: &mut BTreeMap<u16, SocketAddr>) -> String {
     let mut in_gateway = false;
-    text.lines()
-        .map(|line| {
-            if let Some(kind) = line.strip_prefix("kind: ") {
-                in_gateway = kind == "Gateway";
-            }
-            let Some((head, port)) = line.split_once("port: ").filter(|_| in_gateway) else {
-                return format!("{line}\n");
-            };
-            let port = port.parse().expect("a port");
-            let address = served
-                .entry(port)
-                .or_insert_with(|| System::local(free_port()));
-            format!("{head}port: {}\n", address.port())
-        })
-        .collect()
+    let lines = text.lines().map(|line| {
+        if let Some(kind) = line.strip_prefix("kind: ") {
+            in_gateway = kind == "Gateway";
+        }
+        let Some((head, port)) = line.split_once("port: ").filter(|_| in_gateway) else {
+            return line.to_owned();
+        };
+        let port = port.parse().expect("a port");
+        let address = served
+            .entry(port)
+            .or_insert_with(|| System::local(free_port()));
+        format!("{head}port: {}", address.port())
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A running system is looked at without its .proto files, and shows no private key.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::Request;
@@ -90,7 +90,7 @@ fn at(message: &DynamicMessage, path: &str) -> Value {
     for step in path.split('.') {
         let next = match (&value, step.parse::<usize>()) {
             (Value::List(list), Ok(index)) => list.get(index).cloned(),
-            (Value::Message(message), _) => message.get_field_by_name(step).map(|v| v.into_owned()),
+            (Value::Message(message), _) => message.get_field_by_name(step).map(Cow::into_owned),
             _ => None,
         };
         value = next.unwrap_or_else(|| panic!("{path} in {message:?}"));

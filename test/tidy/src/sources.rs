@@ -43,7 +43,8 @@ fn sources(extensions: &[&str]) -> Vec<Source> {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             if path.is_dir() {
-                if !SKIPPED.contains(&&*name) && !(name.starts_with('.') && name != ".ci") {
+                let hidden = name.starts_with('.') && name != ".ci";
+                if !hidden && !SKIPPED.contains(&&*name) {
                     folders.push(path);
                 }
             } else if path

@@ -23,8 +23,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, uri::Authority};
+use http_body_util::{BodyExt as _, Collected, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{
     body::{Frame, Incoming},
     service::service_fn,
@@ -192,7 +192,7 @@ async fn describe(name: &str, status: StatusCode, request: Request<Incoming>) ->
     let body = body
         .collect()
         .await
-        .map(|b| b.to_bytes())
+        .map(Collected::to_bytes)
         .unwrap_or_default();
     let mut headers = BTreeMap::<&str, Vec<String>>::new();
     for (name, value) in &parts.headers {
@@ -207,7 +207,7 @@ async fn describe(name: &str, status: StatusCode, request: Request<Incoming>) ->
         "origin": name,
         "method": parts.method.as_str(),
         "path": parts.uri.path_and_query().map_or("/", |p| p.as_str()),
-        "host": host.or(parts.uri.authority().map(|a| a.as_str())).unwrap_or_default(),
+        "host": host.or(parts.uri.authority().map(Authority::as_str)).unwrap_or_default(),
         "version": format!("{:?}", parts.version),
         "headers": headers,
         "body": String::from_utf8_lossy(&body),
