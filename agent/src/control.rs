@@ -32,6 +32,10 @@ pub(crate) struct Control {
     open: BTreeSet<SocketKey>,
     /// Sockets of the tables in force that could not be opened.
     failed: BTreeSet<SocketKey>,
+    /// Names of what was refused after the tables in force were built.
+    late: BTreeSet<String>,
+    /// Whether one of them is in order now, by a step that did not bring it.
+    healed: bool,
     /// Names of all resources held, for full steps.
     held: BTreeSet<String>,
     /// Versions of the resources held that may be rejected after the tables are built.
@@ -51,6 +55,8 @@ impl Control {
             workers,
             open: BTreeSet::new(),
             failed: BTreeSet::new(),
+            late: BTreeSet::new(),
+            healed: false,
             held: BTreeSet::new(),
             versions: BTreeMap::new(),
             served,
@@ -75,16 +81,18 @@ impl Control {
                 .collect();
         }
         self.note(&upserts, &removed);
+        let brought: BTreeSet<String> = upserts.iter().map(|one| one.name.clone()).collect();
         let (tables, mut rejected) = self.builder.apply(upserts, &removed);
-        let mut refused = Vec::new();
-        let tls = build_tls(&tables, &self.live.load_full(), &mut refused);
-        for mut one in refused {
+        let mut late = Vec::new();
+        let tls = build_tls(&tables, &self.live.load_full(), &mut late);
+        for one in &mut late {
             one.version = self.versions.get(&one.name).cloned().unwrap_or_default();
-            rejected.push(one);
         }
         // The sockets are there before the swap and before the acknowledgement: who is told that a
         // listener is programmed can connect to it.
-        let opened = self.open_new(&tables, &mut rejected);
+        let opened = self.open_new(&tables, &mut late);
+        self.remember(&late, &brought);
+        rejected.append(&mut late);
         self.live.store(Arc::new(Runtime {
             tables: Arc::clone(&tables),
             tls,
@@ -121,6 +129,17 @@ impl Control {
                     .insert(resource.name.clone(), resource.version.clone());
             }
         }
+    }
+
+    /// Remembers what is refused late. What was, and is in order now although this step did not bring
+    /// it, still counts as refused at the control plane, until the agent subscribes anew.
+    fn remember(&mut self, late: &[v1::RejectedResource], brought: &BTreeSet<String>) {
+        let late: BTreeSet<String> = late.iter().map(|one| one.name.clone()).collect();
+        self.healed |= self
+            .late
+            .difference(&late)
+            .any(|name| self.held.contains(name) && !brought.contains(name));
+        self.late = late;
     }
 
     /// Opens what is not open yet. What can't be opened is tried again, and is said of its listeners
@@ -226,6 +245,9 @@ impl Applier for Control {
     }
 
     async fn recover(&mut self) {
+        if std::mem::take(&mut self.healed) {
+            return;
+        }
         if self.failed.is_empty() {
             std::future::pending::<()>().await;
         } else {

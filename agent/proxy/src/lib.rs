@@ -7,6 +7,18 @@
 //! and `authority` (what is known before routing), `request_head` and `exchange` (one request), `forward` (tries, timeouts),
 //! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`] and `replay`
 //! (parts of an exchange), [`reason`] (own answers), [`body`], [`error`], [`config`], [`drain`], [`metrics`].
+//!
+//! # What the gateway changes in messages
+//!
+//! Requests: fields of one connection go (RFC 9110 section 7.6.1, `TE: trailers` stays); the gateway is
+//! appended to `Via`; `X-Forwarded-For`, `-Proto` and `-Host` are set anew, or extended for peers in
+//! [`config::Config::trusted_proxies`]; `Forwarded` (RFC 7239) is not written, and goes unless its peer is
+//! trusted; `Host` stays as the client wrote it. Filters come after all of that and have the last word.
+//!
+//! Answers: fields of one connection go, `Via` is not written (RFC 9110 section 7.6.3 leaves that open).
+//! `100 Continue` comes from the gateway itself, as soon as somebody wants the body; `101` passes with its
+//! connection; other informational answers end here, because the codecs cannot write them.
+//! Every request needs a host, those of HTTP/1.0 too: hosts are what routes are found by.
 
 mod authority;
 pub mod body;

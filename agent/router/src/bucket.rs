@@ -35,6 +35,17 @@ pub(crate) struct Bucket {
     by_header: Vec<HeaderValues>,
 }
 
+/// How a path matched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum MatchedBy<'t> {
+    /// As a whole.
+    Exact(&'t str),
+    /// By leading segments.
+    Prefix(&'t str),
+    /// By an expression, or by a gRPC method.
+    Other,
+}
+
 /// Candidates, best first.
 type Ranked = SmallVec<[Candidate; 1]>;
 
@@ -57,11 +68,17 @@ impl Candidate {
                 .is_none_or(|conditions| conditions.meets(request))
     }
 
-    /// What the candidate is to a request that came by `prefix`.
-    pub(crate) fn matched<'t>(&'t self, prefix: Option<&'t str>) -> Matched<'t> {
+    /// What the candidate is to a request that it accepts.
+    pub(crate) fn matched<'t>(&'t self, by: MatchedBy<'t>) -> Matched<'t> {
+        let (prefix, exact) = match by {
+            MatchedBy::Exact(path) => (None, Some(path)),
+            MatchedBy::Prefix(path) => (Some(path), None),
+            MatchedBy::Other => (None, None),
+        };
         Matched {
             rule: &self.rule,
             prefix,
+            exact,
         }
     }
 

@@ -6,7 +6,7 @@ use regex::Regex;
 use smallvec::SmallVec;
 
 use crate::{
-    bucket::{Bucket, Candidate},
+    bucket::{Bucket, Candidate, MatchedBy},
     conditions::Conditions,
     host_index::Table,
     listener::Matched,
@@ -94,12 +94,12 @@ impl HostTable {
         request: &impl RequestHead,
     ) -> Option<Matched<'t>> {
         let path = request.path();
-        let find = |bucket: &'t Bucket, prefix| {
+        let find = |bucket: &'t Bucket, by| {
             let candidate = bucket.find(host, request)?;
-            Some(candidate.matched(prefix))
+            Some(candidate.matched(by))
         };
-        if let Some((_, bucket)) = self.exact.get(path)
-            && let Some(found) = find(bucket, None)
+        if let Some((key, bucket)) = self.exact.get(path)
+            && let Some(found) = find(bucket, MatchedBy::Exact(key))
         {
             return Some(found);
         }
@@ -108,11 +108,11 @@ impl HostTable {
             .iter()
             .find(|regex| regex.path.is_match(path) && regex.candidate.accepts(host, request))
         {
-            return Some(regex.candidate.matched(None));
+            return Some(regex.candidate.matched(MatchedBy::Other));
         }
         for prefix in Prefixes::of(path, &self.prefix_depths) {
             if let Some((key, bucket)) = self.prefixes.get(prefix)
-                && let Some(found) = find(bucket, Some(key))
+                && let Some(found) = find(bucket, MatchedBy::Prefix(key))
             {
                 return Some(found);
             }
@@ -120,11 +120,11 @@ impl HostTable {
         if !self.grpc_methods.buckets.is_empty()
             && let Some((_, bucket)) =
                 grpc_target(path).and_then(|(_, method)| self.grpc_methods.get(method))
-            && let Some(found) = find(bucket, None)
+            && let Some(found) = find(bucket, MatchedBy::Other)
         {
             return Some(found);
         }
-        find(&self.root, Some("/"))
+        find(&self.root, MatchedBy::Prefix("/"))
     }
 
     /// Adds a match.

@@ -84,6 +84,8 @@ pub struct Matched<'t> {
     pub rule: &'t Arc<HttpRule>,
     /// The PathPrefix that matched, without a trailing `/` unless it is the root.
     pub prefix: Option<&'t str>,
+    /// The exact path that matched. Neither this nor a prefix: an expression matched, or a gRPC method.
+    pub exact: Option<&'t str>,
 }
 
 impl HttpListener {

@@ -9,6 +9,7 @@ mod http2;
 mod limits;
 mod mirrors;
 mod retries;
+mod semantics;
 mod smuggling;
 mod tls;
 mod upgrades;

@@ -1,0 +1,119 @@
+//! Heads as the gateway passes them on: requests to backends, responses to clients.
+
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Response, StatusCode, Version};
+use novaedge_router::{Filters, Rewrite};
+
+use super::Exchange;
+use crate::body::Body;
+use crate::forward::Outgoing;
+use crate::headers::{self, Forwarded};
+
+impl Exchange<'_> {
+    /// The head for the backend: connection fields go, forwarding fields come, filters have the last word.
+    pub(super) fn outgoing(
+        &self,
+        parts: Parts,
+        host: HeaderValue,
+        filters: [&Filters; 2],
+        prefix: Option<&str>,
+        upgrading: bool,
+    ) -> Outgoing {
+        let Parts {
+            method,
+            uri,
+            version,
+            mut headers,
+            ..
+        } = parts;
+        let upgrade = if upgrading {
+            headers::upgrade_protocol(version, &headers)
+        } else {
+            None
+        };
+        headers::remove_hop_by_hop(&mut headers);
+        headers::set_forwarded(
+            &mut headers,
+            Forwarded {
+                client: &self.client.address,
+                scheme: &self.client.scheme_text,
+                host: Some(&host),
+                trusted: self.client.trusted,
+            },
+        );
+        headers::append_via(&mut headers, &self.worker.via, version);
+        headers.insert(header::HOST, host.clone());
+        for ops in filters.iter().flat_map(|filters| &filters.request_headers) {
+            ops.apply(&mut headers);
+        }
+        // A filter may have set `Host`, or removed it, which would leave no valid request.
+        let mut host = headers.remove(header::HOST).unwrap_or(host);
+        let mut target = uri
+            .into_parts()
+            .path_and_query
+            .unwrap_or(PathAndQuery::from_static("/"));
+        for rewrite in filters
+            .iter()
+            .filter_map(|filters| filters.rewrite.as_ref())
+        {
+            apply_rewrite(rewrite, &mut host, &mut target, prefix);
+        }
+        Outgoing {
+            method,
+            target,
+            host,
+            headers,
+            upgrade,
+        }
+    }
+}
+
+/// Makes the head of a backend's response one of the gateway's.
+pub(super) fn finish_head(
+    response: &mut Response<Body>,
+    filters: [&Filters; 2],
+    http2_client: bool,
+) {
+    let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    let upgrade = if switched {
+        headers.get(header::UPGRADE).cloned()
+    } else {
+        None
+    };
+    headers::remove_hop_by_hop(headers);
+    if let Some(upgrade) = upgrade {
+        headers.insert(header::UPGRADE, upgrade);
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    for ops in filters.iter().flat_map(|filters| &filters.response_headers) {
+        ops.apply(headers);
+    }
+    *response.version_mut() = if http2_client {
+        Version::HTTP_2
+    } else {
+        Version::HTTP_11
+    };
+}
+
+fn apply_rewrite(
+    rewrite: &Rewrite,
+    host: &mut HeaderValue,
+    target: &mut PathAndQuery,
+    prefix: Option<&str>,
+) {
+    if let Some(value) = rewrite
+        .host()
+        .and_then(|host| HeaderValue::from_str(host).ok())
+    {
+        *host = value;
+    }
+    if rewrite.path.is_some()
+        && let Ok(path) =
+            PathAndQuery::try_from(rewrite.path(target.path(), target.query(), prefix))
+    {
+        *target = path;
+    }
+}
