@@ -1,5 +1,7 @@
 //! `novactl agents` and `novactl status`.
 
+use std::net::{Ipv4Addr, TcpListener};
+
 use super::system::System;
 
 /// A route to a Service that does not exist.
@@ -73,4 +75,29 @@ fn status_tells_of_a_file_that_does_not_parse_and_of_what_nobody_serves() {
         "{ill:?}"
     );
     assert!(ill.out.contains("\n0 to fix, 1 to look at, "), "{ill:?}");
+}
+
+#[test]
+fn what_an_agent_refuses_is_told_in_its_words_until_it_serves_it() {
+    let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let system = System::quickstart();
+    system.edit(
+        "gateway.yaml",
+        "  listeners:\n",
+        &format!("  listeners:\n  - {{name: taken, protocol: HTTP, port: {port}}}\n"),
+    );
+    let refusing = system.until(&["agents"], |answer| answer.out.contains("   NACK   "));
+    let words = "\nstandalone refuses:\n  listener/default/example-gateway/taken\n    ";
+    assert!(refusing.out.contains(words), "{refusing:?}");
+    assert!(refusing.out.contains(&port.to_string()), "{refusing:?}");
+    let ill = system.until(&["status"], |answer| answer.code == 1);
+    assert!(
+        ill.out.contains("error Gateway/default/example-gateway\n"),
+        "{ill:?}"
+    );
+    assert!(ill.out.contains("1 refusing a part of it"), "{ill:?}");
+    drop(taken);
+    system.until(&["agents"], |answer| !answer.out.contains("NACK"));
+    system.until(&["status"], |answer| answer.code == 0);
 }

@@ -3,6 +3,7 @@
 mod agents;
 mod documented;
 mod faults;
+mod natives;
 mod objects;
 mod snapshots;
 mod system;

@@ -1,11 +1,12 @@
 //! A running `novaedge`, and `novactl` pointed at it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::{Ipv4Addr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::OnceLock,
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -40,23 +41,34 @@ pub struct Answer {
 impl System {
     /// Starts a system on the quickstart's manifests, at free ports and without backends.
     pub fn quickstart() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
         let ports = [(); 4].map(|()| free_port());
-        for entry in fs::read_dir(root().join("examples/quickstart/manifests")).expect("manifests")
-        {
+        let folder = root().join("examples/quickstart/manifests");
+        let mut files = vec![("secret.yaml".to_owned(), secret())];
+        for entry in fs::read_dir(folder).expect("manifests") {
             let path = entry.expect("an entry").path();
             if path.extension().is_some_and(|e| e == "yaml") {
                 let mut text = fs::read_to_string(&path).expect("text");
-                for (old, new) in QUICKSTART_PORTS.iter().zip(ports) {
-                    if path.ends_with("gateway.yaml") {
+                if path.ends_with("gateway.yaml") {
+                    for (old, new) in QUICKSTART_PORTS.iter().zip(ports) {
                         text = text.replace(&format!("port: {old}"), &format!("port: {new}"));
                     }
                 }
                 let name = path.file_name().expect("a file has a name");
-                fs::write(folder.path().join(name), text).expect("the folder is writable");
+                files.push((name.to_string_lossy().into_owned(), text));
             }
         }
-        fs::write(folder.path().join("secret.yaml"), secret()).expect("the folder is writable");
+        let mut system = Self::on(&files);
+        system.ports = ports;
+        system.until(&["status"], |answer| answer.code == 0);
+        system
+    }
+
+    /// Starts a system on these files: name and text.
+    pub fn on(files: &[(String, String)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).expect("the folder is writable");
+        }
         let server = format!("127.0.0.1:{}", free_port());
         let process = Command::new(novaedge())
             .arg("run")
@@ -71,10 +83,9 @@ impl System {
             folder,
             process,
             server,
-            ports,
+            ports: QUICKSTART_PORTS,
         };
         system.until(&["agents"], |answer| answer.out.contains("ACK"));
-        system.until(&["status"], |answer| answer.code == 0);
         system
     }
 
@@ -166,41 +177,27 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The program `novaedge`, built beside novactl: Cargo builds no binary of another package for a test.
-pub fn novaedge() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_BIN_EXE_novactl"));
-        let folder = folder.parent().expect("a program is in a folder");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build
-            .args([
-                "build",
-                "--quiet",
-                "--package",
-                "novaedge",
-                "--bin",
-                "novaedge",
-            ])
-            .arg("--target-dir")
-            .arg(folder.parent().expect("a profile is in a target folder"))
-            .current_dir(root());
-        if folder.ends_with("release") {
-            build.arg("--release");
-        }
-        let built = build.status().expect("cargo starts");
-        assert!(built.success(), "novaedge does not build");
-        folder.join("novaedge")
-    })
+/// The program `novaedge`, which is an example of this package as well.
+pub fn novaedge() -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_novactl"));
+    let folder = program.parent().expect("a program is in a folder");
+    let program = folder.join("examples/novaedge");
+    assert!(
+        program.exists(),
+        "{} is missing: it is built by cargo test -p novactl without --test",
+        program.display()
+    );
+    program
 }
 
-/// A port that is free for TCP and UDP now.
-fn free_port() -> u16 {
+/// A port that is free for TCP and UDP now, and that no other call got.
+pub fn free_port() -> u16 {
+    static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     for _ in 0..100 {
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
-        if UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+        let free_for_udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok();
+        if free_for_udp && TAKEN.lock().expect("no holder panics").insert(port) {
             return port;
         }
     }
