@@ -147,11 +147,12 @@ impl Agents {
     }
 
     /// The agents by node id. When there is too much to tell for one message, first rejections are
-    /// left out, then labels, then agents.
-    pub(crate) fn list(&self) -> v1::ListAgentsResponse {
+    /// left out, then labels, then agents; the second value tells that something was.
+    pub(crate) fn list(&self) -> (v1::ListAgentsResponse, bool) {
         let mut agents: Vec<_> = self.by_node.iter().map(|agent| agent.status()).collect();
         agents.sort_by(|a, b| node_id(a).cmp(node_id(b)));
         let mut list = v1::ListAgentsResponse { agents };
+        let is_cut = list.encoded_len() > MAX_LISTED_BYTES;
         let mut rejections = MAX_LISTED_REJECTIONS;
         while list.encoded_len() > MAX_LISTED_BYTES && rejections > 0 {
             rejections /= 2;
@@ -167,7 +168,7 @@ impl Agents {
         while list.encoded_len() > MAX_LISTED_BYTES {
             list.agents.truncate(list.agents.len() / 2);
         }
-        list
+        (list, is_cut)
     }
 }
 
@@ -214,13 +215,13 @@ mod tests {
         let b = agents.join(node("b"), "10.0.0.2:1".into(), 5);
         let _a = agents.join(node("a"), "10.0.0.1:1".into(), 6);
         agents.sent(&b, version(3));
-        let listed = agents.list().agents;
+        let listed = agents.list().0.agents;
         assert_eq!(node_id(&listed[0]), "a");
         assert_eq!(listed[1].sent.as_ref().unwrap().sequence, 3);
         assert_eq!(listed[1].acknowledged, None);
         let rejected = vec![v1::RejectedResource::default(); 101];
         agents.acknowledged(&b, version(3), rejected, 9);
-        let listed = agents.list().agents;
+        let listed = agents.list().0.agents;
         assert_eq!(listed[1].acknowledged.as_ref().unwrap().sequence, 3);
         assert_eq!(listed[1].acknowledged_at_ms, 9);
         assert_eq!(listed[1].rejected.len(), 100);
@@ -229,7 +230,7 @@ mod tests {
         assert_eq!(acks.agents["b"].rejected.len(), 101);
         assert_eq!(acks.lowest(), Some(0));
         agents.leave(&b);
-        assert_eq!(agents.list().agents.len(), 1);
+        assert_eq!(agents.list().0.agents.len(), 1);
     }
 
     #[test]
@@ -241,7 +242,7 @@ mod tests {
         assert!(!new.taken_over.is_cancelled());
         agents.acknowledged(&old, version(7), Vec::new(), 3);
         agents.leave(&old);
-        assert_eq!(agents.list().agents[0].peer_address, "new");
+        assert_eq!(agents.list().0.agents[0].peer_address, "new");
         assert_eq!(agents.acks().borrow().lowest(), Some(0));
     }
 
@@ -259,7 +260,8 @@ mod tests {
             };
             agents.acknowledged(&place, version(1), vec![rejected; 50], 2);
         }
-        let list = agents.list();
+        let (list, is_cut) = agents.list();
+        assert!(is_cut);
         assert_eq!(list.agents.len(), 1_000);
         assert!(list.encoded_len() <= MAX_LISTED_BYTES);
         assert!(!list.agents[0].rejected.is_empty());

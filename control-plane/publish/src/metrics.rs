@@ -1,22 +1,9 @@
-//! Counters of the publishing side.
+//! Counters of the publishing side: what was done, and what each limit refused.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Counters since the start of the process. Reading one takes no lock.
-#[derive(Debug, Default)]
-pub struct Metrics {
-    pub(crate) steps_sent: Counter,
-    pub(crate) messages_sent: Counter,
-    pub(crate) bytes_sent: Counter,
-    pub(crate) acks: Counter,
-    pub(crate) stale_acks: Counter,
-    pub(crate) rejections: Counter,
-    pub(crate) sessions_opened: Counter,
-    pub(crate) sessions_closed: Counter,
-    pub(crate) sessions_refused: Counter,
-    pub(crate) sessions_failed: Counter,
-    pub(crate) log_truncations: Counter,
-}
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -32,61 +19,103 @@ impl Counter {
     }
 }
 
-impl Metrics {
+/// Defines the counters from one table: a method for each, and all of them as text.
+macro_rules! counters {
+    ($($(#[doc = $help:literal])+ $name:ident,)+) => {
+        /// Counters since the start of the process. Reading one takes no lock.
+        #[derive(Debug, Default)]
+        pub struct Metrics {
+            $(pub(crate) $name: Counter,)+
+        }
+
+        impl Metrics {
+            $(
+                $(#[doc = $help])+
+                pub fn $name(&self) -> u64 {
+                    self.$name.get()
+                }
+            )+
+
+            /// Name, help and value of each counter.
+            fn samples(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), concat!($($help),+), self.$name()),)+].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
     /// Steps of which all messages were handed to the transport.
-    pub fn steps_sent(&self) -> u64 {
-        self.steps_sent.get()
-    }
-
+    steps_sent,
     /// Messages handed to the transport.
-    pub fn messages_sent(&self) -> u64 {
-        self.messages_sent.get()
-    }
-
+    messages_sent,
     /// Encoded bytes of these messages, without gRPC's and HTTP/2's frames.
-    pub fn bytes_sent(&self) -> u64 {
-        self.bytes_sent.get()
-    }
-
+    bytes_sent,
     /// Acknowledgements of steps, with or without rejections.
-    pub fn acks(&self) -> u64 {
-        self.acks.get()
-    }
-
+    acks,
     /// Acknowledgements of steps that were not in flight.
-    pub fn stale_acks(&self) -> u64 {
-        self.stale_acks.get()
-    }
-
-    /// Rejections of single resources.
-    pub fn rejections(&self) -> u64 {
-        self.rejections.get()
-    }
-
+    stale_acks,
+    /// Rejections of single resources by agents.
+    rejections,
+    /// Texts of rejections that were cut or left out, being too long or too many.
+    rejection_texts_cut,
+    /// Resources that were not published, being too large, too many or malformed.
+    resources_refused,
     /// Streams that were let in.
-    pub fn sessions_opened(&self) -> u64 {
-        self.sessions_opened.get()
-    }
+    sessions_opened,
+    /// Streams that ended.
+    sessions_closed,
+    /// Streams refused because there were `max_sessions` already.
+    sessions_refused,
+    /// Streams closed for a breach of the protocol or a missed deadline.
+    sessions_failed,
+    /// Lists of agents that were cut to fit into one message.
+    listings_cut,
+    /// Steps that the limits have pushed out of the log.
+    log_truncations,
+    /// Drains that ended by their deadline, cutting the connections that were left.
+    drains_cut,
+    /// Connections that could not be accepted.
+    accept_errors,
+}
 
+impl Metrics {
     /// Streams open now.
     pub fn sessions(&self) -> u64 {
-        self.sessions_opened
-            .get()
-            .saturating_sub(self.sessions_closed.get())
+        self.sessions_opened()
+            .saturating_sub(self.sessions_closed())
     }
 
-    /// Streams refused because there were `max_sessions` already.
-    pub fn sessions_refused(&self) -> u64 {
-        self.sessions_refused.get()
+    /// All of them in the Prometheus text format, as `novaedge_publish_<counter>_total`.
+    pub fn to_prometheus(&self) -> String {
+        let mut text = String::new();
+        for (name, help, value) in self.samples() {
+            let name = format!("novaedge_publish_{name}_total");
+            // Writing to a String does not fail.
+            let _ = writeln!(
+                text,
+                "# HELP {name}{help}\n# TYPE {name} counter\n{name} {value}"
+            );
+        }
+        text
     }
+}
 
-    /// Streams closed for a breach of the protocol or a missed deadline.
-    pub fn sessions_failed(&self) -> u64 {
-        self.sessions_failed.get()
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Steps that the limits have pushed out of the log.
-    pub fn log_truncations(&self) -> u64 {
-        self.log_truncations.get()
+    #[test]
+    fn every_counter_is_shown() {
+        let metrics = Metrics::default();
+        metrics.steps_sent.add(2);
+        metrics.drains_cut.add(1);
+        let text = metrics.to_prometheus();
+        let head = "# HELP novaedge_publish_steps_sent_total Steps of which all messages were handed \
+                    to the transport.\n# TYPE novaedge_publish_steps_sent_total counter\n\
+                    novaedge_publish_steps_sent_total 2\n";
+        assert!(text.starts_with(head), "{text}");
+        assert!(text.contains("\nnovaedge_publish_drains_cut_total 1\n"));
+        assert_eq!(text.lines().count(), 3 * 16);
     }
 }

@@ -97,6 +97,7 @@ impl Publisher {
         }
         drop(log);
         refused.extend(applied.refused);
+        shared.metrics.resources_refused.add(refused.len() as u64);
         Updated {
             version: applied.version.map(SnapshotVersion::to_wire),
             refused,
@@ -169,6 +170,7 @@ mod tests {
         );
         assert_eq!(publisher.log().len(), 2);
         assert_eq!(publisher.current().sequence, 2);
+        assert_eq!(publisher.metrics().resources_refused(), 1);
     }
 
     #[test]

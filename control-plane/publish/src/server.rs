@@ -102,7 +102,8 @@ impl Server {
         if self.config.exposure == Exposure::LoopbackOnly && !address.ip().is_loopback() {
             return Err(ServeError::NotLoopback(address));
         }
-        self.serve_incoming(accept(listener), shutdown).await
+        let incoming = accept(listener, self.publisher.clone());
+        self.serve_incoming(incoming, shutdown).await
     }
 
     /// Serves on connections that the caller has made, for instance after a TLS handshake.
@@ -138,6 +139,7 @@ impl Server {
             drain.cancel();
             tokio::time::sleep(self.config.drain_deadline).await;
             tracing::warn!("the drain deadline has passed, remaining connections are cut");
+            self.publisher.metrics().drains_cut.add(1);
             cut.cancel();
             std::future::pending::<()>().await;
         };
@@ -205,17 +207,21 @@ async fn report_ready(publisher: &Publisher, reporter: &HealthReporter) {
 }
 
 /// Accepts for ever: running out of file descriptors passes.
-fn accept(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {
-    stream::unfold(listener, |listener| async {
+fn accept(
+    listener: TcpListener,
+    publisher: Publisher,
+) -> impl Stream<Item = io::Result<TcpStream>> {
+    stream::unfold((listener, publisher), |(listener, publisher)| async {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
                     // Steps are small and wanted at once. Failing to set it costs latency alone.
                     let _ = stream.set_nodelay(true);
-                    return Some((Ok(stream), listener));
+                    return Some((Ok(stream), (listener, publisher)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection failed");
+                    publisher.metrics().accept_errors.add(1);
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }

@@ -106,7 +106,10 @@ impl Shared {
     }
 
     fn list(&self) -> Response<v1::ListAgentsResponse> {
-        Response::new(self.context.publisher.agents().list())
+        let publisher = &self.context.publisher;
+        let (list, is_cut) = publisher.agents().list();
+        publisher.metrics().listings_cut.add(u64::from(is_cut));
+        Response::new(list)
     }
 }
 

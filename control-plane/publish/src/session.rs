@@ -93,6 +93,8 @@ pub enum Received {
         version: SnapshotVersion,
         /// How many resources of the step were rejected.
         rejected: usize,
+        /// How many texts of rejections were cut or left out.
+        texts_cut: usize,
     },
     /// An ack of another step than the one in flight; it changes nothing.
     Stale,
@@ -152,6 +154,8 @@ struct InFlight {
     upserts: Vec<Arc<EncodedResource>>,
     removed: Vec<Arc<str>>,
     rejected: BTreeMap<Arc<str>, (ContentVersion, String)>,
+    /// Texts that were cut.
+    texts_cut: usize,
 }
 
 #[derive(Debug)]
@@ -213,6 +217,7 @@ impl Session {
             upserts: delta.upserts,
             removed: delta.removed,
             rejected: BTreeMap::new(),
+            texts_cut: 0,
         });
         Ok(Some(Step { version, messages }))
     }
@@ -311,8 +316,10 @@ impl Session {
             self.rejected.remove(resource.name());
         }
         let rejected = step.rejected.len();
+        let mut texts_cut = std::mem::take(&mut step.texts_cut);
         for (name, (version, error)) in std::mem::take(&mut step.rejected) {
             let keeps_text = self.rejected.len() < self.limits.max_errors;
+            texts_cut += usize::from(!keeps_text);
             let rejection = Rejection {
                 order: self.rejections,
                 version,
@@ -323,7 +330,11 @@ impl Session {
         }
         self.acknowledged = Some(version);
         self.state = State::Idle(Base::Sequence(version.sequence));
-        Ok(Received::Acknowledged { version, rejected })
+        Ok(Received::Acknowledged {
+            version,
+            rejected,
+            texts_cut,
+        })
     }
 }
 
@@ -344,6 +355,7 @@ impl InFlight {
         if error.len() > limits.max_error_bytes {
             error.truncate(error.floor_char_boundary(limits.max_error_bytes));
             error.push('…');
+            self.texts_cut += 1;
         }
         if self.rejected.len() >= limits.max_errors {
             error = String::new();

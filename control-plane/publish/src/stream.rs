@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt as _};
 use novaedge_proto::v1;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::{
     agents::Place,
@@ -117,7 +117,8 @@ impl AgentStream<'_> {
                 // The publisher outlives its streams, so this does not fail.
                 _ = versions.changed(), if idle => {}
                 message = inbound.next() => match message {
-                    Some(message) => self.receive(message?)?,
+                    Some(Ok(message)) => self.receive(message)?,
+                    Some(Err(status)) => return Err(self.unreadable(status)),
                     None => return Ok(()),
                 },
             }
@@ -177,7 +178,11 @@ impl AgentStream<'_> {
                     .join(node, self.peer_address.clone(), now_ms);
                 self.place = Some(place);
             }
-            Received::Acknowledged { version, rejected } => {
+            Received::Acknowledged {
+                version,
+                rejected,
+                texts_cut,
+            } => {
                 if !self.unsent.is_empty() {
                     publisher.metrics().sessions_failed.add(1);
                     return Err(Status::invalid_argument(
@@ -186,6 +191,8 @@ impl AgentStream<'_> {
                 }
                 publisher.metrics().acks.add(1);
                 publisher.metrics().rejections.add(rejected as u64);
+                let cut = texts_cut as u64;
+                publisher.metrics().rejection_texts_cut.add(cut);
                 if let Some(place) = &self.place {
                     let now_ms = (self.context.now_ms)();
                     let all = self.session.rejected();
@@ -200,6 +207,14 @@ impl AgentStream<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The agent's end of the stream broke, or it sent what is no message or too large a one.
+    fn unreadable(&self, status: Status) -> Status {
+        if matches!(status.code(), Code::OutOfRange | Code::Internal) {
+            self.context.publisher.metrics().sessions_failed.add(1);
+        }
+        status
     }
 
     fn too_late(&self) -> Status {

@@ -8,5 +8,7 @@ mod harness;
 mod inspection;
 #[path = "wire/limits.rs"]
 mod limits;
+#[path = "wire/reflection.rs"]
+mod reflection;
 #[path = "wire/stream.rs"]
 mod stream;

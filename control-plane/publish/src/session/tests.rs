@@ -231,9 +231,11 @@ fn long_errors_are_cut() {
     let mut session = Session::new(limits);
     session.receive(subscribe("", &[])).unwrap();
     step(&mut session, &log);
-    session
-        .receive(ack("1", &[("a", "äöü"), ("b", "x")]))
-        .unwrap();
+    let received = session.receive(ack("1", &[("a", "äöü"), ("b", "x")]));
+    assert!(
+        matches!(received, Ok(Received::Acknowledged { texts_cut: 2, .. })),
+        "{received:?}"
+    );
     assert_eq!(
         rejected(&session),
         [("a".into(), "äö…".into()), ("b".into(), OMITTED.into())]

@@ -101,6 +101,18 @@ async fn junk_harms_its_own_connection_alone() {
 }
 
 #[tokio::test]
+async fn a_message_too_large_is_a_breach() {
+    let running = start(ServerConfig::default()).await;
+    let mut agent = running.silent_agent().await.unwrap();
+    agent.subscribe(&"n".repeat(5 << 20)).await;
+    let status = agent.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange);
+    let metrics = running.publisher.metrics();
+    eventually("counted", async || metrics.sessions_failed() == 1).await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn plaintext_stays_on_loopback_unless_asked_for() {
     let serve = async |exposure, shutdown| {
         let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
@@ -126,8 +138,10 @@ async fn a_peer_that_holds_on_is_cut_at_the_drain_deadline() {
     let _idle = TcpStream::connect(running.address).await.unwrap();
     let _agent = running.silent_agent().await.unwrap();
     let begin = Instant::now();
+    let publisher = running.publisher.clone();
     running.stop().await;
     assert!(begin.elapsed() < Duration::from_secs(5));
+    assert_eq!(publisher.metrics().drains_cut(), 1);
 }
 
 #[tokio::test]
