@@ -6,10 +6,9 @@ use novaedge_api::meta::{Kind, Object, ObjectId, ObjectKey};
 use novaedge_proto::digest::ContentVersion;
 use novaedge_proto::v1;
 use novaedge_proto::v1::resource::Body;
-use novaedge_store::{Change, Store};
+use novaedge_store::{Change, Reads, Store};
 use novaedge_translate::Diagnostic;
 
-use crate::graph::Graph;
 use crate::port::{BindPorts, ListenerPorts};
 use crate::unit::{Computed, Input, Outcome, Unit};
 use crate::view::{Inputs, Seen, View};
@@ -20,7 +19,7 @@ pub struct Compiler {
     /// Natives that the translation made.
     generated: BTreeMap<ObjectId, Object>,
     ports: Box<dyn BindPorts>,
-    graph: Graph,
+    reads: Reads<Unit, Input>,
     outcomes: BTreeMap<Unit, Outcome>,
     /// Name and version of every resource, by the unit that it comes from.
     resources: BTreeMap<Unit, BTreeMap<String, ContentVersion>>,
@@ -69,7 +68,7 @@ impl Compiler {
         Self {
             generated: BTreeMap::new(),
             ports,
-            graph: Graph::default(),
+            reads: Reads::default(),
             outcomes: BTreeMap::new(),
             resources: BTreeMap::new(),
             diagnostics: BTreeMap::new(),
@@ -79,7 +78,7 @@ impl Compiler {
 
     /// How much it has done, and how much it keeps track of.
     pub fn load(&self) -> Load {
-        let (units, reads) = self.graph.size();
+        let (units, reads) = self.reads.size();
         Load {
             computed: self.computed,
             units,
@@ -107,7 +106,7 @@ impl Compiler {
         for id in applied {
             dirty.extend(units_of(id));
             for input in inputs_of(id, store) {
-                dirty.extend(self.graph.readers(&input).cloned());
+                dirty.extend(self.reads.readers(&input).cloned());
             }
         }
         self.recompute(dirty, store)
@@ -131,13 +130,13 @@ impl Compiler {
                 self.accept(unit, computed, reads, &mut delta, &mut orphans);
             }
             if self.accept(unit.clone(), computed, reads, &mut delta, &mut orphans) {
-                dirty.extend(self.graph.readers(&Input::Unit(unit)).cloned());
+                dirty.extend(self.reads.readers(&Input::Unit(unit)).cloned());
             }
         }
         for unit in orphans {
             let on_demand = matches!(unit, Unit::Certificate(_) | Unit::Trust(_));
-            if on_demand && !self.graph.is_read(&Input::Unit(unit.clone())) {
-                self.graph.record(&unit, BTreeSet::new());
+            if on_demand && !self.reads.is_read(&Input::Unit(unit.clone())) {
+                self.reads.record(&unit, BTreeSet::new());
                 self.outcomes.remove(&unit);
                 for (name, version) in self.resources.remove(&unit).into_iter().flatten() {
                     delta.remove(name, version);
@@ -157,7 +156,11 @@ impl Compiler {
         orphans: &mut BTreeSet<Unit>,
     ) -> bool {
         self.computed += 1;
-        orphans.extend(self.graph.record(&unit, reads));
+        let unread = self.reads.record(&unit, reads).into_iter();
+        orphans.extend(unread.filter_map(|input| match input {
+            Input::Unit(unit) => Some(unit),
+            _ => None,
+        }));
         self.accept_resources(&unit, computed.resources, delta);
         if let Some(id) = reported_by(&unit) {
             let before = self.diagnostics.get(&id).map_or(&[][..], Vec::as_slice);

@@ -5,7 +5,6 @@
 //! a difference against what was compiled before, and its cost is that of the change.
 
 mod compiler;
-mod graph;
 mod name;
 mod port;
 mod unit;

@@ -1,4 +1,4 @@
-//! Typed objects, reverse references and change tracking.
+//! Typed objects, reverse references, change tracking, and who read what.
 //!
 //! The store is a value: it does no IO, and the same changes in any order that ends in the same objects give the same
 //! store. Objects are shared (`Arc`), tables are sorted, and every index is kept with the change that touches it.
@@ -7,7 +7,10 @@ mod change;
 mod reference;
 mod store;
 
+mod reads;
+
 pub use change::{Applied, Change, Touch};
 pub use novaedge_api::meta::Typed as Stored;
+pub use reads::Reads;
 pub use reference::references;
 pub use store::Store;

@@ -6,7 +6,7 @@ mod unit;
 use std::collections::{BTreeMap, BTreeSet};
 
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
-use novaedge_store::{Applied, Change, Store, Touch};
+use novaedge_store::{Applied, Change, Reads, Store, Touch};
 
 use self::output::Collector;
 use crate::config::TranslateConfig;
@@ -30,8 +30,7 @@ pub struct Translator {
     store: Store,
     plans: Plans,
     certificates: CertificateCache,
-    reads: BTreeMap<Unit, BTreeSet<Read>>,
-    readers: BTreeMap<Read, BTreeSet<Unit>>,
+    reads: Reads<Unit, Read>,
     collector: Collector,
     computed: u64,
 }
@@ -55,8 +54,7 @@ impl Translator {
             store: Store::new(),
             plans: Plans::default(),
             certificates: CertificateCache::default(),
-            reads: BTreeMap::new(),
-            readers: BTreeMap::new(),
+            reads: Reads::default(),
             collector: Collector::default(),
             computed: 0,
         }
@@ -103,7 +101,7 @@ impl Translator {
             Some(before) => before.min(seconds)..before.max(seconds),
         };
         let asked = self
-            .readers
+            .reads
             .range(Read::Past(changed.start)..Read::Past(changed.end));
         let dirty = asked.flat_map(|(_, units)| units).cloned().collect();
         self.settle(dirty)
@@ -113,7 +111,7 @@ impl Translator {
     /// the objects of now go: 0 for at once, none when nothing depends on the time.
     pub fn next_clock(&self) -> Option<i64> {
         let from = self.plans.clock.unwrap_or(i64::MIN);
-        let mut later = self.readers.range(Read::Past(from)..=Read::Past(i64::MAX));
+        let mut later = self.reads.range(Read::Past(from)..=Read::Past(i64::MAX));
         let Some((Read::Past(next), _)) = later.next() else {
             return None;
         };
@@ -133,10 +131,11 @@ impl Translator {
 
     /// How much it has done, and how much it keeps track of.
     pub fn load(&self) -> Load {
+        let (units, reads) = self.reads.size();
         Load {
             computed: self.computed,
-            units: self.reads.len(),
-            reads: self.readers.len(),
+            units,
+            reads,
         }
     }
 
@@ -174,7 +173,7 @@ impl Translator {
     }
 
     fn fire(&self, read: &Read, dirty: &mut BTreeSet<Unit>) {
-        dirty.extend(self.readers.get(read).into_iter().flatten().cloned());
+        dirty.extend(self.reads.readers(read).cloned());
     }
 
     /// Computes units in order until nothing is left to do.
@@ -183,11 +182,7 @@ impl Translator {
             self.computed += 1;
             for read in self.compute(&unit) {
                 debug_assert!(
-                    self.readers
-                        .get(&read)
-                        .into_iter()
-                        .flatten()
-                        .all(|reader| *reader > unit),
+                    self.reads.readers(&read).all(|reader| *reader > unit),
                     "{unit:?} changes {read:?} behind the back of a unit before it"
                 );
                 self.fire(&read, &mut dirty);
@@ -212,29 +207,8 @@ impl Translator {
         } else {
             (None, BTreeSet::new())
         };
-        self.remember(unit, reads);
+        self.reads.record(unit, reads);
         result
-    }
-
-    fn remember(&mut self, unit: &Unit, reads: BTreeSet<Read>) {
-        let old = self.reads.remove(unit).unwrap_or_default();
-        for read in old.difference(&reads) {
-            if let Some(units) = self.readers.get_mut(read) {
-                units.remove(unit);
-                if units.is_empty() {
-                    self.readers.remove(read);
-                }
-            }
-        }
-        for read in reads.difference(&old) {
-            self.readers
-                .entry(read.clone())
-                .or_default()
-                .insert(unit.clone());
-        }
-        if !reads.is_empty() {
-            self.reads.insert(unit.clone(), reads);
-        }
     }
 
     /// Whether there is something to compute a unit for.
