@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 70.0;
+/// Width of the part with the values.
+const PLOT_WIDTH: f64 = WIDTH - LEFT - 20.0;
 const TOP: f64 = 50.0;
 const HEIGHT: f64 = 300.0;
 const COLOURS: [&str; 5] = ["#2e7d32", "#1565c0", "#ef6c00", "#6a1b9a", "#455a64"];
@@ -21,7 +23,7 @@ pub struct Series {
 #[allow(clippy::cast_precision_loss)]
 pub fn bars(title: &str, unit: &str, labels: &[String], series: &[Series]) -> String {
     let mut svg = Canvas::new(title, unit, labels, series);
-    let group = svg.plot_width() / labels.len().max(1) as f64;
+    let group = PLOT_WIDTH / labels.len().max(1) as f64;
     let bar = group * 0.8 / series.len().max(1) as f64;
     for (index, one) in series.iter().enumerate() {
         for (at, value) in one.values.iter().enumerate().filter(|(_, v)| v.is_finite()) {
@@ -50,7 +52,7 @@ pub fn bars(title: &str, unit: &str, labels: &[String], series: &[Series]) -> St
 #[allow(clippy::cast_precision_loss)]
 pub fn lines(title: &str, unit: &str, labels: &[String], series: &[Series]) -> String {
     let mut svg = Canvas::new(title, unit, labels, series);
-    let group = svg.plot_width() / labels.len().max(1) as f64;
+    let group = PLOT_WIDTH / labels.len().max(1) as f64;
     for (index, one) in series.iter().enumerate() {
         let mut path = String::new();
         for (at, value) in one.values.iter().enumerate().filter(|(_, v)| v.is_finite()) {
@@ -117,7 +119,7 @@ impl Canvas {
             TOP - 12.0,
             escape(unit)
         );
-        let group = (WIDTH - LEFT - 20.0) / labels.len().max(1) as f64;
+        let group = PLOT_WIDTH / labels.len().max(1) as f64;
         for (at, label) in labels.iter().enumerate() {
             let x = LEFT + group * (at as f64 + 0.5);
             let _ = writeln!(
@@ -140,10 +142,6 @@ impl Canvas {
             );
         }
         Self { text, top_value }
-    }
-
-    fn plot_width(&self) -> f64 {
-        WIDTH - LEFT - 20.0
     }
 
     fn y(&self, value: f64) -> f64 {
@@ -178,7 +176,7 @@ fn round_up(value: f64) -> f64 {
 
 fn short(value: f64) -> String {
     match value {
-        v if v == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         v if v < 10.0 => format!("{v:.2}"),
         v if v < 100.0 => format!("{v:.1}"),
         v => format!("{v:.0}"),

@@ -19,10 +19,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program` with `arguments` on core `core`, its output going to `log`.
+    /// Starts `program` with `arguments` on `cores` (as in `0` or `0,1`), its output going to `log`.
     pub fn start(
         name: &str,
-        core: usize,
+        cores: &str,
         program: &str,
         arguments: &[&str],
         log: &Path,
@@ -30,7 +30,7 @@ impl Process {
         let output =
             fs::File::create(log).with_context(|| format!("creating {}", log.display()))?;
         let child = Command::new("taskset")
-            .args(["-c", &core.to_string(), program])
+            .args(["-c", cores, program])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
@@ -87,6 +87,12 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// All cores, as [`Process::start`] takes them.
+pub fn all_cores() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("0-{}", cores - 1)
 }
 
 /// A pid and the pids of all its descendants.

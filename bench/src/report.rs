@@ -1,6 +1,6 @@
 //! Results as Markdown, with the machine that gave them.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, fs, io::Write as _, path::Path};
 
 use anyhow::Context as _;
 
@@ -40,6 +40,19 @@ impl Table {
         }
         text
     }
+
+    /// The table as comma-separated values.
+    pub fn csv(&self) -> String {
+        let line = |cells: &Vec<String>| {
+            let cells = cells.iter().map(|cell| cell.replace(',', ""));
+            cells.collect::<Vec<_>>().join(",") + "\n"
+        };
+        [&self.head]
+            .into_iter()
+            .chain(&self.rows)
+            .map(line)
+            .collect()
+    }
 }
 
 /// The machine, in a line: processor, cores, memory, kernel.
@@ -63,20 +76,62 @@ pub fn machine() -> String {
     )
 }
 
-/// Writes a page `<folder>/<name>.md`: title, how it was made, then `body`.
-pub fn write(
-    folder: &Path,
-    name: &str,
-    title: &str,
-    command: &str,
-    body: &str,
-) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-    let path = folder.join(format!("{name}.md"));
-    let text = format!(
-        "# {title}\n\nCommand: `{command}`.\nMachine: {}.\n\n{}\n",
-        machine(),
-        body.trim_end()
-    );
-    fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+/// A page of results with its data and plots, `<folder>/<name>.*`.
+#[derive(Debug)]
+pub struct Report<'a> {
+    folder: &'a Path,
+    name: &'a str,
+    text: String,
+}
+
+impl<'a> Report<'a> {
+    /// Begins a page. The summary takes its first paragraph, which says what was found.
+    pub fn new(folder: &'a Path, name: &'a str, title: &str, finding: &str) -> Self {
+        let text = format!(
+            "# {title}\n\n{finding}\n\nMachine: {}.\nCommand: `bench/run.sh {name}`.\n",
+            machine()
+        );
+        Self { folder, name, text }
+    }
+
+    /// Adds a paragraph.
+    pub fn paragraph(&mut self, text: &str) {
+        let _ = write!(self.text, "\n{}\n", text.trim_end());
+    }
+
+    /// Adds a table.
+    pub fn table(&mut self, table: &Table) {
+        self.paragraph(&table.markdown());
+    }
+
+    /// Adds a plot, which becomes the file `<name><suffix>.svg`.
+    pub fn plot(&mut self, suffix: &str, title: &str, svg: &str) -> anyhow::Result<()> {
+        let file = format!("{}{suffix}.svg", self.name);
+        self.file(&file, svg)?;
+        self.paragraph(&format!("![{title}]({file})"));
+        Ok(())
+    }
+
+    /// Writes a table as data, which becomes the file `<name><suffix>.csv`.
+    pub fn data(&mut self, suffix: &str, table: &Table) -> anyhow::Result<()> {
+        let file = format!("{}{suffix}.csv", self.name);
+        self.file(&file, &table.csv())?;
+        self.paragraph(&format!("Data: [{file}]({file})."));
+        Ok(())
+    }
+
+    /// Writes the page and shows it.
+    pub fn finish(self) -> anyhow::Result<()> {
+        let text = format!("{}\n", self.text.trim_end());
+        self.file(&format!("{}.md", self.name), &text)?;
+        std::io::stdout().write_all(text.as_bytes())?;
+        Ok(())
+    }
+
+    fn file(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        fs::create_dir_all(self.folder)
+            .with_context(|| format!("creating {}", self.folder.display()))?;
+        let path = self.folder.join(name);
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
 }

@@ -1,4 +1,4 @@
-//! The proxies and the origin, each on one thread, access logs off, upstream connections kept.
+//! The proxies, each on one thread on core 0, access logs off, upstream connections kept.
 
 use std::{
     fmt::Write as _,
@@ -8,16 +8,21 @@ use std::{
 };
 
 use anyhow::Context as _;
-use novaedge_bench::process::Process;
+use novaedge_bench::{
+    process::Process,
+    world::{self, Backends, Route, Spread},
+};
 
-use crate::Ports;
+use crate::{Ports, jobs::Via};
+
+/// Where Debian's package libnginx-mod-stream puts its module.
+const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /// A proxy under test.
 pub struct Peer {
     /// Name in tables.
     pub name: &'static str,
-    /// Starts it with this many routes `r<i>.example.com`; the last argument is our binary.
-    pub start: fn(&Path, &Ports, usize, &Path) -> anyhow::Result<Process>,
+    start: fn(&Bench<'_>, usize) -> anyhow::Result<Running>,
 }
 
 /// Ours first, then those to compare with.
@@ -36,185 +41,207 @@ pub const PEERS: [Peer; 3] = [
     },
 ];
 
-/// Makes `tls.crt`, `tls.key` (P-256) and `tls.pem` with both.
-pub fn certificate(folder: &Path) -> anyhow::Result<()> {
-    let status = Command::new("openssl")
-        .current_dir(folder)
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-        ])
-        .args([
-            "-days",
-            "2",
-            "-subj",
-            "/CN=example.com",
-            "-addext",
-            "subjectAltName=DNS:*.example.com",
-        ])
-        .args(["-keyout", "tls.key", "-out", "tls.crt"])
-        .output()
-        .context("running openssl")?;
-    anyhow::ensure!(
-        status.status.success(),
-        "openssl: {}",
-        String::from_utf8_lossy(&status.stderr)
-    );
-    let both =
-        fs::read_to_string(folder.join("tls.crt"))? + &fs::read_to_string(folder.join("tls.key"))?;
-    fs::write(folder.join("tls.pem"), both)?;
-    Ok(())
+/// What all proxies are started with.
+pub struct Bench<'a> {
+    /// For configurations and logs; holds the certificate.
+    pub folder: &'a Path,
+    /// Where to listen and to forward.
+    pub ports: &'a Ports,
+    /// The folder of our binaries.
+    pub binaries: &'a Path,
 }
 
-/// nginx answering 1 KiB.
-pub fn origin(folder: &Path, ports: &Ports) -> anyhow::Result<Process> {
-    let body = "x".repeat(1024);
-    let config = format!(
-        "daemon off; user root; worker_processes 1; error_log {0}/origin.err; pid {0}/origin.pid;\n\
-         events {{ worker_connections 16384; }}\n\
-         http {{ access_log off; keepalive_requests 100000000; server {{ listen {1} backlog=4096; \
-         location / {{ return 200 \"{body}\"; }} }} }}\n",
-        folder.display(),
-        ports.origin
-    );
-    let path = folder.join("origin.conf");
-    fs::write(&path, config)?;
-    let arguments = ["-c", path.to_str().context("a UTF-8 path")?];
-    Process::start("origin", 1, "nginx", &arguments, &folder.join("origin.log"))
+/// A proxy that runs.
+pub struct Running {
+    /// What is measured.
+    pub proxy: Process,
+    /// What it needs beside it, which is not measured.
+    _companion: Option<Process>,
 }
 
-fn nginx(folder: &Path, ports: &Ports, routes: usize, _: &Path) -> anyhow::Result<Process> {
-    let mut config = format!(
-        "daemon off; user root; worker_processes 1; error_log {0}/nginx.err; pid {0}/nginx.pid;\n\
-         events {{ worker_connections 16384; }}\n\
-         http {{ access_log off; keepalive_requests 100000000; server_names_hash_max_size 65536; \
-         server_names_hash_bucket_size 128; ssl_certificate {0}/tls.crt; ssl_certificate_key \
-         {0}/tls.key; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header \
-         Host $host; proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header \
-         X-Forwarded-Proto $scheme;\n\
-         upstream origin {{ server {1}; keepalive 1024; keepalive_requests 100000000; }}\n",
-        folder.display(),
-        ports.origin
-    );
-    for route in 0..routes {
+impl Peer {
+    /// Starts it with this many routes, told apart by hostname.
+    pub fn start(&self, bench: &Bench<'_>, routes: usize) -> anyhow::Result<Running> {
+        (self.start)(bench, routes)
+    }
+
+    /// Whether it can do this here.
+    pub fn serves(&self, via: Via) -> bool {
+        via != Via::Tcp || self.name != "nginx" || Path::new(NGINX_STREAM).exists()
+    }
+}
+
+impl Bench<'_> {
+    fn file(&self, name: &str, text: &str) -> anyhow::Result<String> {
+        let path = self.folder.join(name);
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        word(&path)
+    }
+
+    fn proxy(&self, name: &str, program: &str, arguments: &[&str]) -> anyhow::Result<Process> {
+        let log = self.folder.join(format!("{name}.log"));
+        Process::start(name, "0", program, arguments, &log)
+    }
+}
+
+fn hosts(routes: usize) -> impl Iterator<Item = String> {
+    (0..routes).map(|index| Route::new(index, Spread::Hosts, Backends::Shared).host())
+}
+
+fn nginx(bench: &Bench<'_>, routes: usize) -> anyhow::Result<Running> {
+    let (folder, ports) = (bench.folder.display(), bench.ports);
+    let mut config = String::new();
+    if Path::new(NGINX_STREAM).exists() {
         let _ = writeln!(
             config,
-            "server {{ listen {}{}; listen {} ssl; server_name r{route}.example.com; location / {{ \
-             proxy_pass http://origin; }} }}",
-            ports.http,
-            if route == 0 { " backlog=4096" } else { "" },
-            ports.https
+            "load_module {NGINX_STREAM};\nstream {{ server {{ listen {} backlog=4096; proxy_pass \
+             {}; }} }}",
+            ports.tcp, ports.origin
         );
     }
-    config.push_str("}\n");
-    let path = folder.join("nginx.conf");
-    fs::write(&path, config)?;
-    let arguments = ["-c", path.to_str().context("a UTF-8 path")?];
-    Process::start("nginx", 0, "nginx", &arguments, &folder.join("nginx.log"))
-}
-
-fn haproxy(folder: &Path, ports: &Ports, routes: usize, _: &Path) -> anyhow::Result<Process> {
-    let hosts: String = (0..routes)
-        .map(|i| format!("r{i}.example.com origin\n"))
-        .collect();
-    fs::write(folder.join("hosts.map"), hosts)?;
-    let config = format!(
-        "global\n  nbthread 1\n  maxconn 16384\n  ssl-default-bind-options ssl-min-ver TLSv1.2\n\
-         defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  \
-         http-reuse always\n  option forwardfor\n\
-         frontend in\n  bind {} backlog 4096\n  bind {} ssl crt {2}/tls.pem\n  use_backend \
-         %[req.hdr(host),lower,map({2}/hosts.map,none)]\n\
-         backend origin\n  server o {3}\nbackend none\n  http-request return status 404\n",
-        ports.http,
-        ports.https,
-        folder.display(),
+    let _ = writeln!(
+        config,
+        "daemon off; user root; worker_processes 1; error_log {folder}/nginx.err; pid \
+         {folder}/nginx.pid;\nevents {{ worker_connections 16384; }}\n\
+         http {{ access_log off; keepalive_requests 100000000; server_names_hash_max_size 65536; \
+         server_names_hash_bucket_size 128; ssl_session_tickets off; ssl_certificate \
+         {folder}/tls.crt; ssl_certificate_key {folder}/tls.key; proxy_http_version 1.1; \
+         proxy_max_temp_file_size 0; proxy_set_header Connection \"\"; proxy_set_header Host \
+         $host; proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header \
+         X-Forwarded-Proto $scheme;\n\
+         upstream origin {{ server {}; keepalive 1024; keepalive_requests 100000000; }}",
         ports.origin
     );
-    let path = folder.join("haproxy.cfg");
-    fs::write(&path, config)?;
-    let arguments = ["-db", "-f", path.to_str().context("a UTF-8 path")?];
-    Process::start(
-        "HAProxy",
-        0,
-        "haproxy",
-        &arguments,
-        &folder.join("haproxy.log"),
-    )
+    let mut backlog = " backlog=4096";
+    for host in hosts(routes) {
+        let _ = writeln!(
+            config,
+            "server {{ listen {}{backlog}; listen {}{} ssl; server_name {host}; location / {{ \
+             proxy_pass http://origin; }} }}",
+            ports.http, ports.https, backlog
+        );
+        backlog = "";
+    }
+    config.push_str("}\n");
+    let config = bench.file("nginx.conf", &config)?;
+    Ok(Running {
+        proxy: bench.proxy("nginx", "nginx", &["-c", &config])?,
+        _companion: None,
+    })
 }
 
-fn novaedge(folder: &Path, ports: &Ports, routes: usize, binary: &Path) -> anyhow::Result<Process> {
-    let manifests = folder.join("manifests");
-    if manifests.exists() {
-        fs::remove_dir_all(&manifests)?;
+fn haproxy(bench: &Bench<'_>, routes: usize) -> anyhow::Result<Running> {
+    let (folder, ports) = (bench.folder.display(), bench.ports);
+    let mut map = String::new();
+    for host in hosts(routes) {
+        let _ = writeln!(map, "{host} origin");
     }
-    fs::create_dir_all(&manifests)?;
-    fs::write(manifests.join("system.yaml"), system(folder, ports)?)?;
-    let mut text = String::new();
-    for route in 0..routes {
-        let _ = writeln!(
-            text,
-            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: \
-             r{route}}}\nspec:\n  parentRefs: [{{name: gw}}]\n  hostnames: \
-             [r{route}.example.com]\n  rules:\n  - backendRefs: [{{name: origin, port: 80}}]"
-        );
+    let map = bench.file("hosts.map", &map)?;
+    let config = format!(
+        "global\n  nbthread 1\n  maxconn 16384\n  ssl-default-bind-options ssl-min-ver TLSv1.2 \
+         no-tls-tickets\n\
+         defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  \
+         http-reuse always\n\
+         frontend in\n  option forwardfor\n  bind {} backlog 4096\n  bind {} ssl crt \
+         {folder}/tls.pem backlog 4096\n  use_backend %[req.hdr(host),lower,map({map},none)]\n\
+         backend origin\n  server o {origin}\nbackend none\n  http-request return status 404\n\
+         listen l4\n  mode tcp\n  option splice-auto\n  bind {} backlog 4096\n  server o {origin}\n",
+        ports.http,
+        ports.https,
+        ports.tcp,
+        origin = ports.origin
+    );
+    let config = bench.file("haproxy.cfg", &config)?;
+    Ok(Running {
+        proxy: bench.proxy("HAProxy", "haproxy", &["-db", "-f", &config])?,
+        _companion: None,
+    })
+}
+
+/// The agent alone, as in a fleet; its control plane is a process of its own on core 1.
+fn novaedge(bench: &Bench<'_>, routes: usize) -> anyhow::Result<Running> {
+    let manifests = bench.folder.join("manifests");
+    let state = bench.folder.join("state");
+    for folder in [&manifests, &state] {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir_all(folder)?;
     }
-    fs::write(manifests.join("routes.yaml"), text)?;
-    let state: PathBuf = folder.join("state");
-    if state.exists() {
-        fs::remove_dir_all(&state)?;
-    }
+    bench.file("manifests/system.yaml", &system(bench)?)?;
+    let routes: Vec<String> = (0..routes)
+        .map(|index| Route::new(index, Spread::Hosts, Backends::Shared).yaml())
+        .collect();
+    bench.file("manifests/routes.yaml", &routes.join("---\n"))?;
+    let (grpc, admin) = (bench.ports.grpc.to_string(), bench.ports.admin.to_string());
+    let (manifests, state) = (word(&manifests)?, word(&state)?);
+    let serve = [
+        "serve",
+        "--folder",
+        &manifests,
+        "--grpc",
+        &grpc,
+        "--state-dir",
+        &state,
+    ];
+    let log = bench.folder.join("control-plane.log");
+    let program = binary(bench, "novaedge-control-plane")?;
+    let mut control_plane = Process::start("control plane", "1", &program, &serve, &log)?;
+    control_plane.wait_for(bench.ports.grpc)?;
+    let control_plane_url = format!("http://{grpc}");
     let arguments = [
-        "run",
-        manifests.to_str().context("a UTF-8 path")?,
+        "--control-plane",
+        &control_plane_url,
+        "--node-id",
+        "bench",
         "--workers",
         "1",
-        "--state-dir",
-        state.to_str().context("a UTF-8 path")?,
-        "--grpc",
-        "127.0.0.1:18400",
         "--admin",
-        "127.0.0.1:18401",
+        &admin,
+        "--drain-timeout",
+        "0",
     ];
-    let binary = binary.to_str().context("a UTF-8 path")?;
-    Process::start(
-        "NovaEdge",
-        0,
-        binary,
-        &arguments,
-        &folder.join("novaedge.log"),
-    )
+    Ok(Running {
+        proxy: bench.proxy("NovaEdge", &binary(bench, "novaedge-agent")?, &arguments)?,
+        _companion: Some(control_plane),
+    })
 }
 
-fn system(folder: &Path, ports: &Ports) -> anyhow::Result<String> {
-    let indented = |name: &str| -> anyhow::Result<String> {
-        let text = fs::read_to_string(folder.join(name))?;
-        Ok(text.lines().map(|line| format!("    {line}\n")).collect())
-    };
-    Ok(format!(
-        "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: {{name: novaedge}}\n\
-         spec: {{controllerName: novaedge.io/gateway-controller}}\n---\n\
-         apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: gw}}\nspec:\n  \
+fn binary(bench: &Bench<'_>, name: &str) -> anyhow::Result<String> {
+    let path: PathBuf = bench.binaries.join(name);
+    anyhow::ensure!(
+        path.exists(),
+        "{} is missing: cargo build --release --workspace --bins",
+        path.display()
+    );
+    word(&path)
+}
+
+/// Everything but the routes.
+fn system(bench: &Bench<'_>) -> anyhow::Result<String> {
+    let (ports, read) = (bench.ports, |name| {
+        fs::read_to_string(bench.folder.join(name))
+    });
+    let layer4 = format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: l4}}\nspec:\n  \
          gatewayClassName: novaedge\n  addresses: [{{type: IPAddress, value: 127.0.0.1}}]\n  \
-         listeners:\n  - {{name: http, protocol: HTTP, port: {}}}\n  - name: https\n    protocol: \
-         HTTPS\n    port: {}\n    tls: {{certificateRefs: [{{name: tls}}]}}\n---\n\
-         apiVersion: v1\nkind: Secret\nmetadata: {{name: tls}}\ntype: kubernetes.io/tls\nstringData:\n  \
-         tls.crt: |\n{}  tls.key: |\n{}---\napiVersion: v1\nkind: Service\nmetadata: {{name: \
-         origin}}\nspec:\n  ports: [{{name: http, port: 80}}]\n---\napiVersion: \
-         discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: origin\n  labels: \
-         {{kubernetes.io/service-name: origin}}\naddressType: IPv4\nports: [{{name: http, port: \
-         {}}}]\nendpoints: [{{addresses: [\"{}\"]}}]\n",
-        ports.http.port(),
-        ports.https.port(),
-        indented("tls.crt")?,
-        indented("tls.key")?,
-        ports.origin.port(),
-        ports.origin.ip()
-    ))
+         listeners: [{{name: tcp, protocol: TCP, port: {}}}]\n---\napiVersion: \
+         gateway.networking.k8s.io/v1\nkind: TCPRoute\nmetadata: {{name: l4}}\nspec:\n  \
+         parentRefs: [{{name: l4}}]\n  rules: [{{backendRefs: [{{name: s0, port: 80}}]}}]\n",
+        ports.tcp.port()
+    );
+    let parts = [
+        world::gateway(ports.http.port(), ports.https.port()),
+        layer4,
+        world::secret(&read("tls.crt")?, &read("tls.key")?),
+        world::service(0),
+        world::endpoints(0, ports.origin),
+    ];
+    Ok(parts.join("---\n"))
+}
+
+fn word(path: &Path) -> anyhow::Result<String> {
+    Ok(path.to_str().context("a UTF-8 path")?.to_owned())
 }
 
 /// Versions of the peers, for the report.
@@ -226,10 +253,16 @@ pub fn versions() -> String {
         } else {
             output.stdout
         };
-        String::from_utf8_lossy(&text)
-            .lines()
-            .next()
-            .map(str::to_owned)
+        let text = String::from_utf8_lossy(&text);
+        let line = text.lines().next()?;
+        // Copyright and address of the project follow.
+        Some(
+            line.split(" - ")
+                .next()?
+                .split(" Copyright")
+                .next()?
+                .to_owned(),
+        )
     };
     [("nginx", "-v"), ("haproxy", "-v"), ("wrk", "-v")]
         .into_iter()

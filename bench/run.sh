@@ -1,0 +1,48 @@
+#!/bin/sh
+# Runs the benchmarks and writes docs/benchmarks: `bench/run.sh` runs all, `bench/run.sh lookup` one.
+#
+# It takes about ten minutes after the build and wants a machine with two cores that does nothing else.
+# OUT is the folder for the results, BINARIES that of release binaries; given BINARIES, nothing is built.
+set -eu
+cd "$(dirname "$0")/.."
+all="propagation translation lookup dataplane"
+out=${OUT:-docs/benchmarks}
+
+if [ -z "${BINARIES:-}" ]; then
+    echo "cargo build --release --locked --bins" >&2
+    cargo build --release --locked --bins \
+        -p novaedge -p novaedge-agent -p novaedge-control-plane -p novaedge-bench
+    BINARIES=${CARGO_TARGET_DIR:-target}/release
+fi
+
+run() {
+    echo "== $1" >&2
+    case $1 in
+    propagation) "$BINARIES/propagation" --out "$out" --novaedge "$BINARIES/novaedge" ;;
+    dataplane) "$BINARIES/dataplane" --out "$out" --binaries "$BINARIES" ;;
+    translation | lookup) "$BINARIES/$1" --out "$out" ;;
+    *)
+        echo "no benchmark $1: use ${all}" >&2
+        exit 2
+        ;;
+    esac
+}
+
+for name in ${*:-$all}; do
+    run "$name"
+done
+
+# The summary: of every page its title, what it found, and its first plot.
+{
+    printf '# Benchmarks\n\n'
+    printf 'Made by `make bench`; each page says on which machine and how.\n'
+    printf 'CPU per operation is the figure that other work on the machine distorts least.\n'
+    for name in $all; do
+        page=$out/$name.md
+        [ -f "$page" ] || continue
+        printf '\n## [%s](%s.md)\n\n' "$(sed -n '1s/^# //p' "$page")" "$name"
+        sed -n 3p "$page"
+        printf '\n![%s](%s.svg)\n' "$name" "$name"
+    done
+} >"$out/README.md"
+echo "written: $out/README.md" >&2

@@ -1,0 +1,50 @@
+//! All targets by name.
+
+use crate::{
+    client_hello, incremental_edits, last_good_format, manifest_to_snapshot, request_match, seeds,
+    snapshot_decode,
+};
+
+/// A function that bytes from outside reach.
+pub struct Target {
+    /// Its name, also that of the fuzzer's binary.
+    pub name: &'static str,
+    /// Panics when something is wrong.
+    pub run: fn(&[u8]),
+    /// Inputs to begin with.
+    pub seeds: fn() -> anyhow::Result<Vec<Vec<u8>>>,
+}
+
+/// Every target.
+pub const TARGETS: [Target; 6] = [
+    Target {
+        name: "client_hello",
+        run: client_hello::run,
+        seeds: seeds::client_hellos,
+    },
+    Target {
+        name: "manifest_to_snapshot",
+        run: manifest_to_snapshot::run,
+        seeds: seeds::manifests,
+    },
+    Target {
+        name: "snapshot_decode",
+        run: snapshot_decode::run,
+        seeds: seeds::steps,
+    },
+    Target {
+        name: "last_good_format",
+        run: last_good_format::run,
+        seeds: seeds::snapshots,
+    },
+    Target {
+        name: "request_match",
+        run: request_match::run,
+        seeds: seeds::choices,
+    },
+    Target {
+        name: "incremental_edits",
+        run: incremental_edits::run,
+        seeds: seeds::choices,
+    },
+];
