@@ -1,7 +1,7 @@
 //! The binary `novaedge-control-plane`.
 
 use std::{
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -122,6 +122,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(arguments.log)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .init();
     let result = match arguments.command {
         Command::Translate {

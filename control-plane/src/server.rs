@@ -77,19 +77,17 @@ pub enum ControlPlaneError {
 impl ControlPlane {
     /// Starts all tasks. Returns once the endpoint listens.
     pub async fn start(config: Config) -> Result<Self, ControlPlaneError> {
-        let listener =
-            TcpListener::bind(config.grpc)
-                .await
-                .map_err(|source| ControlPlaneError::Listen {
-                    address: config.grpc,
-                    source,
-                })?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| ControlPlaneError::Listen {
-                address: config.grpc,
-                source,
-            })?;
+        // The state folder is mostly inside, and making it must not make a folder that was misspelt.
+        if let Err(source) = std::fs::read_dir(&config.folder) {
+            let folder = config.folder;
+            return Err(SourceError::Folder { folder, source }.into());
+        }
+        let listen = |source| ControlPlaneError::Listen {
+            address: config.grpc,
+            source,
+        };
+        let listener = TcpListener::bind(config.grpc).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
         let writer =
             StatusWriter::new(&config.state_dir).map_err(|source| ControlPlaneError::State {
                 folder: config.state_dir.clone(),

@@ -156,6 +156,22 @@ fn what_cannot_be_read_and_wrong_usage_exit_with_2() {
 }
 
 #[test]
+fn a_folder_that_is_misspelt_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let output = Command::new(env!("CARGO_BIN_EXE_novaedge-control-plane"))
+        .args(["serve", "--grpc", "127.0.0.1:0", "--folder"])
+        .arg(&missing)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    assert!(error.contains("missing cannot be read"), "{error}");
+    assert!(!error.contains('\u{1b}'), "no colours in a file: {error}");
+    assert!(!missing.exists());
+}
+
+#[test]
 fn help_shows_examples_and_exit_codes() {
     let output = run(&["--help"], Path::new("."));
     assert_eq!(output.status.code(), Some(0));

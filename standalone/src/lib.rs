@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use novaedge_agent::{Agent, AgentConfig, AgentError};
-use novaedge_control_plane::{ControlPlane, ControlPlaneError, folder::Watch, pipeline::Findings};
+use novaedge_control_plane::{ControlPlane, ControlPlaneError, Findings, folder::Watch};
 use tokio::sync::watch;
 
 /// Settings of a standalone system.

@@ -1,10 +1,16 @@
 //! The binary `novaedge`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{self, IsTerminal as _},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand};
 use novaedge::{Config, Standalone};
-use novaedge_control_plane::{folder::Watch, problem::Problem};
+use novaedge_control_plane::{Findings, folder::Watch, problem::Problem};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -55,15 +61,16 @@ struct Run {
         value_name = "FILTER",
         default_value = "info"
     )]
-    log: String,
+    log: EnvFilter,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let Command::Run(run) = Arguments::parse().command;
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&run.log)?)
-        .with_writer(std::io::stderr)
+        .with_env_filter(run.log)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .init();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -78,22 +85,29 @@ async fn main() -> anyhow::Result<()> {
         workers: run.workers,
     })
     .await?;
+    tracing::info!(grpc = %system.grpc(), admin = %run.admin, "started");
     let mut findings = system.findings();
-    let mut told: Vec<Problem> = Vec::new();
+    let mut told = BTreeSet::new();
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             error = system.failed() => return Err(error.into()),
-            Ok(()) = findings.changed() => {
-                let problems = findings.borrow_and_update().problems.clone();
-                for problem in problems.iter().filter(|problem| !told.contains(problem)) {
-                    tracing::warn!("{problem}");
-                }
-                told = problems;
-            }
+            Ok(()) = findings.changed() => tell(&findings.borrow_and_update(), &mut told),
         }
     }
     system.stop(Duration::from_secs(run.drain_timeout)).await;
     Ok(())
+}
+
+/// Logs the problems that were not there before, and that there are none any more.
+fn tell(findings: &Findings, told: &mut BTreeSet<Problem>) {
+    let problems: BTreeSet<Problem> = findings.problems.iter().cloned().collect();
+    for problem in problems.difference(told) {
+        tracing::warn!("{problem}");
+    }
+    if problems.is_empty() && !told.is_empty() {
+        tracing::info!("everything is served as written now");
+    }
+    *told = problems;
 }
