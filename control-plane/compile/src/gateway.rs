@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use novaedge_api::gateway::Gateway;
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use novaedge_api::native::{
     CaRef, NamespacedRef, ProxyClientValidation, ProxyClientValidationMode, ProxyGateway,
@@ -110,10 +111,18 @@ impl GatewayCompiler<'_> {
         });
         Body::Gateway(v1::Gateway {
             r#ref: Some(source(self.object, self.origin)),
-            generation: self.object.metadata.generation.unwrap_or_default(),
+            generation: self.generation().unwrap_or_default(),
             bind_addresses,
             backend_client_certificate: certificate.unwrap_or_default(),
         })
+    }
+
+    /// The generation of what a user wrote: the Gateway behind a generated object.
+    fn generation(&self) -> Option<i64> {
+        match self.origin {
+            Origin::Written => self.object.metadata.generation,
+            Origin::Generated => self.view.get::<Gateway>(self.key)?.metadata.generation,
+        }
     }
 
     fn listener(&mut self, field: &str, listener: &ProxyListener) -> Option<v1::Listener> {

@@ -60,7 +60,7 @@ pub(super) fn convert(
     }
     if cookie.path != "/" {
         let text = format!(
-            "cookie path {} has no effect, the cookie is sent for every path; remove it",
+            "cookie path {} has no effect, the cookie has the path of the match; remove it",
             cookie.path
         );
         ignored.push(Fault::unsupported(format!("{field}.cookie.path"), text));
