@@ -188,6 +188,10 @@ impl GatewayCompiler<'_> {
             return Some(());
         }
         compiled.tls_mode = v1::TlsMode::Terminate.into();
+        // First, so that the keys of a listener that is not served do not reach the agents.
+        if let Some(validation) = &tls.client_validation {
+            compiled.client_validation = Some(self.client_validation(field, validation)?);
+        }
         for (index, reference) in tls.certificate_refs.iter().enumerate() {
             let field = format!("{field}.tls.certificateRefs[{index}]");
             compiled
@@ -201,9 +205,6 @@ impl GatewayCompiler<'_> {
             let field = format!("{field}.tls.certificateRefs");
             self.refuse(field, "InvalidCertificateRef", message);
             return None;
-        }
-        if let Some(validation) = &tls.client_validation {
-            compiled.client_validation = Some(self.client_validation(field, validation)?);
         }
         Some(())
     }
