@@ -4,16 +4,21 @@ use std::{hash::BuildHasher as _, sync::Arc};
 
 use rustc_hash::FxBuildHasher;
 
-/// A hash map in shards of a few entries. A change copies one shard and the list of shards, whatever the size of the
-/// map's values; a copy of the map copies the list only.
+/// A hash map in shards of a few entries, which stand in pages of some shards. A change copies one shard, its page and the
+/// list of pages, whatever the size of the map's values; a copy of the map copies the list only.
 ///
 /// That is what makes one changed route cheap: the tables before and after it share all but one shard.
 #[derive(Clone, Debug)]
 pub struct ShardMap<V> {
-    /// A power of two of them, indexed by the upper bits of the hash.
-    shards: Vec<Arc<[Slot<V>]>>,
+    /// All of the same size.
+    pages: Vec<Page<V>>,
+    /// A power of two, indexed by the upper bits of the hash.
+    shards: usize,
     len: usize,
 }
+
+type Page<V> = Arc<[Shard<V>]>;
+type Shard<V> = Arc<[Slot<V>]>;
 
 #[derive(Clone, Debug)]
 struct Slot<V> {
@@ -24,11 +29,14 @@ struct Slot<V> {
 
 /// Mean number of entries in a shard above which the map grows, and below a quarter of which it shrinks.
 const SHARD_LOAD: usize = 4;
+/// Shards of a page: about as many as there are pages at ten thousand entries, which is where a change copies least.
+const PAGE: usize = 64;
 
 impl<V> Default for ShardMap<V> {
     fn default() -> Self {
         Self {
-            shards: Vec::new(),
+            pages: Vec::new(),
+            shards: 0,
             len: 0,
         }
     }
@@ -53,7 +61,8 @@ impl<V> ShardMap<V> {
     /// The value of a key, with the key as the map holds it.
     pub fn get_key_value(&self, key: &str) -> Option<(&Arc<str>, &V)> {
         let hash = hash_of(key);
-        let shard = self.shards.get(self.shard_of(hash))?;
+        let index = self.shard_of(hash);
+        let shard = self.pages.get(index / PAGE)?.get(index % PAGE)?;
         shard
             .iter()
             .find(|slot| slot.hash == hash && *slot.key == *key)
@@ -67,10 +76,7 @@ impl<V> ShardMap<V> {
 
     /// All entries, in no meaningful order.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &V)> {
-        self.shards
-            .iter()
-            .flat_map(|shard| shard.iter())
-            .map(|slot| (&slot.key, &slot.value))
+        self.slots().map(|slot| (&slot.key, &slot.value))
     }
 
     /// All values, in no meaningful order.
@@ -78,9 +84,14 @@ impl<V> ShardMap<V> {
         self.iter().map(|(_, value)| value)
     }
 
+    fn slots(&self) -> impl Iterator<Item = &Slot<V>> {
+        let shards = self.pages.iter().flat_map(|page| page.iter());
+        shards.flat_map(|shard| shard.iter())
+    }
+
     /// The upper bits choose: the lower ones of this hash function are the weaker ones.
     fn shard_of(&self, hash: u64) -> usize {
-        let bits = self.shards.len().checked_ilog2().unwrap_or(0);
+        let bits = self.shards.checked_ilog2().unwrap_or(0);
         // At most as large as the number of shards, which is a usize.
         usize::try_from(hash.checked_shr(64 - bits).unwrap_or(0)).unwrap_or(0)
     }
@@ -91,8 +102,9 @@ impl<V: Clone> ShardMap<V> {
     pub fn get_mut(&mut self, key: &str) -> Option<&mut V> {
         let hash = hash_of(key);
         let index = self.shard_of(hash);
-        let shard = self.shards.get_mut(index)?;
-        let at = position(shard, hash, key)?;
+        let page = self.pages.get(index / PAGE)?;
+        let at = position(page.get(index % PAGE)?, hash, key)?;
+        let shard = self.shard_mut(index)?;
         Arc::make_mut(shard).get_mut(at).map(|slot| &mut slot.value)
     }
 
@@ -101,12 +113,12 @@ impl<V: Clone> ShardMap<V> {
         if let Some(slot) = self.get_mut(&key) {
             return Some(std::mem::replace(slot, value));
         }
-        if self.len >= self.shards.len() * SHARD_LOAD {
-            self.resize((self.shards.len() * 2).max(1));
+        if self.len >= self.shards * SHARD_LOAD {
+            self.resize((self.shards * 2).max(1));
         }
         let hash = hash_of(&key);
         let index = self.shard_of(hash);
-        if let Some(shard) = self.shards.get_mut(index) {
+        if let Some(shard) = self.shard_mut(index) {
             let slot = Slot { hash, key, value };
             *shard = shard.iter().cloned().chain(std::iter::once(slot)).collect();
             self.len += 1;
@@ -118,8 +130,9 @@ impl<V: Clone> ShardMap<V> {
     pub fn remove(&mut self, key: &str) -> Option<V> {
         let hash = hash_of(key);
         let index = self.shard_of(hash);
-        let shard = self.shards.get_mut(index)?;
+        let shard = self.pages.get(index / PAGE)?.get(index % PAGE)?;
         let at = position(shard, hash, key)?;
+        let shard = self.shard_mut(index)?;
         let removed = shard.get(at).map(|slot| slot.value.clone());
         *shard = shard
             .iter()
@@ -129,30 +142,30 @@ impl<V: Clone> ShardMap<V> {
             .collect();
         self.len -= 1;
         if self.len == 0 {
-            self.shards = Vec::new();
-        } else if self.len < self.shards.len() * SHARD_LOAD / 8 {
-            self.resize((self.shards.len() / 2).max(1));
+            *self = Self::default();
+        } else if self.len < self.shards * SHARD_LOAD / 8 {
+            self.resize((self.shards / 2).max(1));
         }
         removed
     }
 
+    /// A shard, whose page is this map's own from now on.
+    fn shard_mut(&mut self, index: usize) -> Option<&mut Shard<V>> {
+        Arc::make_mut(self.pages.get_mut(index / PAGE)?).get_mut(index % PAGE)
+    }
+
     fn resize(&mut self, shards: usize) {
-        let slots: Vec<Slot<V>> = self
-            .shards
-            .iter()
-            .flat_map(|shard| shard.iter())
-            .cloned()
-            .collect();
-        self.shards = vec![Arc::from([]); shards];
+        self.shards = shards;
         let mut groups: Vec<Vec<Slot<V>>> = Vec::new();
         groups.resize_with(shards, Vec::new);
-        for slot in slots {
+        for slot in self.slots() {
             let index = self.shard_of(slot.hash);
             if let Some(group) = groups.get_mut(index) {
-                group.push(slot);
+                group.push(slot.clone());
             }
         }
-        self.shards = groups.into_iter().map(Arc::from).collect();
+        let shards: Vec<Shard<V>> = groups.into_iter().map(Arc::from).collect();
+        self.pages = shards.chunks(PAGE).map(Arc::from).collect();
     }
 }
 
@@ -230,19 +243,20 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_one_entry_copies_one_shard() {
+    fn a_change_of_one_entry_copies_one_shard_of_one_page() {
         let mut map: ShardMap<u32> = ShardMap::default();
         for key in 0..1000 {
             map.insert(key.to_string().into(), key);
         }
         let before = map.clone();
         map.insert("500".into(), 0);
-        let copied = before
-            .shards
-            .iter()
-            .zip(&map.shards)
-            .filter(|(a, b)| !Arc::ptr_eq(a, b))
-            .count();
-        assert_eq!(copied, 1);
+        let pages = before.pages.iter().zip(&map.pages);
+        assert_eq!(pages.filter(|(a, b)| !Arc::ptr_eq(a, b)).count(), 1);
+        let shards = |map: &ShardMap<u32>| -> Vec<Shard<u32>> {
+            map.pages.iter().flat_map(|page| page.to_vec()).collect()
+        };
+        let (before, after) = (shards(&before), shards(&map));
+        let shards = before.iter().zip(&after);
+        assert_eq!(shards.filter(|(a, b)| !Arc::ptr_eq(a, b)).count(), 1);
     }
 }
