@@ -37,6 +37,10 @@ const FIRST: usize = 256;
 /// Microseconds that a sample takes.
 const SAMPLE: f64 = 2_000.0;
 
+/// As in our own programs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures route lookups.
 #[derive(Parser)]
 struct Args {

@@ -20,6 +20,10 @@ use edits::{EDITS, Edits};
 
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
 
+/// As in our own programs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures the cost of one edit.
 #[derive(Parser)]
 struct Args {
