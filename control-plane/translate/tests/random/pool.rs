@@ -78,6 +78,9 @@ impl Pool {
         if rng.chance(30) {
             rename(rng, &mut mixed);
         }
+        if rng.chance(20) {
+            spoil(rng, &mut mixed["spec"]);
+        }
         if rng.chance(30) {
             mixed["metadata"]["generation"] = json!(rng.below(4));
         }
@@ -105,6 +108,47 @@ fn cross(rng: &mut Rng, document: &mut Value, others: &[Value]) {
         spec.remove(field);
     } else {
         spec.insert(field.clone(), other[field].clone());
+    }
+}
+
+/// What people write by mistake, and what nobody should.
+const ODD_TEXTS: [&str; 14] = [
+    "",
+    " ",
+    "*",
+    "*.",
+    "..",
+    "-",
+    "a/b",
+    "(",
+    "%zz",
+    "10.0.0.1",
+    "::1",
+    "A.Example.COM",
+    "\u{1f980}",
+    "\0",
+];
+const ODD_NUMBERS: [i64; 8] = [-1, 0, 1, 80, 443, 65_535, 65_536, i64::MAX];
+
+/// Puts something odd in place of one text or number somewhere inside.
+fn spoil(rng: &mut Rng, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            let count = fields.len();
+            if let Some(inner) = fields.values_mut().nth(rng.below(count)) {
+                spoil(rng, inner);
+            }
+        }
+        Value::Array(items) => {
+            let count = items.len();
+            if let Some(inner) = items.get_mut(rng.below(count)) {
+                spoil(rng, inner);
+            }
+        }
+        Value::String(_) if rng.chance(10) => *value = json!("x".repeat(300)),
+        Value::String(_) => *value = json!(rng.pick(&ODD_TEXTS)),
+        Value::Number(_) => *value = json!(rng.pick(&ODD_NUMBERS)),
+        Value::Bool(_) | Value::Null => {}
     }
 }
 
