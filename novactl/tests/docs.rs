@@ -80,9 +80,10 @@ fn every_command_line_of_novactl_in_the_pages_is_one() {
     assert!(count > 10, "command lines are found");
 }
 
-/// Lines of code blocks that call novactl, without redirections.
+/// Lines of code blocks that call novactl, without redirections, and calls within sentences.
 fn command_lines(page: &str) -> Vec<&str> {
-    let mut found = Vec::new();
+    let spans = page.split('`').skip(1).step_by(2);
+    let mut found: Vec<&str> = spans.filter(|span| span.starts_with("novactl ")).collect();
     let mut fenced = false;
     for line in page.lines() {
         fenced ^= line.starts_with("```");
@@ -163,4 +164,38 @@ fn the_versions_are_those_that_are_read() {
         }
     }
     assert_eq!(kinds, 11);
+}
+
+#[test]
+fn reasons_and_conditions_that_the_pages_name_are_in_the_code() {
+    let mut code = String::new();
+    let mut folders = vec![root().join("control-plane")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("the repository is readable") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                code += &fs::read_to_string(path).expect("text");
+            }
+        }
+    }
+    let is_word = |span: &&str| {
+        let span = span.split('=').next().unwrap_or(span);
+        span.starts_with(|c: char| c.is_ascii_uppercase())
+            && span.chars().any(|c| c.is_ascii_lowercase())
+            && span.chars().all(|c| c.is_ascii_alphabetic())
+    };
+    for name in ["gateway-api.md", "troubleshooting.md"] {
+        let page = fs::read_to_string(root().join("docs").join(name)).expect("the page");
+        let spans: Vec<&str> = page.split('`').skip(1).step_by(2).filter(is_word).collect();
+        assert!(spans.len() > 10, "{name}");
+        for span in spans {
+            let word = span.split('=').next().unwrap_or(span);
+            assert!(
+                code.contains(word),
+                "{name} names {word}, which is nowhere in the code"
+            );
+        }
+    }
 }

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::SourceError;
 use crate::{
     certificate::CertificateFacts,
-    object::{Inventory, JUDGED_KINDS, Resource, text},
+    object::{Inventory, JUDGED_KINDS, Resource, number, text},
 };
 
 /// The file of problems among the status files.
@@ -127,6 +127,10 @@ fn read_manifests(manifests: &Path, inventory: &mut Inventory) -> Result<(), Sou
                 if let Some(fields) = value.as_object_mut() {
                     fields.remove("status");
                 }
+                // Only the running system has counted the changes.
+                if let Some(metadata) = value["metadata"].as_object_mut() {
+                    metadata.remove("generation");
+                }
                 let resource = Resource {
                     id: id.clone(),
                     value,
@@ -156,6 +160,9 @@ fn merge(inventory: &mut Inventory, id: ObjectId, written: &Value) {
             value: bare(id),
         });
     resource.value["status"] = status;
+    if let Some(generation) = number(written, "/metadata/generation") {
+        resource.value["metadata"]["generation"] = generation.into();
+    }
 }
 
 fn bare(id: &ObjectId) -> Value {
@@ -242,6 +249,7 @@ mod tests {
         assert_eq!(class.text("/spec/controllerName"), Some("x/y"));
         assert_eq!(class.list("/status/supportedFeatures").len(), 1);
         assert!(class.list("/status/conditions").is_empty());
+        assert_eq!(class.value["metadata"].get("generation"), None);
         assert_eq!(inventory.resources.len(), 1, "a Secret is no resource");
         let facts: Vec<_> = inventory.certificates.values().collect();
         assert_eq!(facts, [&CertificateFacts::Unreadable]);
