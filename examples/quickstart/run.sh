@@ -83,7 +83,8 @@ fi
 cat <<TEXT
 
 Now edit $here/manifests/www.yaml and repeat a request: the change is there at once.
-Statuses: $state/state/status.  Snapshot: grpcurl -plaintext 127.0.0.1:18000 list
+Statuses: $bin/novactl status -f $here/manifests --state-dir $state/state
+Agents and snapshot: $bin/novactl agents; $bin/novactl snapshot get
 Press Ctrl-C to stop.
 TEXT
 wait "$edge"
