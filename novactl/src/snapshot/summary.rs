@@ -15,7 +15,10 @@ pub fn of(resource: &Value) -> String {
     let body = |name: &str| resource.get(name);
     if let Some(gateway) = body("gateway") {
         let addresses = some(strings(gateway, "bindAddresses"), "all addresses");
-        return format!("on {addresses}");
+        // A ProxyGateway that a user wrote comes from no Gateway.
+        let generation = number(gateway, "/generation");
+        let generation = generation.map_or_else(String::new, |n| format!("generation {n} "));
+        return format!("{generation}on {addresses}");
     }
     if let Some(listener) = body("listener") {
         return of_listener(listener);
