@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use novaedge_api::gateway::GatewayStatusAddress;
 use novaedge_api::meta::{Kind, Object, ObjectId, ObjectKey};
+use novaedge_api::validate::validate;
 use novaedge_store::Change;
 use novaedge_translate::{Delta, GatewayFleet, RejectedRules, Translator};
 
@@ -55,6 +56,18 @@ impl Edit {
     /// All objects of some golden case.
     pub(crate) fn case(rng: &mut Rng, pool: &Pool) -> Self {
         Self::Objects(pool.case(rng).into_iter().map(Change::Upsert).collect())
+    }
+
+    /// The edit without objects that an API server would refuse.
+    pub(crate) fn admitted(&self) -> Self {
+        let mut edit = self.clone();
+        if let Self::Objects(changes) = &mut edit {
+            changes.retain(|change| match change {
+                Change::Upsert(object) => validate(object).is_empty(),
+                Change::Delete(_) => true,
+            });
+        }
+        edit
     }
 
     pub(crate) fn apply(&self, translator: &mut Translator) -> Delta {

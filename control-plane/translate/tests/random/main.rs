@@ -14,7 +14,9 @@ mod seeds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use novaedge_api::decode::decode;
 use novaedge_api::meta::ObjectId;
+use novaedge_api::validate::validate;
 use novaedge_store::Change;
 use novaedge_translate::{Delta, Output, TranslateConfig, Translator};
 
@@ -117,6 +119,28 @@ fn the_order_of_events_does_not_show() {
             compare("another order", shuffled.output(), full.output())?;
             if bytes(shuffled.output()) != bytes(full.output()) {
                 return Err("the bytes of natives differ".to_owned());
+            }
+        }
+        Ok(())
+    });
+}
+
+/// An API server would take every native object that comes of objects which it took.
+#[test]
+fn natives_of_admitted_objects_are_admitted() {
+    for_each_seed(&pool(), |seed, edits| {
+        let mut translator = translator(seed);
+        for edit in edits {
+            edit.admitted().apply(&mut translator);
+            for (id, native) in &translator.output().natives {
+                let errors = validate(native);
+                if !errors.is_empty() {
+                    return Err(format!("{id}: {errors:?}\n{native:?}"));
+                }
+                let read = decode(native.to_value().unwrap());
+                if read.as_ref().ok() != Some(native) {
+                    return Err(format!("{id} reads as {read:?}"));
+                }
             }
         }
         Ok(())
