@@ -199,3 +199,61 @@ fn reasons_and_conditions_that_the_pages_name_are_in_the_code() {
         }
     }
 }
+
+#[test]
+fn the_limits_are_the_defaults_of_the_data_path() {
+    let http = novaedge_proxy::Config::default();
+    let l4 = novaedge_l4::Limits::default();
+    let (client, backend) = (&http.downstream, &http.upstream);
+    assert_eq!(
+        l4.idle_timeout, http.tunnel_idle,
+        "they are told in one row"
+    );
+    let sessions = l4.udp_sessions;
+    let rows = [
+        format!(
+            "request head | {} KiB, {} fields over HTTP/1.1",
+            client.max_head_bytes / 1024,
+            client.max_headers
+        ),
+        format!(
+            "time for a request head | {} s",
+            client.header_read_timeout.as_secs()
+        ),
+        format!(
+            "idle connection of a client | {} s",
+            client.keep_alive_idle.as_secs()
+        ),
+        format!(
+            "streams of an HTTP/2 connection of a client | {}",
+            client.http2_streams
+        ),
+        format!(
+            "idle connection to a backend | {} s",
+            backend.idle_timeout.as_secs()
+        ),
+        format!(
+            "idle WebSocket or TCP connection | {} h",
+            l4.idle_timeout.as_secs() / 3_600
+        ),
+        format!("idle UDP session | {} s", l4.udp_idle_timeout.as_secs()),
+        format!(
+            "UDP sessions of a listening socket | {},{:03}",
+            sessions / 1_000,
+            sessions % 1_000
+        ),
+        format!(
+            "mirrored requests in flight, for each worker | {}",
+            http.mirror.concurrency
+        ),
+    ];
+    let page = gateway_api();
+    for row in rows {
+        assert!(page.contains(&format!("| {row}")), "no row {row}");
+    }
+    let replay = format!(
+        "not larger than {} KiB is retried",
+        http.replay_buffer / 1024
+    );
+    assert!(page.contains(&replay), "{replay}");
+}
