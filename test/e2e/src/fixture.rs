@@ -148,10 +148,19 @@ impl std::fmt::Display for Expectation {
     }
 }
 
+/// Whether a status says that anything is wrong.
+pub fn is_anything_wrong(findings: &Findings) -> bool {
+    let mut messages = Vec::new();
+    for status in findings.statuses.values() {
+        bad_messages(&to_value(status), &mut messages);
+    }
+    !messages.is_empty()
+}
+
 /// Messages of all conditions that tell of something bad.
 fn bad_messages(value: &Value, messages: &mut Vec<String>) {
     let bad = match value["type"].as_str() {
-        Some("Conflicted" | "PartiallyInvalid") => "True",
+        Some("Conflicted" | "PartiallyInvalid" | "OverlappingTLSConfig") => "True",
         _ => "False",
     };
     if value["status"] == bad {

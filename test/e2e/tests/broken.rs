@@ -6,7 +6,7 @@ use novaedge_control_plane::pipeline::Findings;
 use novaedge_e2e::{
     certificates::Ca,
     clients::{Http1, Outcome, Probe, Tcp, eventually},
-    fixture::{Fixture, Values, fill},
+    fixture::{Fixture, Values, fill, is_anything_wrong},
     manifests::{self, GATEWAY_CLASS, service},
     origins::{self, Origin},
     ports::free_port,
@@ -131,8 +131,10 @@ impl Bed {
             _origins: origins,
             _taken: taken,
         };
-        let programmed = bed.find(|findings| findings.statuses.len() == 4).await;
-        bed.quiet = programmed.expect("statuses of the base");
+        let programmed = bed
+            .find(|findings| findings.statuses.len() == 4 && !is_anything_wrong(findings))
+            .await;
+        bed.quiet = programmed.unwrap_or_else(|findings| panic!("{findings:?}"));
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("broken");
         (bed, Fixture::all(&folder, &values))
     }
