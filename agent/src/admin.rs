@@ -16,8 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::metrics::render;
-use crate::worker::WorkerCounters;
+use crate::metrics::{Sources, render};
 
 /// Connections served at once.
 const CONNECTIONS: usize = 64;
@@ -27,9 +26,7 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Admin {
     pub(crate) served: watch::Receiver<Option<v1::Version>>,
     pub(crate) draining: Arc<AtomicBool>,
-    /// The limit of the process.
-    pub(crate) open_files: Option<u64>,
-    pub(crate) workers: Vec<Arc<WorkerCounters>>,
+    pub(crate) metrics: Arc<Sources>,
 }
 
 /// Serves until dropped.
@@ -92,8 +89,8 @@ impl Admin {
             }
             "/metrics" => (
                 StatusCode::OK,
-                "text/plain; version=0.0.4",
-                render(&self.workers, self.open_files),
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                render(&self.metrics),
             ),
             _ => {
                 let known = "try /livez, /readyz, /version or /metrics\n";

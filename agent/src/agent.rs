@@ -22,6 +22,7 @@ use crate::admin::{self, Admin};
 use crate::config::AgentConfig;
 use crate::control::Control;
 use crate::files::{Share, raise_limit};
+use crate::metrics::{Sources, Subscription};
 use crate::worker::{self, COMMANDS, Command, WorkerConfig, WorkerCounters};
 
 /// How long the threads may take to end beyond the drain's deadline.
@@ -113,6 +114,10 @@ impl Agent {
             ended,
             workers: workers.clone(),
         };
+        let subscription = subscriber.as_ref().map(|subscriber| Subscription {
+            metrics: subscriber.metrics(),
+            status: subscriber.status(),
+        });
         let control = ControlThread {
             control: Control::new(live, workers, served_sender),
             subscriber,
@@ -121,10 +126,14 @@ impl Agent {
                 (
                     socket,
                     Admin {
-                        served,
+                        served: served.clone(),
                         draining,
-                        open_files,
-                        workers: counters,
+                        metrics: Arc::new(Sources {
+                            workers: counters,
+                            served,
+                            subscription,
+                            open_files,
+                        }),
                     },
                 )
             }),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::config::DownstreamLimits;
 use crate::drain::WakerState;
+use crate::metrics::Metrics;
 
 mod serve;
 mod stream;
@@ -102,9 +103,9 @@ impl Connections {
     }
 
     /// Looks at every connection once, and ends those that took too long.
-    pub(crate) fn check(&self, limits: &DownstreamLimits) {
+    pub(crate) fn check(&self, limits: &DownstreamLimits, metrics: &Metrics) {
         for connection in self.open.borrow().iter() {
-            connection.check(limits);
+            connection.check(limits, metrics);
         }
     }
 }
@@ -153,7 +154,7 @@ impl Connection {
         WakerState::New
     }
 
-    fn check(&self, limits: &DownstreamLimits) {
+    fn check(&self, limits: &DownstreamLimits, metrics: &Metrics) {
         let moved = self.traffic.moved.swap(false, Ordering::Relaxed);
         let partial =
             self.traffic.partial.load(Ordering::Relaxed) && self.protocol.get() == Protocol::Http1;
@@ -177,7 +178,9 @@ impl Connection {
         if limits.tick.saturating_mul(ticks) >= limit.max(Duration::from_nanos(1))
             && self.end.get() != Some(End::Abort)
         {
-            self.end.set(Some(end));
+            if self.end.replace(Some(end)).is_none() {
+                metrics.connections_timed_out.increment();
+            }
             if let Some(waker) = &*self.waker.borrow() {
                 waker.wake_by_ref();
             }

@@ -51,17 +51,26 @@ pub(crate) async fn serve(
         client,
         current: &current,
     };
-    let mut listener = None;
+    let started = Instant::now();
+    let mut found = Found::default();
     let result = exchange
-        .run(parts, body, inbound.upgrade, &mut listener)
+        .run(parts, body, inbound.upgrade, started, &mut found)
         .await;
     let response = result.unwrap_or_else(|refusal| exchange.refuse(refusal, grpc, http2));
-    if let Some(listener) = listener {
-        current
-            .listener_metrics(&listener, &worker.metrics)
-            .response(response.status());
+    if let Some(listener) = found.listener {
+        current.count(listener, found.rule, &worker.metrics, |series| {
+            series.route.response(response.status());
+            series.listener.durations.observe(started.elapsed());
+        });
     }
     response
+}
+
+/// What a request is counted by.
+#[derive(Default)]
+struct Found<'t> {
+    listener: Option<&'t Arc<HttpListener>>,
+    rule: Option<&'t Arc<HttpRule>>,
 }
 
 /// Why the gateway answers itself, and the CORS fields that its answer needs to be readable.
@@ -91,17 +100,17 @@ struct Exchange<'a> {
 // === impl Exchange ===
 
 impl Exchange<'_> {
-    async fn run(
-        &self,
+    async fn run<'t>(
+        &'t self,
         parts: Parts,
         body: Body,
         upgrade: Option<PendingUpgrade>,
-        found: &mut Option<Arc<HttpListener>>,
+        started: Instant,
+        found: &mut Found<'t>,
     ) -> Result<Response<Body>, Refusal> {
-        let started = Instant::now();
         let authority = authority(&parts).map_err(|_| Reason::InvalidHost)?;
         let listener = self.listener(&authority.host)?;
-        *found = Some(Arc::clone(listener));
+        found.listener = Some(listener);
         if parts.method == Method::CONNECT {
             return Err(Reason::Connect.into());
         }
@@ -111,6 +120,7 @@ impl Exchange<'_> {
         };
         let matched = listener.route(&head).ok_or(Reason::NoRoute)?;
         let rule = matched.rule;
+        found.rule = Some(rule);
         let sessions = Sessions::of(&matched);
         let session = sessions.and_then(|sessions| sessions.find(&parts.headers));
         let Chosen {
@@ -206,8 +216,12 @@ impl Exchange<'_> {
         self.worker.metrics.upgrades.increment();
         let idle = self.worker.config.tunnel_idle;
         let tunnel = upgrade::tunnel(client, backend, idle);
+        let metrics = Arc::clone(&self.worker.metrics);
         self.worker.tasks.spawn_local(async move {
             if let Err(error) = tunnel.await {
+                if error.kind() == std::io::ErrorKind::TimedOut {
+                    metrics.upgrades_timed_out.increment();
+                }
                 tracing::debug!(%error, "tunnel ended");
             }
         });

@@ -93,7 +93,11 @@ impl Route<'_> {
             let body = replay.as_ref().map_or_else(Body::empty, Replay::pass);
             let result = self.attempt(&endpoint, outgoing.clone(), body).await;
             let replayable = replay.as_ref().is_none_or(Replay::is_possible);
-            if left == 0 || !replayable || !self.wants_retry(&result) || self.is_too_late() {
+            if left == 0 || !self.wants_retry(&result) || self.is_too_late() {
+                return result;
+            }
+            if !replayable {
+                self.worker.metrics.retries_without_body.increment();
                 return result;
             }
             left -= 1;

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::body::Body;
 use crate::error::BodyError;
 use crate::forward::{Outgoing, Route, protocol};
+use crate::metrics::Metrics;
 use crate::worker::{Current, Worker};
 
 /// What a queued frame costs beside its bytes.
@@ -52,7 +53,7 @@ impl Mirroring<'_> {
             if empty {
                 self.start(backend, outgoing.clone(), Body::empty());
             } else {
-                let (copy, body) = copy(lag, body.size_hint());
+                let (copy, body) = copy(lag, body.size_hint(), metrics);
                 copies.push(copy);
                 self.start(backend, outgoing.clone(), body);
             }
@@ -123,6 +124,7 @@ struct Copy {
     sender: UnboundedSender<Piece>,
     queued: Rc<Cell<usize>>,
     lag: usize,
+    metrics: Arc<Metrics>,
 }
 
 enum Piece {
@@ -139,7 +141,7 @@ struct CopyBody {
     ended: bool,
 }
 
-fn copy(lag: usize, size: SizeHint) -> (Copy, Body) {
+fn copy(lag: usize, size: SizeHint, metrics: &Arc<Metrics>) -> (Copy, Body) {
     // Bounded by `lag`, in bytes.
     let (sender, receiver) = unbounded_channel();
     let queued = Rc::new(Cell::new(0));
@@ -154,6 +156,7 @@ fn copy(lag: usize, size: SizeHint) -> (Copy, Body) {
             sender,
             queued,
             lag,
+            metrics: Arc::clone(metrics),
         },
         Body::boxed(body),
     )
@@ -165,7 +168,11 @@ impl Copy {
         if let Some(data) = frame.data_ref() {
             let queued = self.queued.get() + data.len() + FRAME_OVERHEAD;
             self.queued.set(queued);
-            return queued <= self.lag && self.sender.send(Piece::Data(data.clone())).is_ok();
+            if queued > self.lag {
+                self.metrics.mirrors_lagging.increment();
+                return false;
+            }
+            return self.sender.send(Piece::Data(data.clone())).is_ok();
         }
         frame
             .trailers_ref()

@@ -12,6 +12,8 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
+use crate::metrics::Metrics;
+
 /// The addresses of a name.
 pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + 'a>>;
 
@@ -26,6 +28,7 @@ pub(crate) struct DnsCache {
     resolver: Rc<dyn Resolve>,
     ttl: Duration,
     capacity: usize,
+    metrics: Arc<Metrics>,
     names: RefCell<FxHashMap<Arc<str>, Answer>>,
 }
 
@@ -35,11 +38,17 @@ struct Answer {
 }
 
 impl DnsCache {
-    pub(crate) fn new(resolver: Rc<dyn Resolve>, ttl: Duration, capacity: usize) -> Self {
+    pub(crate) fn new(
+        resolver: Rc<dyn Resolve>,
+        ttl: Duration,
+        capacity: usize,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             resolver,
             ttl,
             capacity,
+            metrics,
             names: RefCell::default(),
         }
     }
@@ -75,6 +84,8 @@ impl DnsCache {
                 expires: now + self.ttl,
             };
             names.insert(Arc::clone(name), answer);
+        } else {
+            self.metrics.names_not_kept.increment();
         }
     }
 }
@@ -101,7 +112,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn answers_are_kept_briefly_and_bounded() {
         let resolver = Rc::new(Counting(Cell::new(0)));
-        let cache = DnsCache::new(resolver.clone(), Duration::from_secs(5), 1);
+        let cache = DnsCache::new(resolver.clone(), Duration::from_secs(5), 1, Arc::default());
         let (a, b, none) = (Arc::from("a"), Arc::from("b"), Arc::from("none"));
         cache.resolve(&a).await.unwrap();
         cache.resolve(&a).await.unwrap();
@@ -109,6 +120,7 @@ mod tests {
         cache.resolve(&b).await.unwrap();
         cache.resolve(&b).await.unwrap();
         assert_eq!(resolver.0.get(), 3, "a full cache keeps no more names");
+        assert_eq!(cache.metrics.names_not_kept.get(), 2);
         tokio::time::advance(Duration::from_secs(6)).await;
         cache.resolve(&b).await.unwrap();
         cache.resolve(&b).await.unwrap();

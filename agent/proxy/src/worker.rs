@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use novaedge_router::{Backend, HttpListener, Tables};
+use novaedge_router::{Backend, HttpListener, HttpRule, Tables};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::downstream::Connections;
 use crate::error::ForwardError;
 use crate::headers::Via;
-use crate::metrics::{ListenerMetrics, Metrics};
+use crate::metrics::{ListenerMetrics, Metrics, RouteKey, RouteMetrics};
 use crate::random::Random;
 use crate::resolve::{DnsCache, Resolve};
 use crate::tls::{BackendClient, TlsConfigs};
@@ -57,7 +57,14 @@ pub struct Worker {
 /// The runtime that requests of this core use now. Cloning it touches no memory of other cores.
 pub(crate) struct Current {
     pub runtime: Arc<Runtime>,
-    listeners: RefCell<FxHashMap<*const HttpListener, Arc<ListenerMetrics>>>,
+    /// The tables keep listeners and rules alive, so their addresses name them as long as this map lives.
+    series: RefCell<FxHashMap<(*const HttpListener, *const HttpRule), Series>>,
+}
+
+/// The counters of one rule on one listener.
+pub(crate) struct Series {
+    pub listener: Arc<ListenerMetrics>,
+    pub route: Arc<RouteMetrics>,
 }
 
 impl Worker {
@@ -73,7 +80,13 @@ impl Worker {
         let upstream = &config.upstream;
         let tasks = TaskTracker::new();
         let connector = Rc::new(Connector {
-            dns: DnsCache::new(resolver, upstream.dns_ttl, upstream.dns_names),
+            dns: DnsCache::new(
+                resolver,
+                upstream.dns_ttl,
+                upstream.dns_names,
+                Arc::clone(&metrics),
+            ),
+            metrics: Arc::clone(&metrics),
             tasks: tasks.clone(),
             max_head_bytes: upstream.max_head_bytes,
         });
@@ -165,7 +178,8 @@ impl Worker {
                 () = self.stop.cancelled() => break,
                 _ = ticks.tick() => {}
             }
-            self.connections.check(&self.config.downstream);
+            self.connections
+                .check(&self.config.downstream, &self.metrics);
             until_sweep -= 1;
             if until_sweep == 0 {
                 until_sweep = TICKS_PER_SWEEP;
@@ -206,7 +220,7 @@ impl Current {
     fn new(runtime: Arc<Runtime>) -> Self {
         Self {
             runtime,
-            listeners: RefCell::default(),
+            series: RefCell::default(),
         }
     }
 
@@ -226,17 +240,25 @@ impl Current {
         client.map(Some).ok_or(ForwardError::TlsConfiguration)
     }
 
-    /// The counters of a listener of these tables.
-    pub(crate) fn listener_metrics(
+    /// Counts with the counters of a rule on a listener of these tables, or of no rule.
+    pub(crate) fn count(
         &self,
         listener: &Arc<HttpListener>,
+        rule: Option<&Arc<HttpRule>>,
         metrics: &Metrics,
-    ) -> Arc<ListenerMetrics> {
-        // The tables keep the listener alive, so its address names it as long as this map lives.
-        let mut listeners = self.listeners.borrow_mut();
-        let counters = listeners
-            .entry(Arc::as_ptr(listener))
-            .or_insert_with(|| metrics.listener(&listener.info.name));
-        Arc::clone(counters)
+        count: impl FnOnce(&Series),
+    ) {
+        let key = (
+            Arc::as_ptr(listener),
+            rule.map_or(std::ptr::null(), Arc::as_ptr),
+        );
+        let mut series = self.series.borrow_mut();
+        count(series.entry(key).or_insert_with(|| Series {
+            listener: metrics.listener(&listener.info.name),
+            route: metrics.route(RouteKey {
+                listener: Arc::clone(&listener.info.name),
+                route: rule.map(|rule| Arc::clone(&rule.id.resource)),
+            }),
+        }));
     }
 }

@@ -8,16 +8,21 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use novaedge_agent::{Agent, AgentConfig};
-use novaedge_proto::v1;
+use novaedge_proto::v1::{self, resource::Body};
 
 use crate::control_plane::ControlPlane;
 use crate::support::{
-    agent, backend, connect, free_port, gateway, listener, route, step, talk, tcp_origin,
+    agent, backend, connect, free_port, gateway, listener, resource, route, step, talk, tcp_origin,
 };
 use crate::tls::Authority;
 
 fn admin(address: SocketAddr, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+    get(address, "admin", path)
+}
+
+/// The answer as it is; nothing, when nobody listens.
+fn get(address: SocketAddr, host: &str, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     let Ok(mut stream) = std::net::TcpStream::connect(address) else {
         return String::new();
     };
@@ -109,6 +114,58 @@ async fn the_admin_endpoint_tells_health_version_and_metrics() {
     assert!(admin(address, "/livez").starts_with("HTTP/1.1 200"));
     drop(open);
     draining.await.unwrap();
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_listener_route_and_class() {
+    let (agent, port) = (agent(), free_port());
+    let body = v1::Route {
+        r#ref: Some(v1::ObjectRef {
+            kind: "HTTPRoute".into(),
+            namespace: "default".into(),
+            name: "shop".into(),
+        }),
+        kind: v1::RouteKind::Http.into(),
+        hostnames: vec!["shop.example".into()],
+        bindings: vec![v1::Binding {
+            listener: "listener/default/g/http".into(),
+            hostnames: vec!["shop.example".into()],
+        }],
+        backends: vec![v1::WeightedBackend {
+            weight: 1,
+            target: Some(v1::weighted_backend::Target::Backend(
+                "backend/default/a".into(),
+            )),
+            filters: vec![],
+        }],
+        ..Default::default()
+    };
+    let mut all = vec![gateway(), listener("http", port, v1::Protocol::Http)];
+    all.push(resource(
+        "route/HTTPRoute/default/shop/0",
+        Body::Route(body),
+    ));
+    all.extend(backend("a", &[]));
+    assert_eq!(agent.apply(step(1, all, &[])).await.unwrap(), []);
+    for host in ["shop.example", "shop.example", "other.example"] {
+        let answer = get(([127, 0, 0, 1], port).into(), host, "/");
+        assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
+    }
+    let metrics = admin(agent.admin_address().unwrap(), "/metrics");
+    for line in [
+        "novaedge_http_requests_total{listener=\"default/g/http\",route=\"HTTPRoute/default/shop/0\",code=\"5xx\"} 2",
+        "novaedge_http_requests_total{listener=\"default/g/http\",route=\"\",code=\"4xx\"} 1",
+        "novaedge_http_request_duration_seconds_count{listener=\"default/g/http\"} 3",
+        "novaedge_http_own_answers_total{reason=\"no_endpoints\"} 2",
+        "novaedge_http_own_answers_total{reason=\"no_route\"} 1",
+        "novaedge_snapshot_sequence 1",
+    ] {
+        assert!(
+            metrics.lines().any(|one| one == line),
+            "{line} in {metrics}"
+        );
+    }
+    agent.drain(Duration::ZERO).await;
 }
 
 #[test]

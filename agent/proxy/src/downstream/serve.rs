@@ -135,7 +135,7 @@ impl Worker {
                     .max_header_size(limits.max_head_bytes)
                     .serve_connection(io, requests)
                     .with_upgrades();
-                drive(codec, &connection, drain).await;
+                self.drive(codec, &connection, drain).await;
             }
             Protocol::Http2 => {
                 let codec = http2::Builder::new(Spawner(self.tasks.clone()))
@@ -145,8 +145,17 @@ impl Worker {
                     .initial_connection_window_size(limits.http2_connection_window)
                     .max_header_list_size(limits.http2_header_list)
                     .serve_connection(io, requests);
-                drive(codec, &connection, drain).await;
+                self.drive(codec, &connection, drain).await;
             }
+        }
+    }
+
+    async fn drive<C: Codec>(&self, codec: C, connection: &Connection, drain: Drain) {
+        if let Err(error) = drive(codec, connection, drain).await {
+            if error.is_parse() || error.is_parse_too_large() {
+                self.metrics.heads_refused.increment();
+            }
+            tracing::trace!(%error, "client connection ended");
         }
     }
 }
@@ -192,12 +201,16 @@ where
 }
 
 /// Runs a codec to its end, or to that which timeouts or a drain set.
-async fn drive<C: Codec>(codec: C, connection: &Connection, drain: Drain) {
+async fn drive<C: Codec>(
+    codec: C,
+    connection: &Connection,
+    drain: Drain,
+) -> Result<(), hyper::Error> {
     let mut codec = std::pin::pin!(codec);
     let mut drain = DrainWatch::new(drain);
     let mut deadline: Option<Pin<Box<Sleep>>> = None;
     let mut finishing = false;
-    let driving = poll_fn(|cx| {
+    poll_fn(|cx| {
         let waker = connection.register_waker(cx.waker());
         let end = connection.end();
         if end == Some(End::Abort) {
@@ -219,10 +232,8 @@ async fn drive<C: Codec>(codec: C, connection: &Connection, drain: Drain) {
             return Poll::Ready(Ok(()));
         }
         codec.as_mut().poll(cx)
-    });
-    if let Err(error) = driving.await {
-        tracing::trace!(%error, "client connection ended");
-    }
+    })
+    .await
 }
 
 /// The requests of one connection.

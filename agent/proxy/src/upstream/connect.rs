@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Protocol;
 use crate::error::ForwardError;
+use crate::metrics::Metrics;
 use crate::resolve::DnsCache;
 use crate::tls::BackendClient;
 
@@ -27,6 +28,7 @@ pub(crate) struct Connector {
     pub tasks: TaskTracker,
     /// Bytes of a response head.
     pub max_head_bytes: usize,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Connector {
@@ -45,9 +47,14 @@ impl Connector {
                 Some(tls) => handshake(stream, tls, protocol).await,
             }
         };
-        tokio::time::timeout(limit, connecting)
+        let connected = tokio::time::timeout(limit, connecting)
             .await
-            .unwrap_or(Err(ForwardError::ConnectTimeout))
+            .unwrap_or(Err(ForwardError::ConnectTimeout));
+        match &connected {
+            Ok(_) => self.metrics.upstream_opened.increment(),
+            Err(_) => self.metrics.upstream_failed.increment(),
+        }
+        connected
     }
 
     async fn connect_tcp(&self, endpoint: &Endpoint) -> Result<TcpStream, ForwardError> {

@@ -116,13 +116,14 @@ impl OnEnd for Lease {
             ..
         } = *self;
         if connection.sender.is_ready() {
-            pool.put(connection);
+            pool.put(connection, &connector.metrics);
         } else if !connection.sender.is_closed() {
-            connector.tasks.spawn_local(async move {
+            let tasks = connector.tasks.clone();
+            tasks.spawn_local(async move {
                 let mut connection = connection;
                 let ready = tokio::time::timeout(SETTLE, connection.sender.ready()).await;
                 if matches!(ready, Ok(Ok(()))) {
-                    pool.put(connection);
+                    pool.put(connection, &connector.metrics);
                 }
             });
         }

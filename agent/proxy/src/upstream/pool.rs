@@ -14,6 +14,7 @@ use super::connect::Connector;
 use super::endpoint::Active;
 use super::{Link, Protocol, Wanted, http1, http2};
 use crate::error::ForwardError;
+use crate::metrics::Metrics;
 use crate::tls::BackendClient;
 
 /// Limits of a pool, from the backend and the worker's configuration.
@@ -252,11 +253,13 @@ impl Pool {
     }
 
     /// Takes back a connection that is ready for another request.
-    pub(super) fn put(&self, connection: http1::Connection) {
+    pub(super) fn put(&self, connection: http1::Connection, metrics: &Metrics) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.settings.get().max_idle {
             let since = Instant::now();
             idle.push(Idle { connection, since });
+        } else {
+            metrics.upstream_surplus.increment();
         }
         drop(idle);
         self.notify();
