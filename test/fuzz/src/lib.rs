@@ -4,7 +4,7 @@
 //! seeds and with every input that once broke something, so that what a fuzzer found stays mended.
 //!
 //! Modules, in reading order: [`target`] (all targets by name), the targets, [`seeds`] (where fuzzing
-//! begins), [`cases`] (objects from the golden cases of the translation).
+//! begins), [`cases`] (objects from the golden cases of the translation), [`choices`] (bytes as decisions).
 
 #![allow(clippy::missing_panics_doc)] // a panic is how a target fails
 
@@ -18,6 +18,7 @@ pub mod request_match;
 pub mod snapshot_decode;
 
 pub mod cases;
+pub mod choices;
 pub mod seeds;
 
 pub use target::{TARGETS, Target};

@@ -104,15 +104,16 @@ pub fn snapshots() -> anyhow::Result<Vec<Vec<u8>>> {
     Ok(payloads.collect())
 }
 
-/// Bytes that stand for choices.
+/// Bytes that stand for choices: without a pattern, the same everywhere.
 pub fn choices() -> anyhow::Result<Vec<Vec<u8>>> {
     let mut state = 1_u64;
     let mut byte = || {
-        // Knuth's MMIX generator: the seeds are the same everywhere.
+        // Knuth's MMIX generator.
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        state.to_be_bytes()[0]
+        let [high, ..] = state.to_be_bytes();
+        high
     };
     let lengths = (0..48).map(|seed| seed * 24);
     Ok(lengths
