@@ -1,5 +1,6 @@
 //! The binary `novaedge-agent`.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,12 +59,19 @@ struct Arguments {
     log_json: bool,
 }
 
+/// A terminal does, unless its user wants none (<https://no-color.org>).
+fn stderr_shows_colours() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !unwanted
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_new(&arguments.log).context("--log is not a filter")?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(stderr_shows_colours())
         .with_writer(std::io::stderr);
     if arguments.log_json {
         logs.json().init();

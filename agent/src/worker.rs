@@ -7,6 +7,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use novaedge_proxy::{Drain, Live};
 use novaedge_router::SocketKey;
@@ -23,6 +24,9 @@ use crate::sockets::Listening;
 
 /// Commands that may wait for a worker.
 pub(crate) const COMMANDS: usize = 256;
+
+/// A drain takes UDP sessions for over when no datagram came for this long.
+const UDP_QUIET: Duration = Duration::from_secs(1);
 
 /// What the control thread asks of a worker.
 pub(crate) enum Command {
@@ -89,13 +93,21 @@ impl Shared {
         Open(Rc::clone(self))
     }
 
+    /// Waits until no connection is open and UDP is quiet: its sessions have no end to wait for.
     async fn all_closed(&self) {
-        while self.open.get() > 0 || self.counters.l4.udp_active_sessions.get() > 0 {
-            let look_again = tokio::time::sleep(std::time::Duration::from_millis(20));
-            tokio::select! {
-                () = self.closed.notified() => {}
-                () = look_again => {}
+        while self.open.get() > 0 {
+            self.closed.notified().await;
+        }
+        let l4 = &self.counters.l4;
+        let moved = || l4.bytes_received_total.get() + l4.bytes_sent_total.get();
+        let mut before = moved();
+        while l4.udp_active_sessions.get() > 0 {
+            tokio::time::sleep(UDP_QUIET).await;
+            let now = moved();
+            if now == before {
+                return;
             }
+            before = now;
         }
     }
 }
@@ -167,6 +179,7 @@ async fn serve(config: WorkerConfig, mut commands: mpsc::Receiver<Command>) {
         tracing::warn!(
             worker = config.index,
             connections = shared.open.get(),
+            udp_sessions = shared.counters.l4.udp_active_sessions.get(),
             "connections were cut at the drain's deadline",
         );
     }

@@ -225,6 +225,7 @@ async fn the_program_serves_drains_at_a_signal_and_starts_again_from_disk() {
     assert!(status.success(), "{log}");
     assert!(log.contains("draining"), "{log}");
     assert!(!log.contains("PRIVATE KEY"), "{log}");
+    assert!(!log.contains('\u{1b}'), "no terminal, no colours: {log}");
 
     let mode = std::fs::metadata(&directory).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);

@@ -110,6 +110,31 @@ async fn a_port_that_another_program_has_is_told_and_served_when_it_is_free() {
 }
 
 #[tokio::test]
+async fn a_listener_is_in_order_when_its_gateway_is() {
+    let control_plane = ControlPlane::start().await;
+    let port = free_port();
+    let elsewhere = v1::Gateway {
+        bind_addresses: vec!["192.0.2.77".into()],
+        ..Default::default()
+    };
+    let gateway_elsewhere = resource(&gateway().name, Body::Gateway(elsewhere));
+    let mut all = vec![gateway_elsewhere, listener("tcp", port, v1::Protocol::Tcp)];
+    all.push(route(v1::RouteKind::Tcp, "tcp", "", &[("a", 1)]));
+    all.extend(backend("a", &[tcp_origin("a")]));
+    control_plane.publish(all, &[]);
+    let agent = subscribed(&control_plane);
+    let errors = control_plane
+        .until_refused(&["listener/default/g/tcp"])
+        .await;
+    assert!(errors[0].contains("assign the address"), "{errors:?}");
+    control_plane.publish(vec![gateway()], &[]);
+    control_plane.until_refused(&[]).await;
+    assert_eq!(talk(port, b"x"), "ax!");
+    agent.drain(Duration::ZERO).await;
+    control_plane.stop().await;
+}
+
+#[tokio::test]
 async fn the_same_full_step_twice_refuses_the_same() {
     let agent = crate::support::agent();
     let full = |sequence| {
