@@ -25,13 +25,12 @@ use crate::clash;
 use crate::diagnostic::Diagnostic;
 use crate::layout::{Fault, Layout, SetEntry};
 use crate::output::Generations;
-use crate::plan::{GatewayPlan, ListenerOwner, ListenerPlan, ParentPlan};
+use crate::plan::{ListenerOwner, ListenerPlan, ParentPlan};
 use crate::view::View;
 
 /// What a Gateway unit comes to, for routes, for statuses and for the data plane.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct GatewayResult {
-    pub(crate) plan: Arc<GatewayPlan>,
     pub(crate) detail: Arc<GatewayDetail>,
     pub(crate) native: Option<Arc<ProxyGateway>>,
     pub(crate) parents: BTreeMap<ObjectId, Arc<ParentPlan>>,
@@ -249,14 +248,6 @@ fn assemble(
     let refused = layout.refusal.is_some();
     let accepted = !refused && listeners.iter().any(|listener| listener.plan.accepted);
     let served = native.is_some();
-    let plan = GatewayPlan {
-        key: key.clone(),
-        accepted,
-        listeners: listeners
-            .iter()
-            .map(|listener| listener.plan.clone())
-            .collect(),
-    };
     let (own, others): (Vec<_>, Vec<_>) = listeners
         .into_iter()
         .partition(|listener| listener.plan.owner == ListenerOwner::Gateway);
@@ -310,7 +301,6 @@ fn assemble(
         attached_listener_sets: i32::try_from(attached).unwrap_or(i32::MAX),
     };
     GatewayResult {
-        plan: Arc::new(plan),
         detail: Arc::new(detail),
         native: native.map(Arc::new),
         parents,

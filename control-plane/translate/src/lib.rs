@@ -34,8 +34,8 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use engine::{Load, RejectedRules, Translator};
 pub use output::{Delta, DesiredStatus, GatewayFleet, Generations, Output};
 pub use plan::{
-    AllowedNamespaces, BackendKey, BackendPlan, GatewayPlan, ListenerOwner, ListenerPlan,
-    ParentPlan, PolicyPlan, RoutePlan, Traffic,
+    AllowedNamespaces, BackendKey, BackendPlan, ListenerOwner, ListenerPlan, ParentPlan,
+    PolicyPlan, RoutePlan, Traffic,
 };
 pub use policy::plan_policy;
 pub use route::{intersect_hostnames, plan_route};

@@ -21,17 +21,6 @@ pub struct ParentPlan {
     pub listeners: Vec<ListenerPlan>,
 }
 
-/// What a Gateway and its ListenerSets come to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GatewayPlan {
-    /// The Gateway.
-    pub key: ObjectKey,
-    /// Whether the Gateway is accepted.
-    pub accepted: bool,
-    /// Its own listeners, then those of its ListenerSets by precedence; refused ones included.
-    pub listeners: Vec<ListenerPlan>,
-}
-
 /// One listener as routes see it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenerPlan {

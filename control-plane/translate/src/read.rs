@@ -45,8 +45,6 @@ pub(crate) enum Read {
     Port(u16, Transport),
     /// What routes see of a Gateway or a ListenerSet.
     Parent(ObjectId),
-    /// What routes see of a Gateway and all of its ListenerSets.
-    GatewayPlan(ObjectKey),
     /// What the statuses of a Gateway are made of.
     GatewayDetail(ObjectKey),
     /// What the status of a ListenerSet is made of.

@@ -16,7 +16,7 @@ use crate::gateway::certificates::CertificateCache;
 use crate::gateway::{GatewayDetail, SetDetail};
 use crate::layout::{Claim, Layout};
 use crate::output::GatewayFleet;
-use crate::plan::{GatewayPlan, ParentPlan};
+use crate::plan::ParentPlan;
 use crate::plans::Plans;
 use crate::read::{Read, Transport};
 
@@ -133,16 +133,6 @@ impl<'a> View<'a> {
     pub fn parent_plan(&self, parent: &ObjectId) -> Option<Arc<ParentPlan>> {
         self.record(Read::Parent(parent.clone()));
         self.plans.parents.get(parent).cloned()
-    }
-
-    /// What a Gateway of ours and all of its ListenerSets come to. A route had better read
-    /// [`parent_plan`](Self::parent_plan), which changes less often.
-    pub fn gateway_plan(&self, gateway: &ObjectKey) -> Option<Arc<GatewayPlan>> {
-        self.record(Read::GatewayPlan(gateway.clone()));
-        self.plans
-            .gateways
-            .get(gateway)
-            .map(|result| Arc::clone(&result.plan))
     }
 
     /// The Gateways with attached routes that refer to a Service: the ancestors of a policy on it.

@@ -142,9 +142,6 @@ impl Translator {
             return Vec::new();
         }
         let mut changed = Vec::new();
-        if old.as_ref().map(|result| &result.plan) != new.map(|result| &result.plan) {
-            changed.push(Read::GatewayPlan(key.clone()));
-        }
         if old.as_ref().map(|result| &result.detail) != new.map(|result| &result.detail) {
             changed.push(Read::GatewayDetail(key.clone()));
         }
