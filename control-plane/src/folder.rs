@@ -94,12 +94,13 @@ impl Source for FolderSource {
         batches: mpsc::Sender<Batch>,
         shutdown: CancellationToken,
     ) -> Result<(), SourceError> {
-        let inbox = Arc::new(Inbox::default());
+        let root = absolute(&self.folder);
+        let inbox = Arc::new(Inbox::new(root.clone()));
         let watches = match self.watch {
             Watch::Yes => Watches::new(Arc::clone(&inbox)),
             Watch::No => Watches::none(),
         };
-        let reader = Reader::new(absolute(&self.folder), self.without, watches);
+        let reader = Reader::new(root, self.without, watches);
         let (reader, first) = blocking(reader, Reader::first_of_all).await?;
         let first = first.map_err(|source| SourceError::Folder {
             folder: self.folder.clone(),
@@ -178,16 +179,8 @@ impl Following {
 
     async fn survey(&mut self, reader: Reader) -> Result<Reader, SourceError> {
         let (reader, marks) = blocking(reader, Reader::survey).await?;
-        match marks {
-            Ok(marks) => {
-                self.survey = Instant::now() + interval(&reader);
-                self.note(marks);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the folder cannot be read, its last good objects stay in force");
-                self.survey = Instant::now() + BLIND_SURVEY;
-            }
-        }
+        self.survey = Instant::now() + interval(&reader);
+        self.note(marks);
         // Tells of limits that the folder has met or left.
         self.give(reader, Vec::new()).await
     }
@@ -196,6 +189,7 @@ impl Following {
     async fn take(&mut self, reader: Reader, looked: Looked) -> Result<Reader, SourceError> {
         self.note(looked.again);
         self.hear();
+        self.survey = self.survey.min(Instant::now() + interval(&reader));
         let loaded = looked.loaded.into_iter();
         let loaded = loaded.filter(|(path, _)| !self.settling.waits(path));
         let loaded = loaded.map(|(_, loaded)| loaded).collect();

@@ -348,6 +348,22 @@ async fn a_folder_that_moves_takes_its_files_along() {
 }
 
 #[tokio::test]
+async fn a_folder_that_vanishes_as_a_whole_keeps_its_objects() {
+    let outer = tempfile::tempdir().unwrap();
+    let mut folder = Folder::start(&[("a.yaml", &route("a", 1)), ("b.yaml", &route("b", 1))]).await;
+    let root = folder.path("");
+    fs::rename(&root, outer.path().join("away")).unwrap();
+    folder.until_problem(".", Some("Unreadable")).await;
+    folder.nothing().await;
+    fs::create_dir(&root).unwrap();
+    folder.write("a.yaml", &route("a", 2));
+    folder.until(&[("a", 2)]).await;
+    folder.until_problem(".", None).await;
+    folder.write("a.yaml", &route("a", 3));
+    folder.until(&[("a", 3)]).await;
+}
+
+#[tokio::test]
 async fn many_files_at_once_all_arrive() {
     let mut folder = Folder::start(&[]).await;
     let names: Vec<String> = (0..1_000).map(|n| format!("r{n}")).collect();

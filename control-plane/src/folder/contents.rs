@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     file::{Found, Parsed, Written},
-    scan::Stamp,
+    scan::{MAX_FILES, Stamp},
 };
 use crate::{problem::Problem, source::Batch};
 
@@ -178,6 +178,11 @@ impl Contents {
 
     /// Why a file is not taken in.
     fn refusal(&self, before: &File, parsed: &Parsed, size: u64) -> Option<String> {
+        if self.files.len() >= MAX_FILES {
+            return Some(format!(
+                "more than {MAX_FILES} files in the folder: this file is left as it was"
+            ));
+        }
         let objects = self.claims.len() + parsed.objects.len();
         if objects > MAX_OBJECTS + before.objects.len() {
             return Some(format!(

@@ -68,9 +68,16 @@ impl Reader {
     }
 
     /// Looks at everything without reading any file: what differs from before is to be looked at.
-    pub fn survey(&mut self) -> io::Result<Vec<(PathBuf, Mark)>> {
-        let scan = self.scan_from(&self.root.clone())?;
-        Ok(self.differences("", &scan))
+    pub fn survey(&mut self) -> Vec<(PathBuf, Mark)> {
+        match self.scan_from(&self.root.clone()) {
+            Ok(scan) => self.differences("", &scan),
+            Err(error) => {
+                let message = format!("{error}; the last good objects stay in force");
+                self.contents.set_folder_problems("Unreadable", [message]);
+                self.watches.give_up();
+                Vec::new()
+            }
+        }
     }
 
     /// Looks at paths that changed.
@@ -120,7 +127,13 @@ impl Reader {
                 let stamp = Stamp::from(&metadata);
                 self.look_at_file(name, path, stamp, mark, looked);
             }
-            _ => self.look_at_nothing(&name, path, mark, looked),
+            Ok(_) => self.look_at_nothing(&name, path, mark, looked),
+            Err(error) if is_gone(&error) && path != self.root => {
+                self.look_at_nothing(&name, path, mark, looked);
+            }
+            // A folder that is not there as a whole was unmounted or is being replaced, and nobody
+            // meant to delete all that is in it. Surveys wait for its return.
+            Err(_) => self.watches.give_up(),
         }
     }
 
@@ -205,6 +218,11 @@ impl Reader {
             self.watches.link(path);
         }
     }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory)
 }
 
 /// Reads a file; absent when it changed meanwhile.

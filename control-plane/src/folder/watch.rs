@@ -17,8 +17,9 @@ use super::{
 };
 
 /// Events that nobody has taken yet. Shared with the watcher's thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inbox {
+    root: PathBuf,
     waiting: Mutex<Waiting>,
     arrived: Notify,
 }
@@ -32,6 +33,15 @@ pub(super) struct Waiting {
 }
 
 impl Inbox {
+    /// An inbox for events at and below `root`.
+    pub fn new(root: PathBuf) -> Self {
+        Self {
+            root,
+            waiting: Mutex::default(),
+            arrived: Notify::new(),
+        }
+    }
+
     /// Waits until something is there.
     pub async fn arrived(&self) {
         self.arrived.notified().await;
@@ -46,7 +56,7 @@ impl Inbox {
     fn put(&self, event: notify::Result<Event>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Ok(event) if !event.need_rescan() => marks(&event, &mut waiting.marks),
+            Ok(event) if !event.need_rescan() => marks(&self.root, &event, &mut waiting.marks),
             _ => waiting.lost = true,
         }
         // One file that is written without end fills the box as well as many files.
@@ -98,6 +108,11 @@ impl Watches {
         self.complete = self.watcher.is_some();
     }
 
+    /// Takes note that changes may come without an event.
+    pub fn give_up(&mut self) {
+        self.complete = false;
+    }
+
     fn watch(&mut self, path: &Path) {
         let Some(watcher) = &mut self.watcher else {
             return;
@@ -127,7 +142,7 @@ impl Visitor for Watches {
 }
 
 /// Reads an event of the system.
-fn marks(event: &Event, into: &mut Vec<(PathBuf, Mark)>) {
+fn marks(root: &Path, event: &Event, into: &mut Vec<(PathBuf, Mark)>) {
     let mark = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write))
         | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Mark::Closed,
@@ -148,7 +163,12 @@ fn marks(event: &Event, into: &mut Vec<(PathBuf, Mark)>) {
         EventKind::Modify(ModifyKind::Data(_)) => Mark::Open,
         _ => Mark::New,
     };
-    into.extend(event.paths.iter().filter_map(|path| relevant(path, mark)));
+    into.extend(
+        event
+            .paths
+            .iter()
+            .filter_map(|path| relevant(root, path, mark)),
+    );
 }
 
 fn is_visible(path: &Path) -> bool {
@@ -156,9 +176,9 @@ fn is_visible(path: &Path) -> bool {
 }
 
 /// What an event means for the files that are read.
-fn relevant(path: &Path, mark: Mark) -> Option<(PathBuf, Mark)> {
+fn relevant(root: &Path, path: &Path, mark: Mark) -> Option<(PathBuf, Mark)> {
     let of_content = matches!(mark, Mark::Open | Mark::Touched);
-    if is_hidden(path) {
+    if is_hidden(path) && path != root {
         // ConfigMaps and Secrets in a Pod are links into a hidden folder, which is swapped as a whole.
         let folder = path.parent().filter(|_| !of_content)?;
         return Some((folder.to_owned(), Mark::Links));
@@ -179,7 +199,7 @@ mod tests {
             let mut event = Event::new(kind);
             event.paths = paths.iter().map(PathBuf::from).collect();
             let mut found = Vec::new();
-            marks(&event, &mut found);
+            marks(Path::new("/.d"), &event, &mut found);
             let expect: Vec<_> = expect
                 .iter()
                 .map(|(path, mark)| (path.into(), *mark))
@@ -190,44 +210,45 @@ mod tests {
         let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
         let opened = EventKind::Access(AccessKind::Open(AccessMode::Any));
-        check(closed, &["/d/a.yaml"], &[("/d/a.yaml", Mark::Closed)]);
-        check(written, &["/d/a.yaml"], &[("/d/a.yaml", Mark::Open)]);
-        check(written, &["/d/a.txt"], &[]);
-        check(written, &["/d/.a.yaml.swp"], &[]);
-        check(opened, &["/d/a.yaml"], &[]);
+        check(closed, &["/.d/a.yaml"], &[("/.d/a.yaml", Mark::Closed)]);
+        check(written, &["/.d/a.yaml"], &[("/.d/a.yaml", Mark::Open)]);
+        check(written, &["/.d/a.txt"], &[]);
+        check(written, &["/.d/.a.yaml.swp"], &[]);
+        check(opened, &["/.d/a.yaml"], &[]);
         let to = renamed(RenameMode::To);
-        check(to, &["/d/a.yaml"], &[("/d/a.yaml", Mark::Closed)]);
-        check(to, &["/d/..data"], &[("/d", Mark::Links)]);
+        check(to, &["/.d/a.yaml"], &[("/.d/a.yaml", Mark::Closed)]);
+        check(to, &["/.d/..data"], &[("/.d", Mark::Links)]);
         let both = renamed(RenameMode::Both);
-        check(both, &["/d/.a.tmp", "/d/a.yaml"], &[]);
-        check(both, &["/d/a.yaml.tmp", "/d/a.yaml"], &[]);
+        check(both, &["/.d/.a.tmp", "/.d/a.yaml"], &[]);
+        check(both, &["/.d/a.yaml.tmp", "/.d/a.yaml"], &[]);
         check(
             both,
-            &["/d/a.yaml", "/d/.a.bak"],
-            &[("/d/a.yaml", Mark::Gone)],
+            &["/.d/a.yaml", "/.d/.a.bak"],
+            &[("/.d/a.yaml", Mark::Gone)],
         );
         check(
             both,
-            &["/d/x", "/d/y"],
-            &[("/d/x", Mark::Gone), ("/d/y", Mark::Gone)],
+            &["/.d/x", "/.d/y"],
+            &[("/.d/x", Mark::Gone), ("/.d/y", Mark::Gone)],
         );
         check(
             both,
-            &["/d/a.yaml", "/d/b.yaml"],
-            &[("/d/a.yaml", Mark::Gone), ("/d/b.yaml", Mark::Gone)],
+            &["/.d/a.yaml", "/.d/b.yaml"],
+            &[("/.d/a.yaml", Mark::Gone), ("/.d/b.yaml", Mark::Gone)],
         );
         let folder = EventKind::Create(CreateKind::Folder);
-        check(folder, &["/d/sub"], &[("/d/sub", Mark::New)]);
+        check(folder, &["/.d/sub"], &[("/.d/sub", Mark::New)]);
         let removed = EventKind::Remove(RemoveKind::Folder);
-        check(removed, &["/d/sub"], &[("/d/sub", Mark::Gone)]);
+        check(removed, &["/.d"], &[("/.d", Mark::Gone)]);
+        check(removed, &["/.d/sub"], &[("/.d/sub", Mark::Gone)]);
     }
 
     #[test]
     fn lost_events_and_floods_ask_for_a_look_at_everything() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new("/d".into());
         inbox.put(Err(notify::Error::generic("x")));
         assert!(inbox.take().lost);
-        let event = || Event::new(EventKind::Any).add_path("/d/a.yaml".into());
+        let event = || Event::new(EventKind::Any).add_path("/.d/a.yaml".into());
         for _ in 0..=MAX_PENDING {
             inbox.put(Ok(event()));
         }
