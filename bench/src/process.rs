@@ -4,7 +4,7 @@
 use std::{
     fs,
     net::{SocketAddr, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -16,6 +16,7 @@ pub struct Process {
     /// What it is, for messages.
     pub name: String,
     child: Child,
+    log: PathBuf,
 }
 
 impl Process {
@@ -40,6 +41,7 @@ impl Process {
         Ok(Self {
             name: name.to_owned(),
             child,
+            log: log.to_owned(),
         })
     }
 
@@ -48,7 +50,8 @@ impl Process {
         let deadline = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(address).is_err() {
             if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended early: {status}", self.name);
+                let log = fs::read_to_string(&self.log).unwrap_or_default();
+                bail!("{} ended early: {status}\n{log}", self.name);
             }
             if Instant::now() > deadline {
                 bail!("{} does not listen on {address}", self.name);
@@ -73,6 +76,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // SIGTERM lets a master end its workers; kill(1) is used since std can only SIGKILL.
         let _ = Command::new("kill")
             .arg(self.child.id().to_string())

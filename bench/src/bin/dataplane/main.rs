@@ -29,7 +29,7 @@ struct Args {
     #[arg(long, default_value = "target/release")]
     binaries: PathBuf,
     /// Seconds per measurement.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 2)]
     seconds: u32,
     /// Rounds over all peers and jobs.
     #[arg(long, default_value_t = 3)]

@@ -13,7 +13,7 @@ pub fn start(folder: &Path, ports: &Ports) -> anyhow::Result<Process> {
     let body = "x".repeat(1024);
     let config = format!(
         "daemon off; user root; worker_processes 1; error_log {0}/origin.err; pid {0}/origin.pid;\n\
-         events {{ worker_connections 16384; }}\n\
+         events {{ worker_connections 8192; }}\n\
          http {{ access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush on; server \
          {{ listen {1} backlog=4096; root {0}; location = /large {{ }} location / {{ return 200 \
          \"{body}\"; }} }} }}\n",

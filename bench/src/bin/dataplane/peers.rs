@@ -102,7 +102,7 @@ fn nginx(bench: &Bench<'_>, routes: usize) -> anyhow::Result<Running> {
     let _ = writeln!(
         config,
         "daemon off; user root; worker_processes 1; error_log {folder}/nginx.err; pid \
-         {folder}/nginx.pid;\nevents {{ worker_connections 16384; }}\n\
+         {folder}/nginx.pid;\nevents {{ worker_connections 8192; }}\n\
          http {{ access_log off; keepalive_requests 100000000; server_names_hash_max_size 65536; \
          server_names_hash_bucket_size 128; ssl_session_tickets off; ssl_certificate \
          {folder}/tls.crt; ssl_certificate_key {folder}/tls.key; proxy_http_version 1.1; \
@@ -138,7 +138,7 @@ fn haproxy(bench: &Bench<'_>, routes: usize) -> anyhow::Result<Running> {
     }
     let map = bench.file("hosts.map", &map)?;
     let config = format!(
-        "global\n  nbthread 1\n  maxconn 16384\n  ssl-default-bind-options ssl-min-ver TLSv1.2 \
+        "global\n  nbthread 1\n  maxconn 4096\n  ssl-default-bind-options ssl-min-ver TLSv1.2 \
          no-tls-tickets\n\
          defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  \
          http-reuse always\n\
