@@ -45,9 +45,9 @@ impl Process {
         })
     }
 
-    /// Waits until `address` accepts connections, at most ten seconds.
+    /// Waits until `address` accepts connections, at most half a minute.
     pub fn wait_for(&mut self, address: SocketAddr) -> anyhow::Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(30);
         while TcpStream::connect(address).is_err() {
             if let Some(status) = self.child.try_wait()? {
                 let log = fs::read_to_string(&self.log).unwrap_or_default();
