@@ -133,6 +133,7 @@ impl Agent {
                             served,
                             subscription,
                             open_files,
+                            more: config.more_counters.clone(),
                         }),
                     },
                 )

@@ -1,7 +1,9 @@
 //! What an agent is started with. The defaults of the binary are here.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The configuration of an [`crate::Agent`].
@@ -26,6 +28,14 @@ pub struct AgentConfig {
     /// Limits of the layer 4 data path; `workers` in it is set by the agent, and `udp_sessions` lowered
     /// to what the limit of open files allows.
     pub l4: novaedge_l4::Limits,
+    /// Counters of what shares the process, shown beside the agent's own.
+    pub more_counters: Option<Arc<dyn MoreCounters>>,
+}
+
+/// Counters that somebody else keeps.
+pub trait MoreCounters: fmt::Debug + Send + Sync {
+    /// Name without `_total`, help without full stop, and value of each.
+    fn samples(&self) -> Vec<(&'static str, &'static str, u64)>;
 }
 
 impl AgentConfig {
@@ -40,6 +50,7 @@ impl AgentConfig {
             connections_per_worker: 50_000,
             http: novaedge_proxy::Config::default(),
             l4: novaedge_l4::Limits::default(),
+            more_counters: None,
         }
     }
 }

@@ -16,4 +16,4 @@ mod sockets;
 mod worker;
 
 pub use self::agent::{Agent, AgentError};
-pub use self::config::{AgentConfig, DEFAULT_DRAIN_TIMEOUT};
+pub use self::config::{AgentConfig, DEFAULT_DRAIN_TIMEOUT, MoreCounters};

@@ -13,6 +13,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
+use crate::config::MoreCounters;
 use crate::worker::WorkerCounters;
 
 mod traffic;
@@ -33,6 +34,8 @@ pub(crate) struct Sources {
     pub(crate) subscription: Option<Subscription>,
     /// The limit of the process.
     pub(crate) open_files: Option<u64>,
+    /// What shares the process.
+    pub(crate) more: Option<Arc<dyn MoreCounters>>,
 }
 
 /// The agent's end of the stream from the control plane.
@@ -287,6 +290,9 @@ impl Collector for Sources {
         if let Some(limit) = self.open_files {
             let (name, help) = ("novaedge_open_files_limit", "Files that may be open");
             gauge(&mut encoder, name, help, limit)?;
+        }
+        for (name, help, value) in self.more.iter().flat_map(|more| more.samples()) {
+            counter(&mut encoder, name, help, value)?;
         }
         Ok(())
     }

@@ -4,21 +4,22 @@ use std::{hash::BuildHasher as _, sync::Arc};
 
 use rustc_hash::FxBuildHasher;
 
-/// A hash map in shards of a few entries, which stand in pages of some shards. A change copies one shard, its page and the
-/// list of pages, whatever the size of the map's values; a copy of the map copies the list only.
+/// A hash map in shards of some dozen entries. A change copies one shard and the list of shards, whatever the size of the
+/// map's values; a copy of the map copies the list only.
 ///
-/// That is what makes one changed route cheap: the tables before and after it share all but one shard.
+/// That is what makes one changed route cheap: the tables before and after it share all but one shard. A shard is a table
+/// with open addressing, at most half full. So a lookup looks at one place as a rule, and the processor guesses its
+/// branches right, with ten thousand entries as with one.
 #[derive(Clone, Debug)]
 pub struct ShardMap<V> {
-    /// All of the same size.
-    pages: Vec<Page<V>>,
-    /// A power of two, indexed by the upper bits of the hash.
-    shards: usize,
+    /// A power of two of them, indexed by the upper bits of the hash.
+    shards: Vec<Shard<V>>,
     len: usize,
 }
 
-type Page<V> = Arc<[Shard<V>]>;
-type Shard<V> = Arc<[Slot<V>]>;
+/// Places for entries, a power of two of them and at least twice as many as entries. An entry is at the place that its
+/// hash names, or behind it with no empty place between.
+type Shard<V> = Arc<[Option<Slot<V>>]>;
 
 #[derive(Clone, Debug)]
 struct Slot<V> {
@@ -27,16 +28,14 @@ struct Slot<V> {
     value: V,
 }
 
-/// Mean number of entries in a shard above which the map grows, and below a quarter of which it shrinks.
-const SHARD_LOAD: usize = 4;
-/// Shards of a page: about as many as there are pages at ten thousand entries, which is where a change copies least.
-const PAGE: usize = 64;
+/// Mean number of entries in a shard above which the map grows, and below an eighth of which it shrinks. About as many as
+/// there are shards at ten thousand entries, which is where a change copies least.
+const SHARD_LOAD: usize = 64;
 
 impl<V> Default for ShardMap<V> {
     fn default() -> Self {
         Self {
-            pages: Vec::new(),
-            shards: 0,
+            shards: Vec::new(),
             len: 0,
         }
     }
@@ -61,12 +60,9 @@ impl<V> ShardMap<V> {
     /// The value of a key, with the key as the map holds it.
     pub fn get_key_value(&self, key: &str) -> Option<(&Arc<str>, &V)> {
         let hash = hash_of(key);
-        let index = self.shard_of(hash);
-        let shard = self.pages.get(index / PAGE)?.get(index % PAGE)?;
-        shard
-            .iter()
-            .find(|slot| slot.hash == hash && *slot.key == *key)
-            .map(|slot| (&slot.key, &slot.value))
+        let shard = self.shards.get(self.shard_of(hash))?;
+        let slot = shard.get(position(shard, hash, key)?)?.as_ref()?;
+        Some((&slot.key, &slot.value))
     }
 
     /// True if there is a value for the key.
@@ -85,13 +81,13 @@ impl<V> ShardMap<V> {
     }
 
     fn slots(&self) -> impl Iterator<Item = &Slot<V>> {
-        let shards = self.pages.iter().flat_map(|page| page.iter());
-        shards.flat_map(|shard| shard.iter())
+        let shards = self.shards.iter();
+        shards.flat_map(|shard| shard.iter().flatten())
     }
 
-    /// The upper bits choose: the lower ones of this hash function are the weaker ones.
+    /// The upper bits choose the shard, the lower ones the place in it.
     fn shard_of(&self, hash: u64) -> usize {
-        let bits = self.shards.checked_ilog2().unwrap_or(0);
+        let bits = self.shards.len().checked_ilog2().unwrap_or(0);
         // At most as large as the number of shards, which is a usize.
         usize::try_from(hash.checked_shr(64 - bits).unwrap_or(0)).unwrap_or(0)
     }
@@ -102,10 +98,10 @@ impl<V: Clone> ShardMap<V> {
     pub fn get_mut(&mut self, key: &str) -> Option<&mut V> {
         let hash = hash_of(key);
         let index = self.shard_of(hash);
-        let page = self.pages.get(index / PAGE)?;
-        let at = position(page.get(index % PAGE)?, hash, key)?;
-        let shard = self.shard_mut(index)?;
-        Arc::make_mut(shard).get_mut(at).map(|slot| &mut slot.value)
+        let shard = self.shards.get_mut(index)?;
+        let at = position(shard, hash, key)?;
+        let slot = Arc::make_mut(shard).get_mut(at)?.as_mut()?;
+        Some(&mut slot.value)
     }
 
     /// Sets the value of a key, and returns the one before.
@@ -113,14 +109,18 @@ impl<V: Clone> ShardMap<V> {
         if let Some(slot) = self.get_mut(&key) {
             return Some(std::mem::replace(slot, value));
         }
-        if self.len >= self.shards * SHARD_LOAD {
-            self.resize((self.shards * 2).max(1));
+        if self.len >= self.shards.len() * SHARD_LOAD {
+            self.resize((self.shards.len() * 2).max(1));
         }
         let hash = hash_of(&key);
         let index = self.shard_of(hash);
-        if let Some(shard) = self.shard_mut(index) {
+        if let Some(shard) = self.shards.get_mut(index) {
             let slot = Slot { hash, key, value };
-            *shard = shard.iter().cloned().chain(std::iter::once(slot)).collect();
+            if shard.iter().flatten().count() * 2 + 2 <= shard.len() {
+                place(Arc::make_mut(shard), slot);
+            } else {
+                *shard = shard_with(shard.iter().flatten().cloned().chain([slot]).collect());
+            }
             self.len += 1;
         }
         None
@@ -130,42 +130,34 @@ impl<V: Clone> ShardMap<V> {
     pub fn remove(&mut self, key: &str) -> Option<V> {
         let hash = hash_of(key);
         let index = self.shard_of(hash);
-        let shard = self.pages.get(index / PAGE)?.get(index % PAGE)?;
+        let shard = self.shards.get_mut(index)?;
         let at = position(shard, hash, key)?;
-        let shard = self.shard_mut(index)?;
-        let removed = shard.get(at).map(|slot| slot.value.clone());
-        *shard = shard
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| *index != at)
-            .map(|(_, slot)| slot.clone())
-            .collect();
+        let mut places = shard.to_vec();
+        let removed = places.get_mut(at)?.take()?;
+        *shard = shard_with(places.into_iter().flatten().collect());
         self.len -= 1;
         if self.len == 0 {
             *self = Self::default();
-        } else if self.len < self.shards * SHARD_LOAD / 8 {
-            self.resize((self.shards / 2).max(1));
+        } else if self.len < self.shards.len() * SHARD_LOAD / 8 {
+            self.resize((self.shards.len() / 2).max(1));
         }
-        removed
-    }
-
-    /// A shard, whose page is this map's own from now on.
-    fn shard_mut(&mut self, index: usize) -> Option<&mut Shard<V>> {
-        Arc::make_mut(self.pages.get_mut(index / PAGE)?).get_mut(index % PAGE)
+        Some(removed.value)
     }
 
     fn resize(&mut self, shards: usize) {
-        self.shards = shards;
+        if shards == self.shards.len() {
+            return;
+        }
+        let before = std::mem::replace(&mut self.shards, vec![Arc::from([]); shards]);
         let mut groups: Vec<Vec<Slot<V>>> = Vec::new();
         groups.resize_with(shards, Vec::new);
-        for slot in self.slots() {
+        for slot in before.iter().flat_map(|shard| shard.iter().flatten()) {
             let index = self.shard_of(slot.hash);
             if let Some(group) = groups.get_mut(index) {
                 group.push(slot.clone());
             }
         }
-        let shards: Vec<Shard<V>> = groups.into_iter().map(Arc::from).collect();
-        self.pages = shards.chunks(PAGE).map(Arc::from).collect();
+        self.shards = groups.into_iter().map(shard_with).collect();
     }
 }
 
@@ -173,10 +165,46 @@ fn hash_of(key: &str) -> u64 {
     FxBuildHasher.hash_one(key)
 }
 
-fn position<V>(shard: &[Slot<V>], hash: u64, key: &str) -> Option<usize> {
-    shard
-        .iter()
-        .position(|slot| slot.hash == hash && *slot.key == *key)
+/// A shard of these entries.
+fn shard_with<V>(entries: Vec<Slot<V>>) -> Shard<V> {
+    if entries.is_empty() {
+        return Arc::from([]);
+    }
+    let mut places: Vec<Option<Slot<V>>> = Vec::new();
+    places.resize_with((entries.len() * 2).next_power_of_two(), || None);
+    for slot in entries {
+        place(&mut places, slot);
+    }
+    places.into()
+}
+
+/// Puts an entry where it belongs. There is an empty place.
+fn place<V>(places: &mut [Option<Slot<V>>], slot: Slot<V>) {
+    let mut probes = probes(places.len(), slot.hash);
+    let free = probes.find(|at| places.get(*at).is_some_and(Option::is_none));
+    if let Some(place) = free.and_then(|at| places.get_mut(at)) {
+        *place = Some(slot);
+    }
+}
+
+/// Where the entry of a key is.
+fn position<V>(shard: &[Option<Slot<V>>], hash: u64, key: &str) -> Option<usize> {
+    for at in probes(shard.len(), hash) {
+        let slot = shard.get(at)?.as_ref()?;
+        if slot.hash == hash && *slot.key == *key {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// The places to look at, each once, in their order.
+fn probes(places: usize, hash: u64) -> impl Iterator<Item = usize> {
+    let mask = places.wrapping_sub(1);
+    // The mask leaves what is less than the number of places, which is a usize.
+    #[allow(clippy::cast_possible_truncation)]
+    let start = hash as usize;
+    (0..places).map(move |step| start.wrapping_add(step) & mask)
 }
 
 #[cfg(test)]
@@ -243,20 +271,32 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_one_entry_copies_one_shard_of_one_page() {
+    fn most_entries_are_at_the_place_that_their_hash_names() {
+        let mut map: ShardMap<u32> = ShardMap::default();
+        let key = |number: u32| format!("h{number}.example.com");
+        for number in 0..10_000 {
+            map.insert(key(number).into(), number);
+        }
+        let mut probed = 0;
+        for number in 0..10_000 {
+            let (key, hash) = (key(number), hash_of(&key(number)));
+            let shard = &map.shards[map.shard_of(hash)];
+            let at = position(shard, hash, &key).unwrap();
+            probed += 1 + probes(shard.len(), hash).position(|one| one == at).unwrap();
+        }
+        assert!(probed < 14_000, "{probed}");
+    }
+
+    #[test]
+    fn a_change_of_one_entry_copies_one_shard() {
         let mut map: ShardMap<u32> = ShardMap::default();
         for key in 0..1000 {
             map.insert(key.to_string().into(), key);
         }
         let before = map.clone();
         map.insert("500".into(), 0);
-        let pages = before.pages.iter().zip(&map.pages);
-        assert_eq!(pages.filter(|(a, b)| !Arc::ptr_eq(a, b)).count(), 1);
-        let shards = |map: &ShardMap<u32>| -> Vec<Shard<u32>> {
-            map.pages.iter().flat_map(|page| page.to_vec()).collect()
-        };
-        let (before, after) = (shards(&before), shards(&map));
-        let shards = before.iter().zip(&after);
-        assert_eq!(shards.filter(|(a, b)| !Arc::ptr_eq(a, b)).count(), 1);
+        let copied = before.shards.iter().zip(&map.shards);
+        let copied = copied.filter(|(a, b)| !Arc::ptr_eq(a, b)).count();
+        assert_eq!(copied, 1);
     }
 }

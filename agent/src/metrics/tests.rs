@@ -12,6 +12,7 @@ fn sources(workers: usize) -> Arc<Sources> {
         served,
         subscription: None,
         open_files: Some(1_024),
+        more: None,
     })
 }
 
