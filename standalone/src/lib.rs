@@ -1,10 +1,11 @@
 //! NovaEdge without a cluster: a control plane on a folder and one agent, in one process, through the
 //! same protocol.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use novaedge_agent::{Agent, AgentConfig, AgentError};
+use novaedge_agent::{Agent, AgentConfig, AgentError, MoreCounters};
 use novaedge_control_plane::{ControlPlane, ControlPlaneError, Findings, folder::Watch};
+use novaedge_publish::Publisher;
 use tokio::sync::watch;
 
 /// Settings of a standalone system.
@@ -55,6 +56,7 @@ impl Standalone {
         agent.control_plane = Some(format!("http://{}", control_plane.address()));
         agent.state_dir = Some(config.state_dir.join("agent"));
         agent.admin = Some(config.admin);
+        agent.more_counters = Some(Arc::new(Published(control_plane.publisher().clone())));
         if let Some(workers) = config.workers {
             agent.workers = workers;
         }
@@ -67,6 +69,11 @@ impl Standalone {
     /// Where the gRPC endpoint listens.
     pub fn grpc(&self) -> SocketAddr {
         self.control_plane.address()
+    }
+
+    /// Where the admin endpoint listens.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.agent.admin_address()
     }
 
     /// Statuses and problems, as they change.
@@ -86,5 +93,15 @@ impl Standalone {
     pub async fn stop(self, limit: Duration) {
         self.agent.drain(limit).await;
         self.control_plane.stop().await;
+    }
+}
+
+/// The counters of the control plane, for the agent's admin endpoint.
+#[derive(Debug)]
+struct Published(Publisher);
+
+impl MoreCounters for Published {
+    fn samples(&self) -> Vec<(&'static str, &'static str, u64)> {
+        self.0.metrics().samples()
     }
 }

@@ -1,9 +1,6 @@
 //! Counters of the publishing side: what was done, and what each limit refused.
 
-use std::{
-    fmt::Write as _,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -19,7 +16,7 @@ impl Counter {
     }
 }
 
-/// Defines the counters from one table: a method for each, and all of them as text.
+/// Defines the counters from one table: a method for each, and a list of all.
 macro_rules! counters {
     ($($(#[doc = $help:literal])+ $name:ident,)+) => {
         /// Counters since the start of the process. Reading one takes no lock.
@@ -36,9 +33,13 @@ macro_rules! counters {
                 }
             )+
 
-            /// Name, help and value of each counter.
-            fn samples(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$((stringify!($name), concat!($($help),+), self.$name()),)+].into_iter()
+            /// Name (without `_total`), help (without full stop) and value of each counter.
+            pub fn samples(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$((
+                    concat!("novaedge_publish_", stringify!($name)),
+                    concat!($($help),+).trim().trim_end_matches('.'),
+                    self.$name(),
+                ),)+]
             }
         }
     };
@@ -85,20 +86,6 @@ impl Metrics {
         self.sessions_opened()
             .saturating_sub(self.sessions_closed())
     }
-
-    /// All of them in the Prometheus text format, as `novaedge_publish_<counter>_total`.
-    pub fn to_prometheus(&self) -> String {
-        let mut text = String::new();
-        for (name, help, value) in self.samples() {
-            let name = format!("novaedge_publish_{name}_total");
-            // Writing to a String does not fail.
-            let _ = writeln!(
-                text,
-                "# HELP {name}{help}\n# TYPE {name} counter\n{name} {value}"
-            );
-        }
-        text
-    }
 }
 
 #[cfg(test)]
@@ -110,12 +97,13 @@ mod tests {
         let metrics = Metrics::default();
         metrics.steps_sent.add(2);
         metrics.drains_cut.add(1);
-        let text = metrics.to_prometheus();
-        let head = "# HELP novaedge_publish_steps_sent_total Steps of which all messages were handed \
-                    to the transport.\n# TYPE novaedge_publish_steps_sent_total counter\n\
-                    novaedge_publish_steps_sent_total 2\n";
-        assert!(text.starts_with(head), "{text}");
-        assert!(text.contains("\nnovaedge_publish_drains_cut_total 1\n"));
-        assert_eq!(text.lines().count(), 3 * 16);
+        let samples = metrics.samples();
+        let help = "Steps of which all messages were handed to the transport";
+        assert_eq!(samples[0], ("novaedge_publish_steps_sent", help, 2));
+        assert!(
+            samples
+                .iter()
+                .any(|(name, _, value)| (*name, *value) == ("novaedge_publish_drains_cut", 1))
+        );
     }
 }
