@@ -8,6 +8,7 @@ mod cost;
 mod golden;
 mod random;
 mod shown;
+mod steps;
 mod system;
 
 #[expect(dead_code, reason = "the tests of the translation need more of it")]

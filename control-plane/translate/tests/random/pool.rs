@@ -78,6 +78,9 @@ impl Pool {
         if rng.chance(30) {
             rename(rng, &mut mixed);
         }
+        if rng.chance(30) {
+            redirect(rng, &mut mixed["spec"]);
+        }
         if rng.chance(20) {
             spoil(rng, &mut mixed["spec"]);
         }
@@ -108,6 +111,47 @@ fn cross(rng: &mut Rng, document: &mut Value, others: &[Value]) {
         spec.remove(field);
     } else {
         spec.insert(field.clone(), other[field].clone());
+    }
+}
+
+/// Lets one reference lead elsewhere.
+fn redirect(rng: &mut Rng, spec: &mut Value) {
+    let mut found = Vec::new();
+    references(spec, &mut String::new(), &mut found);
+    if found.is_empty() {
+        return;
+    }
+    let path = rng.pick(&found).clone();
+    let names = if path.ends_with("/namespace") {
+        &NAMESPACES
+    } else {
+        &NAMES
+    };
+    if let Some(name) = spec.pointer_mut(&path) {
+        *name = json!(rng.pick(names));
+    }
+}
+
+/// JSON pointers of the names and namespaces inside.
+fn references(value: &Value, path: &mut String, found: &mut Vec<String>) {
+    let length = path.len();
+    let mut visit = |step: &str, inner: &Value| {
+        path.push('/');
+        path.push_str(step);
+        if inner.is_string() && matches!(step, "name" | "namespace") {
+            found.push(path.clone());
+        }
+        references(inner, path, found);
+        path.truncate(length);
+    };
+    match value {
+        // No field with a reference below it has a slash in its name.
+        Value::Object(fields) => fields.iter().for_each(|(name, inner)| visit(name, inner)),
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            items.for_each(|(index, inner)| visit(&index.to_string(), inner));
+        }
+        _ => {}
     }
 }
 
