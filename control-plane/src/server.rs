@@ -1,6 +1,6 @@
 //! A control plane on a folder: source, pipeline, statuses and the gRPC endpoint, with one owner.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use novaedge_publish::{LogLimits, Publisher, Server, ServerConfig};
 use novaedge_translate::TranslateConfig;
@@ -19,6 +19,9 @@ use crate::{
     source::{Source as _, SourceError},
     status::StatusWriter,
 };
+
+/// How long an end in order may take: connections have 5 s, and a file system may hang for ever.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// Settings of a control plane on a folder.
 #[derive(Clone, Debug)]
@@ -149,9 +152,12 @@ impl ControlPlane {
         }
     }
 
-    /// Ends all tasks in order.
+    /// Ends all tasks in order: the source, then the pipeline and the writer behind it.
     pub async fn stop(mut self) {
         self.shutdown.cancel();
-        while self.tasks.join_next().await.is_some() {}
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_LIMIT, ended).await.is_err() {
+            tracing::warn!("not all tasks of the control plane ended in time");
+        }
     }
 }

@@ -157,8 +157,9 @@ async fn a_save_by_rename_is_read_at_once() {
         folder.until(&[("a", port.into())]).await;
         times.push(start.elapsed());
     }
-    times.sort_unstable();
-    assert!(times[5] < Duration::from_millis(20), "{times:?}");
+    // The fastest tells whether anything waits; the others tell how busy the machine is.
+    let fastest = times.iter().min().unwrap();
+    assert!(*fastest < Duration::from_millis(20), "{times:?}");
 }
 
 #[tokio::test]
@@ -171,8 +172,9 @@ async fn a_save_in_place_is_read_at_its_close() {
         folder.until(&[("a", port.into())]).await;
         times.push(start.elapsed());
     }
-    times.sort_unstable();
-    assert!(times[5] < Duration::from_millis(20), "{times:?}");
+    // The fastest tells whether anything waits; the others tell how busy the machine is.
+    let fastest = times.iter().min().unwrap();
+    assert!(*fastest < Duration::from_millis(20), "{times:?}");
 }
 
 #[tokio::test]

@@ -215,10 +215,46 @@ fn problems_are_bounded_and_what_is_left_out_is_counted() {
     assert_eq!(findings.omitted, 200);
 }
 
+/// A certificate for a year from 2001-09-09, as a Secret.
+fn secret() -> Value {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+    parameters.not_before = rcgen::date_time_ymd(2001, 9, 9);
+    parameters.not_after = rcgen::date_time_ymd(2002, 9, 9);
+    let certificate = parameters.self_signed(&key).unwrap();
+    json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+        "metadata": {"name": "tls", "namespace": "default"},
+        "stringData": {"tls.crt": certificate.pem(), "tls.key": key.serialize_pem()}})
+}
+
 #[test]
-fn the_clock_is_read_when_it_matters_and_now_and_then() {
+fn the_clock_is_read_when_a_certificate_expires() {
+    const IN_TIME: i64 = 1_005_000_000;
+    const EXPIRES: i64 = 1_031_529_600;
     let mut bed = Bed::new(LogLimits::default());
-    bed.pipeline.tick(1_000);
+    bed.pipeline.tick(IN_TIME);
+    assert_eq!(bed.pipeline.pause(), TICK);
+    bed.apply(objects());
+    bed.apply(vec![
+        secret(),
+        json!({"apiVersion": GATEWAY, "kind": "Gateway",
+            "metadata": {"name": "edge", "namespace": "default"},
+            "spec": {"gatewayClassName": "novaedge", "listeners": [
+                {"name": "one", "protocol": "HTTPS", "port": 8443,
+                    "tls": {"certificateRefs": [{"name": "tls"}]}}]}}),
+    ]);
+    bed.acknowledge(&[]);
+    assert_eq!(bed.problems(), [] as [&str; 0]);
+    bed.pipeline.tick(EXPIRES - 20);
+    assert_eq!(bed.pipeline.pause(), Duration::from_secs(21));
+    bed.pipeline.tick(EXPIRES + 1);
+    let problems = bed.problems();
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.contains("CertificateExpired")),
+        "{problems:?}"
+    );
     assert_eq!(bed.pipeline.pause(), TICK);
 }
 
