@@ -64,3 +64,59 @@ fn incremental_equals_full() {
         }
     }
 }
+
+const MOVERS: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: novaedge}
+spec: {controllerName: novaedge.io/gateway-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: a, namespace: infra}
+spec:
+  gatewayClassName: novaedge
+  allowedListeners: {namespaces: {from: Same}}
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: b, namespace: infra}
+spec:
+  gatewayClassName: novaedge
+  allowedListeners: {namespaces: {from: Same}}
+  listeners: [{name: http, port: 80, protocol: HTTP}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web, namespace: infra}
+spec:
+  parentRefs: [{kind: ListenerSet, name: set}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ListenerSet
+metadata: {name: set, namespace: infra}
+spec:
+  parentRef: {name: PARENT}
+  listeners: [{name: extra, port: 8080, protocol: HTTP}]
+";
+
+/// Whichever of the two Gateways is computed first.
+#[test]
+fn a_listenerset_that_moves_between_gateways_is_taken_over() {
+    let objects = |parent: &str| -> Vec<Object> {
+        let text = MOVERS.replace("PARENT", parent);
+        let values: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        values
+            .into_iter()
+            .map(|value| decode(value).unwrap())
+            .collect()
+    };
+    let mut translator = translator(&objects("a"));
+    for parent in ["b", "a", "gone", "b", "gone", "a"] {
+        let objects = objects(parent);
+        let moved = objects.last().cloned().unwrap();
+        translator.update(vec![Change::Upsert(moved)]);
+        check(&translator, &objects, &format!("moved to {parent}"));
+    }
+}
