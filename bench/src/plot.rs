@@ -1,4 +1,4 @@
-//! Plots as SVG, without any library: grouped bars and lines.
+//! Plots as SVG, without any library: grouped bars.
 
 use std::fmt::Write as _;
 
@@ -44,37 +44,6 @@ pub fn bars(title: &str, unit: &str, labels: &[String], series: &[Series]) -> St
                 short(*value)
             );
         }
-    }
-    svg.finish()
-}
-
-/// Lines over the labels, evenly spaced.
-#[allow(clippy::cast_precision_loss)]
-pub fn lines(title: &str, unit: &str, labels: &[String], series: &[Series]) -> String {
-    let mut svg = Canvas::new(title, unit, labels, series);
-    let group = PLOT_WIDTH / labels.len().max(1) as f64;
-    for (index, one) in series.iter().enumerate() {
-        let mut path = String::new();
-        for (at, value) in one.values.iter().enumerate().filter(|(_, v)| v.is_finite()) {
-            let (x, y) = (LEFT + group * (at as f64 + 0.5), svg.y(*value));
-            let _ = write!(
-                path,
-                "{}{x:.1} {y:.1} ",
-                if path.is_empty() { "M" } else { "L" }
-            );
-            let _ = writeln!(
-                svg.text,
-                r#"<circle cx="{x:.1}" cy="{y:.1}" r="3" fill="{}"/><text x="{x:.1}" y="{:.1}" text-anchor="middle" font-size="10">{}</text>"#,
-                colour(index),
-                y - 6.0,
-                short(*value)
-            );
-        }
-        let _ = writeln!(
-            svg.text,
-            r#"<path d="{path}" fill="none" stroke="{}" stroke-width="2"/>"#,
-            colour(index)
-        );
     }
     svg.finish()
 }
@@ -129,18 +98,7 @@ impl Canvas {
                 escape(label)
             );
         }
-        for (index, one) in series.iter().enumerate() {
-            let x = LEFT + 150.0 * index as f64;
-            let y = TOP + HEIGHT + 42.0;
-            let _ = writeln!(
-                text,
-                r#"<rect x="{x}" y="{}" width="12" height="12" fill="{}"/><text x="{}" y="{y}">{}</text>"#,
-                y - 11.0,
-                colour(index),
-                x + 18.0,
-                escape(&one.name)
-            );
-        }
+        legend(&mut text, series);
         Self { text, top_value }
     }
 
@@ -154,6 +112,23 @@ impl Canvas {
     }
 }
 
+/// The names of the series in a row below the plot.
+#[allow(clippy::cast_precision_loss)]
+fn legend(text: &mut String, series: &[Series]) {
+    let (mut x, y) = (LEFT, TOP + HEIGHT + 42.0);
+    for (index, one) in series.iter().enumerate() {
+        let _ = writeln!(
+            text,
+            r#"<rect x="{x}" y="{}" width="12" height="12" fill="{}"/><text x="{}" y="{y}">{}</text>"#,
+            y - 11.0,
+            colour(index),
+            x + 18.0,
+            escape(&one.name)
+        );
+        x += 44.0 + 7.0 * one.name.chars().count() as f64;
+    }
+}
+
 fn colour(index: usize) -> &'static str {
     COLOURS
         .get(index % COLOURS.len())
@@ -161,13 +136,13 @@ fn colour(index: usize) -> &'static str {
         .unwrap_or("black")
 }
 
-/// The next 1, 2 or 5 times a power of ten.
+/// The next round number: a small one times a power of ten.
 fn round_up(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;
     }
     let power = 10_f64.powf(value.log10().floor());
-    let factor = [1.0, 2.0, 5.0, 10.0]
+    let factor = [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 5.0, 6.0, 8.0, 10.0]
         .into_iter()
         .find(|f| f * power >= value)
         .unwrap_or(10.0);

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use novaedge_api::meta::ObjectId;
 use novaedge_bench::{
-    plot::{Series, lines},
+    plot::{Series, bars},
     report::{Report, Table},
     stats::median,
     timing::timed,
@@ -199,7 +199,7 @@ fn publish(out: &Path, costs: &[Vec<Cost>]) -> anyhow::Result<()> {
         })
         .collect();
     let title = "Route lookup";
-    report.plot("", title, &lines(title, "ns", &labels, &series))?;
+    report.plot("", title, &bars(title, "ns", &labels, &series))?;
     report.data("", &table)?;
     report.paragraph(
         "The same with a request for every route in turn, so that the tables of many routes do not fit the processor's caches.",

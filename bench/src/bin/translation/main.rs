@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use novaedge_bench::{
-    plot::{Series, lines},
+    plot::{Series, bars},
     report::{Report, Table},
     stats::median,
 };
@@ -148,5 +148,5 @@ fn plot(costs: &Costs) -> String {
         })
         .collect();
     let labels = SIZES.map(|size| format!("{size} routes"));
-    lines("Cost of one edit", "µs", &labels, &series)
+    bars("Cost of one edit", "µs", &labels, &series)
 }
