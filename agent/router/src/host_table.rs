@@ -22,7 +22,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HostTable {
     exact: PathMap,
-    regexes: Arc<Vec<RegexCandidate>>,
+    /// Best first.
+    regexes: Arc<[RegexCandidate]>,
     prefixes: PathMap,
     /// How many keys of `prefixes` have this many segments, less one: `/a` counts at 0.
     prefix_depths: SmallVec<[u32; 4]>,
@@ -132,7 +133,7 @@ impl HostTable {
         match path {
             PathKey::Exact(path) => _ = self.exact.insert(path, candidate),
             PathKey::Regex(rank, path) => {
-                let regexes = Arc::make_mut(&mut self.regexes);
+                let mut regexes = self.regexes.to_vec();
                 let at = regexes.partition_point(|other| {
                     (&other.rank, &other.candidate.rank) <= (rank, &candidate.rank)
                 });
@@ -144,6 +145,7 @@ impl HostTable {
                         candidate,
                     },
                 );
+                self.regexes = regexes.into();
             }
             PathKey::Prefix(path) => {
                 if self.prefixes.insert(path, candidate) == Change::Key {
@@ -171,7 +173,9 @@ impl HostTable {
         match path {
             PathKey::Exact(path) => _ = self.exact.remove(path, conditions, resource),
             PathKey::Regex(..) => {
-                Arc::make_mut(&mut self.regexes).retain(|regex| !regex.candidate.is_of(resource));
+                let kept = self.regexes.iter();
+                let kept = kept.filter(|regex| !regex.candidate.is_of(resource));
+                self.regexes = kept.cloned().collect();
             }
             PathKey::Prefix(path) => {
                 if self.prefixes.remove(path, conditions, resource) == Change::Key {

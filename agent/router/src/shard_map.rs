@@ -85,11 +85,8 @@ impl<V> ShardMap<V> {
         shards.flat_map(|shard| shard.iter().flatten())
     }
 
-    /// The upper bits choose the shard, the lower ones the place in it.
     fn shard_of(&self, hash: u64) -> usize {
-        let bits = self.shards.len().checked_ilog2().unwrap_or(0);
-        // At most as large as the number of shards, which is a usize.
-        usize::try_from(hash.checked_shr(64 - bits).unwrap_or(0)).unwrap_or(0)
+        shard_among(self.shards.len(), hash)
     }
 }
 
@@ -148,12 +145,10 @@ impl<V: Clone> ShardMap<V> {
         if shards == self.shards.len() {
             return;
         }
-        let before = std::mem::replace(&mut self.shards, vec![Arc::from([]); shards]);
         let mut groups: Vec<Vec<Slot<V>>> = Vec::new();
         groups.resize_with(shards, Vec::new);
-        for slot in before.iter().flat_map(|shard| shard.iter().flatten()) {
-            let index = self.shard_of(slot.hash);
-            if let Some(group) = groups.get_mut(index) {
+        for slot in self.slots() {
+            if let Some(group) = groups.get_mut(shard_among(shards, slot.hash)) {
                 group.push(slot.clone());
             }
         }
@@ -163,6 +158,13 @@ impl<V: Clone> ShardMap<V> {
 
 fn hash_of(key: &str) -> u64 {
     FxBuildHasher.hash_one(key)
+}
+
+/// The upper bits choose the shard, the lower ones the place in it.
+fn shard_among(shards: usize, hash: u64) -> usize {
+    let bits = shards.checked_ilog2().unwrap_or(0);
+    // At most as large as the number of shards, which is a usize.
+    usize::try_from(hash.checked_shr(64 - bits).unwrap_or(0)).unwrap_or(0)
 }
 
 /// A shard of these entries.
