@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use self::folder::StatusFolder;
-use crate::findings::Findings;
+use crate::{findings::Findings, problem::Problem};
 
 /// Keeps a folder of statuses as they are.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ pub struct StatusWriter {
     written: BTreeMap<ObjectId, Value>,
     /// Objects whose file could not be written.
     failed: BTreeSet<ObjectId>,
-    diagnostics: Option<Value>,
+    /// The problems that were written, and how many are left out.
+    told: Option<(Vec<Problem>, usize)>,
     /// Up to where the findings were followed; absent before the first.
     revision: Option<u64>,
 }
@@ -39,7 +40,8 @@ pub struct StatusWriter {
 struct Changes {
     /// The status of an object, or that it has none any more.
     statuses: BTreeMap<ObjectId, Option<Value>>,
-    diagnostics: Option<Value>,
+    /// The problems and how many are left out; absent when they are as before.
+    problems: Option<(Vec<Problem>, usize)>,
     revision: u64,
 }
 
@@ -52,7 +54,7 @@ impl StatusWriter {
             written: folder.read(),
             folder,
             failed: BTreeSet::new(),
-            diagnostics: None,
+            told: None,
             revision: None,
         })
     }
@@ -82,10 +84,12 @@ impl StatusWriter {
                 .collect(),
         };
         let status = |id: &ObjectId| (id.clone(), findings.statuses.get(id).map(to_value));
-        let diagnostics = json!({"problems": findings.problems, "omitted": findings.omitted});
+        let told = self.told.as_ref().is_some_and(|(problems, omitted)| {
+            *problems == findings.problems && *omitted == findings.omitted
+        });
         Changes {
             statuses: ids.into_iter().map(status).collect(),
-            diagnostics: (self.diagnostics.as_ref() != Some(&diagnostics)).then_some(diagnostics),
+            problems: (!told).then(|| (findings.problems.clone(), findings.omitted)),
             revision: findings.revision(),
         }
     }
@@ -109,9 +113,10 @@ impl StatusWriter {
                 }
             }
         }
-        if let Some(diagnostics) = changes.diagnostics {
+        if let Some((problems, omitted)) = changes.problems {
+            let diagnostics = json!({"problems": problems, "omitted": omitted});
             match self.folder.write_diagnostics(&diagnostics) {
-                Ok(()) => self.diagnostics = Some(diagnostics),
+                Ok(()) => self.told = Some((problems, omitted)),
                 Err(error) => tracing::warn!(%error, "the problems cannot be written"),
             }
         }

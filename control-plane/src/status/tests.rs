@@ -119,7 +119,7 @@ fn only_what_changed_is_looked_at_and_written() {
     take(&mut findings, vec![class("7", "False")]);
     let changes = writer.changes(&findings);
     assert_eq!(changes.statuses.len(), 1);
-    assert_eq!(changes.diagnostics, None);
+    assert_eq!(changes.problems, None);
     fs::remove_file(file("8")).unwrap();
     writer.write(changes, Timestamp::UNIX_EPOCH);
     assert!(file("7").exists() && !file("8").exists());
