@@ -1,6 +1,6 @@
 //! Keeps the agent subscribed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{future::Either, pin_mut};
 use tokio::{sync::watch, time::Instant};
@@ -18,6 +18,10 @@ use crate::{
     stream::{self, Held, StreamError},
     writer::Writer,
 };
+
+/// The wait before a subscription that begins anew of the agent's own accord. Short, because until then the
+/// control plane does not count the agent; not zero, whatever makes it begin anew.
+const ANEW_WAIT: Duration = Duration::from_millis(10);
 
 /// Keeps a stream to the control plane, any number of reconnections long.
 pub struct Subscriber {
@@ -103,7 +107,7 @@ impl Subscriber {
                 backoff.reset();
             }
             let wait = match error {
-                StreamError::Anew => self.config.backoff.min,
+                StreamError::Anew => ANEW_WAIT.min(self.config.backoff.min),
                 _ => backoff.next((self.jitter)()),
             };
             tokio::select! {
