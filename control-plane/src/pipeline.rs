@@ -161,7 +161,10 @@ impl Pipeline {
 
     /// Takes in what the agents say; before the first batch there is nothing to say it of.
     pub fn hear(&mut self, acks: &Acks) {
-        if !self.loaded {
+        // An agent that is away, or has just come back, refuses what it refused: to believe otherwise for
+        // the moment that a new subscription takes would make statuses flicker.
+        let all_have_spoken = acks.agents.values().all(|agent| agent.version.is_some());
+        if !self.loaded || acks.agents.is_empty() || !all_have_spoken {
             return;
         }
         if acks.all_at(self.serves.0) {

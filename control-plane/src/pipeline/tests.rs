@@ -131,6 +131,22 @@ fn a_refused_listener_shows_in_its_own_status_and_heals() {
 }
 
 #[test]
+fn a_refusal_stands_while_its_agent_is_away_or_has_just_come_back() {
+    let mut bed = Bed::new(LogLimits::default());
+    bed.apply(objects());
+    bed.acknowledge(&[("listener/default/edge/two", "port is taken")]);
+    let back = Acks {
+        agents: [("one".into(), Arc::default())].into(),
+    };
+    for acks in [Acks::default(), back] {
+        bed.pipeline.hear(&acks);
+        let status = bed.status(Kind::Gateway, "edge");
+        let refused = condition(&status["listeners"][1]["conditions"], "Programmed");
+        assert_eq!(refused.0, "False", "{acks:?}");
+    }
+}
+
+#[test]
 fn a_refused_rule_shows_in_the_status_of_its_route_and_heals() {
     let mut bed = Bed::new(LogLimits::default());
     bed.apply(objects());
