@@ -1,6 +1,8 @@
 # Every task is one word; each prints the command it runs.
 .PHONY: help tools build run test smoke lint fmt golden bench fuzz
 
+programs := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
+
 help: ## Shows this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
 
@@ -13,9 +15,12 @@ build: tools ## Builds every program (debug).
 run: build ## Runs the quickstart: demo backends, a Gateway with every kind of route, real traffic.
 	./examples/quickstart/run.sh
 
+# The programs are built along with the tests, by one set of features: tests start them, and building them apart would
+# compile most dependencies twice.
 test: tools ## Runs all tests.
 	./test/upstream/fetch.sh
-	cargo test --workspace --locked
+	cargo build --workspace --bins --tests --locked
+	NOVAEDGE_BIN=$(programs) cargo test --workspace --locked
 
 smoke: build ## Sends the quickstart's traffic once and checks the answers.
 	timeout --kill-after=10 120 ./examples/quickstart/run.sh --once

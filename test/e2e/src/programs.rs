@@ -1,6 +1,7 @@
 //! The programs as they are shipped, as processes of their own.
 
 use std::{
+    env,
     fs::{self, File},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -72,26 +73,27 @@ impl Drop for Program {
     }
 }
 
-/// Where the programs are. Builds them when they are older than their sources.
+/// Where the programs are: where `NOVAEDGE_BIN` says, as `make test` does, or else beside the tests, and then they are
+/// built first.
 fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let test = std::env::current_exe().expect("a test is a file");
-        let folder = test
-            .ancestors()
-            .nth(2)
-            .expect("cargo puts tests in PROFILE/deps");
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--locked", "--workspace", "--bins"]);
-        build.args(folder.ends_with("release").then_some("--release"));
-        let target = folder.parent().expect("cargo puts profiles in a folder");
-        let built = build.env("CARGO_TARGET_DIR", target).status();
-        assert!(
-            built.expect("cargo runs").success(),
-            "the programs do not build"
-        );
-        folder.to_owned()
-    })
+    FOLDER.get_or_init(|| env::var_os("NOVAEDGE_BIN").map_or_else(build, PathBuf::from))
+}
+
+fn build() -> PathBuf {
+    let test = env::current_exe().expect("a test is a file");
+    let folder = test.ancestors().nth(2);
+    let folder = folder.expect("cargo puts tests in PROFILE/deps");
+    let target = folder.parent().expect("cargo puts profiles in a folder");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--bins"])
+        .args(["-p", "novaedge-agent", "-p", "novaedge-control-plane"])
+        .args(folder.ends_with("release").then_some("--release"))
+        .env("CARGO_TARGET_DIR", target)
+        .status();
+    let built = built.expect("cargo runs");
+    assert!(built.success(), "the programs do not build");
+    folder.to_owned()
 }
 
 /// A control plane on a folder, and an agent of it, each to be started and ended on its own.
