@@ -15,8 +15,8 @@ mod oracle;
 #[allow(clippy::unwrap_used, dead_code, missing_docs)] // a test's module
 mod resources;
 
-const MAX_ROUTES: usize = 24;
-const MAX_REQUESTS: usize = 12;
+const MAX_ROUTES: usize = 12;
+const MAX_REQUESTS: usize = 4;
 
 const PATTERNS: [&str; 6] = [
     "*.com",
