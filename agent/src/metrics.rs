@@ -55,7 +55,7 @@ pub(crate) fn render(sources: &Arc<Sources>) -> String {
     text
 }
 
-const COUNTERS: [Metric<WorkerCounters>; 27] = [
+const COUNTERS: [Metric<WorkerCounters>; 28] = [
     (
         "novaedge_accepted_connections",
         "TCP connections accepted",
@@ -126,6 +126,11 @@ const COUNTERS: [Metric<WorkerCounters>; 27] = [
         "novaedge_http_dropped_mirrors",
         "Mirrored requests not sent because too many were in flight",
         |one| one.http.mirrors_dropped.get(),
+    ),
+    (
+        "novaedge_http_failed_mirrors",
+        "Mirrored requests that got no answer, or none in time",
+        |one| one.http.mirrors_failed.get(),
     ),
     (
         "novaedge_http_lagging_mirrors",

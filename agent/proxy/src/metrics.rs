@@ -48,6 +48,8 @@ pub struct Metrics {
     pub mirrored: Counter,
     /// Mirrored requests dropped, because too many were in flight.
     pub mirrors_dropped: Counter,
+    /// Mirrored requests that got no answer, or none in time.
+    pub mirrors_failed: Counter,
     /// Mirrored requests broken off, because the backend took their bodies too slowly.
     pub mirrors_lagging: Counter,
     /// Connections that left HTTP.

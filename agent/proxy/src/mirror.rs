@@ -97,6 +97,7 @@ impl Mirroring<'_> {
                     while let Some(Ok(_)) = body.frame().await {}
                 }
                 Err(error) => {
+                    worker.metrics.mirrors_failed.increment();
                     tracing::debug!(error = &error as &dyn std::error::Error, backend = %backend.name, "mirror failed");
                 }
             }

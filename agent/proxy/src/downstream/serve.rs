@@ -50,8 +50,14 @@ impl Worker {
             sniffed = sniff(stream, limit) => sniffed,
             () = drain.drained() => return,
         };
-        let Ok((protocol, stream)) = sniffed else {
-            return;
+        let (protocol, stream) = match sniffed {
+            Ok(sniffed) => sniffed,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::TimedOut {
+                    self.metrics.connections_timed_out.increment();
+                }
+                return;
+            }
         };
         let client = Client::new(&self.config, key, peer, Scheme::Http, None);
         self.serve(stream, protocol, client, drain).await;

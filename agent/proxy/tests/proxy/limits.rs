@@ -67,6 +67,7 @@ fn a_request_head_must_come_in_time_but_an_answer_and_a_pause_may_take_longer() 
             part.elapsed() < Duration::from_millis(290)
                 && begun.elapsed() > Duration::from_millis(100)
         );
+        assert_eq!(bed.metrics.connections_timed_out.get(), 3);
     });
 }
 
@@ -105,6 +106,7 @@ fn large_heads_are_refused() {
         assert_eq!(get(&bed, "/", &many).await.status, 431);
         let long = format!("X-Long: {}\r\n", "x".repeat(61 * 1024));
         assert_eq!(get(&bed, "/", &long).await.status, 431);
+        assert_eq!(bed.metrics.heads_refused.get(), 2);
         let fits = format!("X-Long: {}\r\n", "x".repeat(50 * 1024));
         assert_eq!(get(&bed, "/", &fits).await.status, 200);
     });

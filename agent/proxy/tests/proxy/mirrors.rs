@@ -153,5 +153,7 @@ fn dead_and_slow_mirrors_do_not_touch_the_request() {
             bed.metrics.mirrors_dropped.get() > 0,
             "no more than two are in flight"
         );
+        assert_eq!(bed.metrics.mirrors_lagging.get(), 1);
+        assert!(bed.metrics.mirrors_failed.get() > 0);
     });
 }

@@ -73,6 +73,8 @@ fn a_small_body_is_replayed_and_a_large_one_is_sent_once() {
                 "{size}"
             );
             assert_eq!(origin.last().body.len(), size);
+            let given_up = bed.metrics.retries_without_body.get();
+            assert_eq!(given_up, u64::from(tries == 1));
         }
     });
 }

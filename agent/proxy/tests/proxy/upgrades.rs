@@ -143,5 +143,6 @@ fn an_idle_tunnel_is_closed() {
         }
         sleep(Duration::from_millis(200)).await;
         assert!(client.is_closed().await);
+        assert_eq!(bed.metrics.upgrades_timed_out.get(), 1);
     });
 }
