@@ -1,6 +1,6 @@
 //! A message of the stream, from its bytes to the tables.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use novaedge_proto::v1;
 use novaedge_router::{HttpRule, L4Rule, RequestHead, Socket, Tables, TablesBuilder};
@@ -26,9 +26,13 @@ pub fn run(bytes: &[u8]) {
     };
     let mut whole = message;
     whole.last = true;
-    let Ok(Some(step)) = Staging::new(LIMIT).accept(whole) else {
+    let Ok(Some(mut step)) = Staging::new(LIMIT).accept(whole) else {
         return;
     };
+    // By the contract a step holds each name once, and a version stands for one content.
+    let mut names = BTreeSet::new();
+    step.upserts
+        .retain(|resource| names.insert(resource.name.clone()));
     let mut holdings = Holdings::default();
     if let Ok(checked) = holdings.check(&step) {
         holdings.commit(checked, |name| name.len() % 2 == 0);
