@@ -1,5 +1,5 @@
 # Every task is one word; each prints the command it runs.
-.PHONY: help tools build run test smoke lint fmt golden bench fuzz
+.PHONY: help tools build run test smoke lint deny fmt golden bench fuzz
 
 programs := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
@@ -28,6 +28,9 @@ smoke: build ## Sends the quickstart's traffic once and checks the answers.
 lint: tools ## Checks formatting and lints.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+deny: ## Checks licences, bans and sources of all dependencies; needs cargo-deny.
+	cargo deny --workspace check licenses bans sources
 
 fmt: ## Formats the code.
 	cargo fmt --all
