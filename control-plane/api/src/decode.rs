@@ -299,7 +299,8 @@ fn read<T: DeserializeOwned + Into<Object>>(
 
 /// `stringData` is write-only: an API server merges it into `data`, and so does this.
 fn secret(kind: Kind, value: Value) -> Result<(Object, Vec<FieldError>), DecodeError> {
-    let (mut secret, unknown) = typed::<k8s_openapi::api::core::v1::Secret>(kind, value)?;
+    let secret = typed::<k8s_openapi::api::core::v1::Secret>(kind, value);
+    let (mut secret, unknown) = secret.map_err(without_values)?;
     if let Some(texts) = secret.string_data.take() {
         let data = secret.data.get_or_insert_default();
         data.extend(
@@ -309,6 +310,21 @@ fn secret(kind: Kind, value: Value) -> Result<(Object, Vec<FieldError>), DecodeE
         );
     }
     Ok((secret.into(), unknown))
+}
+
+/// An error of a Secret, whose values nobody is to see in a message: a key may stand where something else belongs.
+fn without_values(mut error: DecodeError) -> DecodeError {
+    if let DecodeError::Invalid { errors, .. } = &mut error {
+        for error in errors {
+            let value = (error.message.find("string \""), error.message.rfind("\", "));
+            if let (Some(from), Some(to)) = value {
+                error.message.replace_range(from..=to, "a string");
+            } else if error.path.starts_with("data") && error.fix.is_none() {
+                error.fix = Some("encode it in base64, or write it below stringData".to_owned());
+            }
+        }
+    }
+    error
 }
 
 /// Decodes, and lists the unknown fields outside `metadata` and `status`.

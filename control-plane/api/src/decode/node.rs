@@ -3,11 +3,12 @@
 //! Serde tells a deserializer which fields a struct has, so unknown keys are found, and spelling hints given, without
 //! a schema.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer,
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, IntoDeserializer,
     MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor, value::StrDeserializer,
 };
 use serde::forward_to_deserialize_any;
@@ -18,6 +19,9 @@ use crate::field::FieldError;
 
 /// Most fields of a struct that a fix lists.
 const SHOWN_FIELDS: usize = 16;
+
+/// Characters of a value that a message repeats.
+const SHOWN_CHARACTERS: usize = 64;
 
 /// What decoding gave.
 pub(super) struct Outcome<T> {
@@ -117,6 +121,16 @@ impl serde::de::Error for Error {
         }
     }
 
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let found = Found(found);
+        Self::custom(format!("invalid type: {found}, expected {expected}"))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let found = Found(found);
+        Self::custom(format!("invalid value: {found}, expected {expected}"))
+    }
+
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
         let fix = spelling::similar(variant, expected.iter().copied())
             .map(|similar| format!("did you mean \"{similar}\"?"));
@@ -128,9 +142,30 @@ impl serde::de::Error for Error {
         Self {
             fix,
             ..Self::custom(format!(
-                "unknown value \"{variant}\", expected one of {words}"
+                "unknown value \"{}\", expected one of {words}",
+                beginning(variant)
             ))
         }
+    }
+}
+
+/// A value as messages show it: of a long text its beginning alone.
+struct Found<'a>(Unexpected<'a>);
+
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Unexpected::Str(text) => Unexpected::Str(&beginning(text)).fmt(f),
+            other => other.fmt(f),
+        }
+    }
+}
+
+/// A text, cut where it is long.
+fn beginning(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => Cow::from(format!("{}...", text.get(..end).unwrap_or_default())),
+        None => Cow::from(text),
     }
 }
 

@@ -383,3 +383,41 @@ fn lists_are_unpacked_in_order() {
     assert_eq!(kinds, ["A", "B", "C", "D"]);
     assert_eq!(items(json!({"kind": "A"})), [json!({"kind": "A"})]);
 }
+
+#[test]
+fn no_message_repeats_a_secret() {
+    let check = |field: &str, value: Value, expect: &str| {
+        let mut secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}});
+        secret[field] = value;
+        assert_eq!(errors(secret), [expect]);
+    };
+    let words = json!("my \"key\", open");
+    check(
+        "stringData",
+        words.clone(),
+        "stringData: invalid type: a string, expected a map",
+    );
+    check(
+        "immutable",
+        words.clone(),
+        "immutable: invalid type: a string, expected a boolean",
+    );
+    check(
+        "data",
+        json!({"tls.key": words}),
+        "data[\"tls.key\"]: Invalid symbol 32, offset 2. (encode it in base64, or write it below stringData)",
+    );
+}
+
+#[test]
+fn messages_repeat_the_beginning_of_a_long_text() {
+    let long = "\u{e9}".repeat(100_000);
+    let found = errors(route(&format!("parentRefs: [{long}]")));
+    assert_eq!(
+        found,
+        [format!(
+            "spec.parentRefs[0]: invalid type: string \"{}...\", expected an object",
+            "\u{e9}".repeat(64)
+        )]
+    );
+}
