@@ -36,6 +36,8 @@ done
 {
     printf '# Benchmarks\n\n'
     printf 'Made by `make bench`; each page says on which machine and how.\n'
+    printf '`bench/run.sh lookup` runs one of them; it wants a machine with two cores that does nothing else.\n'
+    printf 'The peers are Debian packages: `apt-get install nginx-light libnginx-mod-stream haproxy wrk`.\n'
     printf 'CPU per operation is the figure that other work on the machine distorts least.\n'
     for name in $all; do
         page=$out/$name.md
