@@ -21,10 +21,13 @@ pub const TLS_KEY: &str = "tls.key";
 /// Data key of the authorities to trust.
 pub const CA_CERT: &str = "ca.crt";
 
+/// Characters in a line of PEM (RFC 7468, section 2).
+const PEM_LINE: usize = 64;
+
 /// A certificate with its key, checked to belong together.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TlsSecret {
-    /// PEM, leaf first.
+    /// PEM, leaf first, without anything else that stood beside the certificates.
     pub chain_pem: Vec<u8>,
     /// PEM.
     pub private_key_pem: Vec<u8>,
@@ -112,9 +115,9 @@ pub enum CertificateError {
 
 /// The certificate and key in a Secret, whatever its type.
 pub fn check_tls_secret(secret: &Secret) -> Result<TlsSecret, CertificateError> {
-    let chain_pem = secret_value(secret, TLS_CERT)?;
+    let chain = secret_value(secret, TLS_CERT)?;
     let private_key_pem = secret_value(secret, TLS_KEY)?;
-    let chain = certificates(chain_pem, TLS_CERT)?;
+    let chain = certificates(chain, TLS_CERT)?;
     let mut validity = Validity::ALWAYS;
     for (index, certificate) in chain.iter().enumerate() {
         validity = validity.and(parse(certificate, TLS_CERT, index)?);
@@ -125,12 +128,13 @@ pub fn check_tls_secret(secret: &Secret) -> Result<TlsSecret, CertificateError> 
             block: "PRIVATE KEY",
         })?;
     let fingerprint = chain.first().map(fingerprint).unwrap_or_default();
+    let chain_pem = pem(&chain);
     let key = any_supported_type(&key).map_err(|_| CertificateError::UnusableKey)?;
     CertifiedKey::new(chain, key)
         .keys_match()
         .map_err(|_| CertificateError::KeyMismatch)?;
     Ok(TlsSecret {
-        chain_pem: chain_pem.to_vec(),
+        chain_pem,
         private_key_pem: private_key_pem.to_vec(),
         fingerprint,
         validity,
@@ -150,18 +154,20 @@ pub fn check_ca_secret(secret: &Secret) -> Result<Vec<u8>, CertificateError> {
     check_ca_pem(secret_value(secret, CA_CERT)?)
 }
 
-/// Authorities in PEM: every certificate must be one that can be trusted.
+/// Authorities in PEM: every certificate must be one that can be trusted. What stands beside them is left out.
 pub fn check_ca_pem(pem: &[u8]) -> Result<Vec<u8>, CertificateError> {
     if pem.is_empty() {
         return Err(CertificateError::Missing(CA_CERT));
     }
+    let authorities = certificates(pem, CA_CERT)?;
+    let text = self::pem(&authorities);
     let mut roots = RootCertStore::empty();
-    for (index, certificate) in certificates(pem, CA_CERT)?.into_iter().enumerate() {
+    for (index, certificate) in authorities.into_iter().enumerate() {
         roots
             .add(certificate)
             .map_err(|error| malformed(CA_CERT, index, &error))?;
     }
-    Ok(pem.to_vec())
+    Ok(text)
 }
 
 fn secret_value<'a>(secret: &'a Secret, key: &'static str) -> Result<&'a [u8], CertificateError> {
@@ -192,6 +198,26 @@ fn certificates(
         });
     }
     Ok(found)
+}
+
+/// The certificates and nothing else. People keep a private key in one file with its certificate, and certificates are
+/// shown by every inspection.
+fn pem(certificates: &[CertificateDer<'_>]) -> Vec<u8> {
+    let mut text = String::new();
+    for certificate in certificates {
+        let base64 = serde_json::to_value(ByteString(certificate.to_vec()));
+        let base64 = base64.expect("bytes are always a JSON string");
+        let mut rest = base64.as_str().unwrap_or_default();
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        while !rest.is_empty() {
+            let (line, below) = rest.split_at(rest.len().min(PEM_LINE));
+            text.push_str(line);
+            text.push('\n');
+            rest = below;
+        }
+        text.push_str("-----END CERTIFICATE-----\n");
+    }
+    text.into_bytes()
 }
 
 /// Checks a certificate; returns when it is valid.
@@ -254,6 +280,19 @@ mod tests {
         assert_eq!(checked.fingerprint.len(), 64);
         assert!(!format!("{checked:?}").contains("PRIVATE"));
         assert_eq!(check_ca_pem(cert.as_bytes()).unwrap(), cert.as_bytes());
+    }
+
+    #[test]
+    fn a_key_beside_its_certificate_goes_no_further() {
+        let (cert, key) = pair();
+        let both = format!("Subject: example.com\n{key}{cert}{key}");
+        let checked = check_tls_secret(&secret(&both, &both)).unwrap();
+        assert_eq!(checked.chain_pem, cert.as_bytes());
+        assert_eq!(check_ca_pem(both.as_bytes()).unwrap(), cert.as_bytes());
+        let one_line_each = both.replace('\n', "\r");
+        if let Ok(authorities) = check_ca_pem(one_line_each.as_bytes()) {
+            assert_eq!(authorities, cert.as_bytes());
+        }
     }
 
     #[test]
