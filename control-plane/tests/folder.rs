@@ -395,3 +395,18 @@ async fn files_whose_rights_come_later_are_read_then() {
     folder.write("a.yaml", &route("a", 2));
     folder.until(&[("a", 2)]).await;
 }
+
+#[tokio::test]
+async fn a_pipe_that_nobody_writes_to_stops_nothing() {
+    let mut folder = Folder::start(&[("a.yaml", &route("a", 1))]).await;
+    let pipe = std::process::Command::new("mkfifo")
+        .args([folder.path("b.yaml"), folder.path("c.yaml")])
+        .status();
+    assert!(pipe.expect("mkfifo of coreutils").success());
+    folder.nothing().await;
+    folder.write("a.yaml", &route("a", 2));
+    folder.until(&[("a", 2)]).await;
+    fs::remove_file(folder.path("b.yaml")).unwrap();
+    folder.write("b.yaml", &route("b", 3));
+    folder.until(&[("a", 2), ("b", 3)]).await;
+}

@@ -1,6 +1,11 @@
 //! One file: from its bytes to objects and problems.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::Path,
+    sync::Arc,
+};
 
 use novaedge_api::{
     decode::{DecodeError, decode, items},
@@ -81,7 +86,9 @@ pub(super) fn read(name: &str, path: &Path, stamp: Stamp) -> Option<Found> {
 
 /// The bytes of a file, and how it looked after they were read.
 fn bytes(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
-    let bytes = fs::read(path)?;
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     let after = fs::metadata(path)?;
     Ok((bytes, Stamp::from(&after)))
 }

@@ -123,7 +123,8 @@ impl Reader {
                     self.look_at_folder(self.differences(&name, &scan), mark, looked);
                 }
             }
-            Ok(metadata) if is_manifest(&path) => {
+            // Whoever opens a pipe waits for its other end, perhaps for ever.
+            Ok(metadata) if metadata.is_file() && is_manifest(&path) => {
                 let stamp = Stamp::from(&metadata);
                 self.look_at_file(name, path, stamp, mark, looked);
             }
