@@ -162,12 +162,13 @@ pub(crate) fn plan_layout(view: &View<'_>, key: &ObjectKey) -> Option<Layout> {
     })
 }
 
-/// Creation time in seconds since 1970. Objects of a folder have none: they all are of the same age.
+/// Creation time in seconds since 1970. Objects of a folder have none, unless somebody wrote one: they all are of the
+/// same age, and younger than those that have one, as with routes and policies.
 pub(crate) fn created(metadata: &ObjectMeta) -> i64 {
     metadata
         .creation_timestamp
         .as_ref()
-        .map_or(0, |time| time.0.as_second())
+        .map_or(i64::MAX, |time| time.0.as_second())
 }
 
 fn refusal(gateway: &Gateway, class_accepted: bool, addresses: &Addresses) -> Option<Fault> {

@@ -10,7 +10,7 @@ use crate::pool::Pool;
 use crate::rng::Rng;
 
 /// Seeds of a usual run.
-const RUNS: u64 = 40;
+const RUNS: u64 = 100;
 /// Edits of one seed.
 const EDITS: usize = 40;
 
