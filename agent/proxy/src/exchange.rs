@@ -114,6 +114,9 @@ impl Exchange<'_> {
         if parts.method == Method::CONNECT {
             return Err(Reason::Connect.into());
         }
+        if !headers::is_plainly_coded(&parts.headers) {
+            return Err(Reason::TransferCoding.into());
+        }
         let head = Head {
             parts: &parts,
             host: &authority.host,

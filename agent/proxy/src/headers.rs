@@ -91,6 +91,16 @@ fn wants_trailers(headers: &HeaderMap) -> bool {
         })
 }
 
+/// Whether a request body has no transfer coding but `chunked`. Another one would get lost with the
+/// field on the way to the backend, which would take the coded bytes for the content (RFC 9112
+/// section 6.1).
+pub(crate) fn is_plainly_coded(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::TRANSFER_ENCODING)
+        .iter()
+        .all(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"))
+}
+
 /// The protocol that an HTTP/1.1 request asks to switch to, if it is one that may be tunnelled.
 /// `h2c` never is: the gateway itself is the HTTP/2 peer (RFC 9113 section 3.1 retired it).
 pub(crate) fn upgrade_protocol(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {

@@ -22,6 +22,8 @@ pub enum Reason {
     Misdirected,
     /// `CONNECT` is not offered.
     Connect,
+    /// The request body has a transfer coding other than `chunked`.
+    TransferCoding,
     /// The rule cannot be served as written.
     InvalidRule,
     /// The rule has no backends, or all have weight 0.
@@ -56,12 +58,13 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of [`Reason::index`].
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::NoListener,
         Self::NoRoute,
         Self::InvalidHost,
         Self::Misdirected,
         Self::Connect,
+        Self::TransferCoding,
         Self::InvalidRule,
         Self::NoBackends,
         Self::InvalidBackend,
@@ -92,7 +95,7 @@ impl Reason {
             Self::NoListener | Self::NoRoute => StatusCode::NOT_FOUND,
             Self::InvalidHost | Self::RequestBody => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
-            Self::Connect => StatusCode::NOT_IMPLEMENTED,
+            Self::Connect | Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::InvalidRule
             | Self::NoBackends
             | Self::InvalidBackend
@@ -118,6 +121,7 @@ impl Reason {
             Self::InvalidHost => "invalid_host",
             Self::Misdirected => "misdirected",
             Self::Connect => "connect_method",
+            Self::TransferCoding => "transfer_coding",
             Self::InvalidRule => "invalid_rule",
             Self::NoBackends => "no_backends",
             Self::InvalidBackend => "invalid_backend",
@@ -144,6 +148,7 @@ impl Reason {
             Self::InvalidHost => "the Host of the request is missing, repeated or not valid\n",
             Self::Misdirected => "this connection is not for this host\n",
             Self::Connect => "CONNECT is not supported\n",
+            Self::TransferCoding => "no transfer coding but chunked is supported\n",
             Self::InvalidRule => "the route is not valid\n",
             Self::NoBackends => "the route has no backends\n",
             Self::InvalidBackend => "the backend is not valid\n",
@@ -167,7 +172,8 @@ impl Reason {
         match self.status() {
             StatusCode::NOT_FOUND => Some(12),
             StatusCode::GATEWAY_TIMEOUT => Some(4),
-            status if status.is_server_error() && self != Self::Connect => Some(14),
+            StatusCode::NOT_IMPLEMENTED => None,
+            status if status.is_server_error() => Some(14),
             _ => None,
         }
     }
