@@ -64,7 +64,7 @@ impl Default for ServerConfig {
 pub enum ServeError {
     /// Plaintext is for loopback, unless asked for.
     #[error(
-        "{0} is no loopback address: plaintext snapshots with private keys would leave this host (Exposure::AnyAddress allows it)"
+        "{0} is no loopback address, and snapshots with private keys would leave this host in plaintext: use one such as 127.0.0.1"
     )]
     NotLoopback(SocketAddr),
     /// The listener has no address.
