@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ struct Arguments {
     state_dir: Option<PathBuf>,
     /// Threads that serve traffic [default: one per core]
     #[arg(long, env = "NOVAEDGE_WORKERS", value_name = "N")]
-    workers: Option<usize>,
+    workers: Option<NonZeroUsize>,
     /// Address of /livez, /readyz, /version and /metrics
     #[arg(
         long,
@@ -83,7 +84,7 @@ async fn main() -> anyhow::Result<()> {
     config.state_dir = arguments.state_dir;
     config.admin = Some(arguments.admin);
     if let Some(workers) = arguments.workers {
-        config.workers = workers;
+        config.workers = workers.get();
     }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

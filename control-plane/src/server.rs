@@ -1,6 +1,12 @@
 //! A control plane on a folder: source, pipeline, statuses and the gRPC endpoint, with one owner.
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    fs::{File, TryLockError},
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use novaedge_publish::{LogLimits, Publisher, Server, ServerConfig};
 use novaedge_translate::TranslateConfig;
@@ -43,6 +49,8 @@ pub struct ControlPlane {
     findings: watch::Receiver<Findings>,
     shutdown: CancellationToken,
     tasks: JoinSet<Result<(), ControlPlaneError>>,
+    /// Keeps the state folder ours; the system lets go of it however this process ends.
+    _lock: File,
 }
 
 /// Why a control plane did not start, or ended.
@@ -65,6 +73,14 @@ pub enum ControlPlaneError {
         /// What the system says.
         #[source]
         source: io::Error,
+    },
+    /// Another process writes its statuses there.
+    #[error(
+        "{folder} is the state of another process: stop that one, or choose another folder with --state-dir"
+    )]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
     },
     /// The source ended.
     #[error(transparent)]
@@ -96,6 +112,7 @@ impl ControlPlane {
                 folder: config.state_dir.clone(),
                 source,
             })?;
+        let lock = lock(&config.state_dir)?;
         let publisher = Publisher::new(LogLimits::default());
         let (pipeline, findings) = Pipeline::new(
             TranslateConfig::standalone(),
@@ -126,6 +143,7 @@ impl ControlPlane {
             findings,
             shutdown,
             tasks,
+            _lock: lock,
         })
     }
 
@@ -159,5 +177,21 @@ impl ControlPlane {
         if tokio::time::timeout(STOP_LIMIT, ended).await.is_err() {
             tracing::warn!("not all tasks of the control plane ended in time");
         }
+    }
+}
+
+/// Makes a state folder ours: two processes that write their statuses into one would each undo what the
+/// other one says. File systems that know no locks are taken as they are.
+fn lock(state_dir: &Path) -> Result<File, ControlPlaneError> {
+    let failed = |source| ControlPlaneError::State {
+        folder: state_dir.to_owned(),
+        source,
+    };
+    let file = File::create(state_dir.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(ControlPlaneError::InUse {
+            folder: state_dir.to_owned(),
+        }),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
 }

@@ -8,6 +8,7 @@ root=$(cd "$here/../.." && pwd)
 bin=${NOVAEDGE_BIN:-${CARGO_TARGET_DIR:-$root/target}/debug}
 state=${QUICKSTART_STATE:-$root/.quickstart}
 once=${1:-}
+if [[ -t 1 ]]; then bold=$'\033[1m' plain=$'\033[0m'; else bold='' plain=''; fi
 edited=$here/manifests/generated/edited.yaml
 mkdir -p "$state"
 rm -f "$edited"
@@ -37,7 +38,7 @@ try() {
     local what=$1 expected=$2 answer
     shift 2
     tried=$((tried + 1))
-    printf '\n\033[1m%s\033[0m\n  %s\n' "$what" "$*"
+    printf '\n%s%s%s\n  %s\n' "$bold" "$what" "$plain" "$*"
     if answer=$(bash -c "$*" 2>&1) && [[ $answer == *"$expected"* ]]; then
         printf '  -> %s\n' "${answer:0:160}"
     else

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     io::{self, IsTerminal as _},
     net::SocketAddr,
+    num::NonZeroUsize,
     path::PathBuf,
     time::Duration,
 };
@@ -50,7 +51,7 @@ struct Run {
     state_dir: Option<PathBuf>,
     /// Threads that serve traffic [default: one per core]
     #[arg(long, value_name = "N")]
-    workers: Option<usize>,
+    workers: Option<NonZeroUsize>,
     /// Seconds that connections may go on after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     drain_timeout: u64,
@@ -82,7 +83,7 @@ async fn main() -> anyhow::Result<()> {
         watch: if run.watch { Watch::Yes } else { Watch::No },
         grpc: run.grpc,
         admin: run.admin,
-        workers: run.workers,
+        workers: run.workers.map(NonZeroUsize::get),
     })
     .await?;
     tracing::info!(grpc = %system.grpc(), admin = %run.admin, "started");

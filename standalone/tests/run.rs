@@ -59,3 +59,28 @@ async fn an_empty_folder_is_served_and_the_counters_of_both_halves_are_shown() {
     );
     system.stop(Duration::from_millis(200)).await;
 }
+
+#[tokio::test]
+async fn a_state_folder_belongs_to_one_process_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let start = || {
+        Standalone::start(Config {
+            folder: folder.path().to_owned(),
+            watch: Watch::No,
+            grpc: any,
+            admin: any,
+            state_dir: folder.path().join(".novaedge"),
+            workers: Some(1),
+        })
+    };
+    let first = start().await.unwrap();
+    let error = start().await.err().unwrap().to_string();
+    assert!(error.contains("is the state of another process"), "{error}");
+    first.stop(Duration::from_millis(200)).await;
+    start()
+        .await
+        .unwrap()
+        .stop(Duration::from_millis(200))
+        .await;
+}
