@@ -52,6 +52,8 @@ pub const EDITS: [Kinds; 5] = [
 pub struct Edits {
     routes: Vec<Route>,
     secrets: [String; 2],
+    /// Routes that are edited in turn.
+    turn: usize,
 }
 
 impl Edits {
@@ -61,7 +63,13 @@ impl Edits {
         Ok(Self {
             routes: (0..size).map(route).collect(),
             secrets: [secret()?, secret()?],
+            turn: size,
         })
+    }
+
+    /// Edits only so many routes from now on.
+    pub fn keep_to(&mut self, turn: usize) {
+        self.turn = turn.min(self.routes.len());
     }
 
     /// All its objects.
@@ -109,7 +117,7 @@ impl Edits {
 
     /// A route far from the one before.
     fn pick(&mut self, at: usize) -> anyhow::Result<&mut Route> {
-        let index = at * 7919 % self.routes.len();
+        let index = at % self.turn * 7919 % self.routes.len();
         self.routes.get_mut(index).context("a world with routes")
     }
 }
