@@ -1,6 +1,6 @@
 //! The incremental engine: recomputes the units that a change concerns, and no others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use novaedge_api::meta::{Kind, Object, ObjectId, ObjectKey};
 use novaedge_proto::digest::ContentVersion;
@@ -17,13 +17,13 @@ use crate::{backend, endpoint, gateway, route, tls};
 /// Compiles native objects, endpoints and certificates into resources, by differences.
 pub struct Compiler {
     /// Natives that the translation made.
-    generated: BTreeMap<ObjectId, Object>,
+    generated: HashMap<ObjectId, Object>,
     ports: Box<dyn BindPorts>,
     reads: Reads<Unit, Input>,
-    outcomes: BTreeMap<Unit, Outcome>,
+    outcomes: HashMap<Unit, Outcome>,
     /// Name and version of every resource, by the unit that it comes from.
-    resources: BTreeMap<Unit, BTreeMap<String, ContentVersion>>,
-    diagnostics: BTreeMap<ObjectId, Vec<Diagnostic>>,
+    resources: HashMap<Unit, BTreeMap<String, ContentVersion>>,
+    diagnostics: HashMap<ObjectId, Vec<Diagnostic>>,
     computed: u64,
 }
 
@@ -66,12 +66,12 @@ impl Compiler {
     /// A compiler that has seen nothing.
     pub fn new(ports: Box<dyn BindPorts>) -> Self {
         Self {
-            generated: BTreeMap::new(),
+            generated: HashMap::new(),
             ports,
             reads: Reads::default(),
-            outcomes: BTreeMap::new(),
-            resources: BTreeMap::new(),
-            diagnostics: BTreeMap::new(),
+            outcomes: HashMap::new(),
+            resources: HashMap::new(),
+            diagnostics: HashMap::new(),
             computed: 0,
         }
     }

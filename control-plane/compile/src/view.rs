@@ -1,7 +1,7 @@
 //! What a unit may look at. Every look is recorded.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use novaedge_api::gateway::ReferenceGrant;
@@ -28,10 +28,10 @@ pub(crate) enum Origin {
 
 /// What stays the same during an update.
 pub(crate) struct Inputs<'a> {
-    pub generated: &'a BTreeMap<ObjectId, Object>,
+    pub generated: &'a HashMap<ObjectId, Object>,
     pub store: &'a Store,
     pub ports: &'a dyn BindPorts,
-    pub outcomes: &'a BTreeMap<Unit, Outcome>,
+    pub outcomes: &'a HashMap<Unit, Outcome>,
 }
 
 /// The view of one unit.

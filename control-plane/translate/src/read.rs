@@ -6,7 +6,7 @@ use crate::plan::BackendKey;
 
 /// A pure function of what it reads. The order of the variants is the order of work: a unit reads the results of units
 /// before it, never of those behind it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Unit {
     /// A GatewayClass and its status.
     Class(ObjectKey),
