@@ -108,7 +108,7 @@ impl Bucket {
     }
 
     /// Adds a candidate.
-    pub(crate) fn insert(&mut self, candidate: Candidate) {
+    pub(crate) fn insert(&mut self, mut candidate: Candidate) {
         let Some((name, value)) = header_key(candidate.conditions.as_deref()) else {
             return insert(&mut self.open, candidate);
         };
@@ -121,6 +121,10 @@ impl Bucket {
         });
         // Its value borrows from the candidate.
         let value: Arc<str> = value.into();
+        // Whoever is found by its only condition need not look at it again.
+        candidate
+            .conditions
+            .take_if(|conditions| conditions.is_one_header());
         if let Some(header) = self.by_header.get_mut(at) {
             header.insert(value, candidate);
         }

@@ -58,6 +58,14 @@ impl Conditions {
             && self.query_params.is_empty()
     }
 
+    /// Whether they ask for one header and nothing else.
+    pub(crate) fn is_one_header(&self) -> bool {
+        self.headers.len() == 1
+            && !self.grpc
+            && self.method.is_none()
+            && self.query_params.is_empty()
+    }
+
     pub(crate) fn meets(&self, request: &impl RequestHead) -> bool {
         (!self.grpc || request.is_grpc())
             && self
