@@ -22,16 +22,17 @@ const EDITS: usize = 1_000;
 const CONNECTIONS: usize = 64;
 const HOST: &str = "edited.example.com";
 
-/// The route under edit. Backends, split and header change with each edit; its number is sent
-/// along in `x-edit`, so that an answer tells which version of the route made it.
-fn edited_route(edit: usize) -> String {
+/// What an edit writes: the route under edit with another split, order of backends and header, and every
+/// third time other endpoints behind its Service `b` and a neighbour that comes or goes. Its number is sent along in
+/// `x-edit`, so that an answer tells which version of the route made it.
+fn edited(edit: usize, endpoint_of_b: SocketAddr) -> String {
     let (first, second) = if edit.is_multiple_of(2) {
         ("a", "b")
     } else {
         ("b", "a")
     };
     let weight = edit % 100;
-    format!(
+    let route = format!(
         r#"
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -48,7 +49,17 @@ spec:
     - {{name: {second}, port: 80, weight: {}}}
 "#,
         100 - weight
-    )
+    );
+    let mut parts = vec![route, service("b", 80, "TCP", &[endpoint_of_b])];
+    if moves_b(edit) {
+        parts.push(http_route("neighbour", "gw", "neighbour.example.com", "b"));
+    }
+    manifests::documents(parts)
+}
+
+/// Whether the endpoint of Service `b` is the origin `c` by this edit.
+fn moves_b(edit: usize) -> bool {
+    edit.is_multiple_of(3)
 }
 
 const STREAM_ROUTES: &str = "
@@ -72,7 +83,18 @@ struct Bed {
     system: System,
     http: SocketAddr,
     tcp: SocketAddr,
-    _origins: [origins::Origin; 3],
+    /// a, b, c and the TCP origin.
+    origins: [origins::Origin; 4],
+}
+
+impl Bed {
+    fn edited(&self, edit: usize) -> String {
+        edited(edit, endpoint_of_b(&self.origins, edit))
+    }
+}
+
+fn endpoint_of_b([_, b, c, _]: &[origins::Origin; 4], edit: usize) -> SocketAddr {
+    if moves_b(edit) { c.address } else { b.address }
 }
 
 async fn bed() -> Bed {
@@ -81,14 +103,15 @@ async fn bed() -> Bed {
         "  - {{name: http, protocol: HTTP, port: {http}}}\n  - {{name: tcp, protocol: TCP, port: \
          {tcp}}}\n"
     );
-    let (a, b, t) = (
+    let origins = [
         origins::http("a").await,
         origins::http("b").await,
+        origins::http("c").await,
         origins::tcp("t").await,
-    );
+    ];
+    let [a, _, _, t] = &origins;
     let backends = manifests::documents([
         service("a", 80, "TCP", &[a.address]),
-        service("b", 80, "TCP", &[b.address]),
         service_with("grpc", 80, "TCP", "kubernetes.io/h2c", &[a.address]),
         service("t", 90, "TCP", &[t.address]),
     ]);
@@ -98,7 +121,7 @@ async fn bed() -> Bed {
         ("backends.yaml", &backends),
         ("ws.yaml", &http_route("ws", "gw", "ws.example.com", "a")),
         ("streams.yaml", STREAM_ROUTES),
-        ("edited.yaml", &edited_route(0)),
+        ("edited.yaml", &edited(0, endpoint_of_b(&origins, 0))),
     ])
     .await;
     let (http, tcp) = (System::local(http), System::local(tcp));
@@ -110,7 +133,7 @@ async fn bed() -> Bed {
         system,
         http,
         tcp,
-        _origins: [a, b, t],
+        origins,
     }
 }
 
@@ -148,6 +171,9 @@ async fn load(address: SocketAddr, edits: Arc<Edits>) -> usize {
             (oldest..=newest).contains(&edit),
             "edit {edit} of {oldest}..={newest}"
         );
+        let origin = answer.headers["x-origin"].to_str().expect("text");
+        let b = if moves_b(edit) { "c" } else { "b" };
+        assert!(origin == "a" || origin == b, "{origin} by edit {edit}");
         answers += 1;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -158,7 +184,7 @@ async fn edit_a_thousand_times(bed: &Bed, edits: &Edits) {
     let mut probe = Http1::connect(bed.http).await;
     for edit in 1..=EDITS {
         edits.newest.store(edit, Ordering::SeqCst);
-        bed.system.write("edited.yaml", &edited_route(edit));
+        bed.system.write("edited.yaml", &bed.edited(edit));
         eventually("the edit", async || {
             let answer = probe.get(HOST, "/").await.expect("an answer");
             assert_eq!(answer.status, 200);
