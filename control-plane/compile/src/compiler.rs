@@ -6,7 +6,7 @@ use novaedge_api::meta::{Kind, Object, ObjectId, ObjectKey};
 use novaedge_proto::digest::ContentVersion;
 use novaedge_proto::v1;
 use novaedge_proto::v1::resource::Body;
-use novaedge_store::{Change, Reads, Store};
+use novaedge_store::{Change, Load, Reads, Store};
 use novaedge_translate::Diagnostic;
 
 use crate::port::{BindPorts, ListenerPorts};
@@ -25,17 +25,6 @@ pub struct Compiler {
     resources: HashMap<Unit, BTreeMap<String, ContentVersion>>,
     diagnostics: HashMap<ObjectId, Vec<Diagnostic>>,
     computed: u64,
-}
-
-/// How much a [`Compiler`] has done, and how much it keeps track of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Units of work computed since it began.
-    pub computed: u64,
-    /// Units that there are now.
-    pub units: usize,
-    /// Things that some unit has read.
-    pub reads: usize,
 }
 
 /// What changed in the snapshot.
@@ -78,12 +67,7 @@ impl Compiler {
 
     /// How much it has done, and how much it keeps track of.
     pub fn load(&self) -> Load {
-        let (units, reads) = self.reads.size();
-        Load {
-            computed: self.computed,
-            units,
-            reads,
-        }
+        self.reads.load(self.computed)
     }
 
     /// Takes changes of generated natives, and the ids of objects that changed in the store. Natives

@@ -19,5 +19,5 @@ mod matching;
 mod route;
 mod tls;
 
-pub use compiler::{CompileDelta, Compiler, Load};
+pub use compiler::{CompileDelta, Compiler};
 pub use port::{BindPorts, ListenerPorts};

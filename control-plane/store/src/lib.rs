@@ -4,13 +4,12 @@
 //! store. Objects are shared (`Arc`), tables are sorted, and every index is kept with the change that touches it.
 
 mod change;
+mod reads;
 mod reference;
 mod store;
 
-mod reads;
-
 pub use change::{Applied, Change, Touch};
 pub use novaedge_api::meta::Typed as Stored;
-pub use reads::Reads;
+pub use reads::{Load, Reads};
 pub use reference::references;
 pub use store::Store;

@@ -14,6 +14,17 @@ pub struct Reads<U, R> {
     readers: BTreeMap<R, BTreeSet<U>>,
 }
 
+/// How much an engine that records reads has done, and how much it keeps track of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Units of work computed since it began.
+    pub computed: u64,
+    /// Units that there are now.
+    pub units: usize,
+    /// Things that some unit has read.
+    pub reads: usize,
+}
+
 impl<U, R> Default for Reads<U, R> {
     fn default() -> Self {
         Self {
@@ -67,9 +78,13 @@ impl<U: Clone + Ord + Hash, R: Clone + Ord> Reads<U, R> {
         self.readers.contains_key(read)
     }
 
-    /// Number of units that read something, and of things that are read.
-    pub fn size(&self) -> (usize, usize) {
-        (self.reads.len(), self.readers.len())
+    /// The load of an engine that has computed so many units.
+    pub fn load(&self, computed: u64) -> Load {
+        Load {
+            computed,
+            units: self.reads.len(),
+            reads: self.readers.len(),
+        }
     }
 }
 
@@ -81,6 +96,11 @@ mod tests {
 
     fn readers(reads: &Reads<char, u8>, read: u8) -> Vec<char> {
         reads.readers(&read).copied().collect()
+    }
+
+    fn size(reads: &Reads<char, u8>) -> (usize, usize) {
+        let load = reads.load(0);
+        (load.units, load.reads)
     }
 
     #[test]
@@ -101,9 +121,9 @@ mod tests {
     fn units_that_read_nothing_leave_nothing() {
         let mut reads: Reads<char, u8> = Reads::default();
         reads.record(&'a', BTreeSet::from([1, 2]));
-        assert_eq!(reads.size(), (1, 2));
+        assert_eq!(size(&reads), (1, 2));
         assert_eq!(reads.record(&'a', BTreeSet::new()), [1, 2]);
-        assert_eq!(reads.size(), (0, 0));
+        assert_eq!(size(&reads), (0, 0));
     }
 
     #[test]

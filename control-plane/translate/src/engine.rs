@@ -6,7 +6,7 @@ mod unit;
 use std::collections::{BTreeMap, BTreeSet};
 
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
-use novaedge_store::{Applied, Change, Reads, Store, Touch};
+use novaedge_store::{Applied, Change, Load, Reads, Store, Touch};
 
 use self::output::Collector;
 use crate::config::TranslateConfig;
@@ -33,17 +33,6 @@ pub struct Translator {
     reads: Reads<Unit, Read>,
     collector: Collector,
     computed: u64,
-}
-
-/// How much a [`Translator`] has done, and how much it keeps track of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Units of work computed since it began.
-    pub computed: u64,
-    /// Units that there are now.
-    pub units: usize,
-    /// Things that some unit has read.
-    pub reads: usize,
 }
 
 impl Translator {
@@ -131,12 +120,7 @@ impl Translator {
 
     /// How much it has done, and how much it keeps track of.
     pub fn load(&self) -> Load {
-        let (units, reads) = self.reads.size();
-        Load {
-            computed: self.computed,
-            units,
-            reads,
-        }
+        self.reads.load(self.computed)
     }
 
     /// Everything that the objects come to.

@@ -31,7 +31,7 @@ mod view;
 pub use backend::plan_backend;
 pub use config::{BundleVersions, Mode, TranslateConfig};
 pub use diagnostic::{Diagnostic, Severity};
-pub use engine::{Load, RejectedRules, Translator};
+pub use engine::{RejectedRules, Translator};
 pub use output::{Delta, DesiredStatus, GatewayFleet, Generations, Output};
 pub use plan::{
     AllowedNamespaces, BackendKey, BackendPlan, ListenerOwner, ListenerPlan, ParentPlan,
