@@ -4,18 +4,24 @@ use std::{hash::BuildHasher as _, sync::Arc};
 
 use rustc_hash::FxBuildHasher;
 
-/// A hash map in shards of some dozen entries. A change copies one shard and the list of shards, whatever the size of the
-/// map's values; a copy of the map copies the list only.
+/// A hash map in groups of shards of a few entries. A change copies one shard, its group and the list of groups, whatever
+/// the size of the map's values; a copy of the map copies the list only.
 ///
-/// That is what makes one changed route cheap: the tables before and after it share all but one shard. A shard is a table
-/// with open addressing, at most half full. So a lookup looks at one place as a rule, and the processor guesses its
-/// branches right, with ten thousand entries as with one.
+/// That is what makes one changed route cheap: the tables before and after it share all but one shard. What a change
+/// costs is the reference counts that it touches, each on a cache line of its own: some dozen of them at ten thousand
+/// entries. A shard is a table with open addressing, at most half full. So a lookup looks at one place as a rule, and the
+/// processor guesses its branches right, with ten thousand entries as with one.
 #[derive(Clone, Debug)]
 pub struct ShardMap<V> {
-    /// A power of two of them, indexed by the upper bits of the hash.
-    shards: Vec<Shard<V>>,
+    /// All of [`GROUP`] shards, or one of fewer.
+    groups: Vec<Group<V>>,
+    /// Number of shards: none, or a power of two. They are indexed by the upper bits of the hash.
+    shards: usize,
     len: usize,
 }
+
+/// Neighbouring shards.
+type Group<V> = Arc<[Shard<V>]>;
 
 /// Places for entries, a power of two of them and at least twice as many as entries. An entry is at the place that its
 /// hash names, or behind it with no empty place between.
@@ -28,14 +34,17 @@ struct Slot<V> {
     value: V,
 }
 
-/// Mean number of entries in a shard above which the map grows, and below an eighth of which it shrinks. About as many as
-/// there are shards at ten thousand entries, which is where a change copies least.
-const SHARD_LOAD: usize = 64;
+/// Mean number of entries in a shard above which the map grows, and below an eighth of which it shrinks.
+const SHARD_LOAD: usize = 16;
+
+/// Shards in a group. At ten thousand entries there are as many groups, which is where a change copies least.
+const GROUP: usize = 32;
 
 impl<V> Default for ShardMap<V> {
     fn default() -> Self {
         Self {
-            shards: Vec::new(),
+            groups: Vec::new(),
+            shards: 0,
             len: 0,
         }
     }
@@ -60,7 +69,7 @@ impl<V> ShardMap<V> {
     /// The value of a key, with the key as the map holds it.
     pub fn get_key_value(&self, key: &str) -> Option<(&Arc<str>, &V)> {
         let hash = hash_of(key);
-        let shard = self.shards.get(self.shard_of(hash))?;
+        let shard = self.shard(self.shard_of(hash))?;
         let slot = shard.get(position(shard, hash, key)?)?.as_ref()?;
         Some((&slot.key, &slot.value))
     }
@@ -81,12 +90,22 @@ impl<V> ShardMap<V> {
     }
 
     fn slots(&self) -> impl Iterator<Item = &Slot<V>> {
-        let shards = self.shards.iter();
+        let shards = self.groups.iter().flat_map(|group| group.iter());
         shards.flat_map(|shard| shard.iter().flatten())
     }
 
     fn shard_of(&self, hash: u64) -> usize {
-        shard_among(self.shards.len(), hash)
+        shard_among(self.shards, hash)
+    }
+
+    fn shard(&self, index: usize) -> Option<&Shard<V>> {
+        self.groups.get(index / GROUP)?.get(index % GROUP)
+    }
+
+    /// A shard to be changed; copies its group where another map shares it.
+    fn shard_mut(&mut self, index: usize) -> Option<&mut Shard<V>> {
+        let group = self.groups.get_mut(index / GROUP)?;
+        Arc::make_mut(group).get_mut(index % GROUP)
     }
 }
 
@@ -95,8 +114,8 @@ impl<V: Clone> ShardMap<V> {
     pub fn get_mut(&mut self, key: &str) -> Option<&mut V> {
         let hash = hash_of(key);
         let index = self.shard_of(hash);
-        let shard = self.shards.get_mut(index)?;
-        let at = position(shard, hash, key)?;
+        let at = position(self.shard(index)?, hash, key)?;
+        let shard = self.shard_mut(index)?;
         let slot = Arc::make_mut(shard).get_mut(at)?.as_mut()?;
         Some(&mut slot.value)
     }
@@ -106,12 +125,12 @@ impl<V: Clone> ShardMap<V> {
         if let Some(slot) = self.get_mut(&key) {
             return Some(std::mem::replace(slot, value));
         }
-        if self.len >= self.shards.len() * SHARD_LOAD {
-            self.resize((self.shards.len() * 2).max(1));
+        if self.len >= self.shards * SHARD_LOAD {
+            self.resize((self.shards * 2).max(1));
         }
         let hash = hash_of(&key);
         let index = self.shard_of(hash);
-        if let Some(shard) = self.shards.get_mut(index) {
+        if let Some(shard) = self.shard_mut(index) {
             let slot = Slot { hash, key, value };
             if shard.iter().flatten().count() * 2 + 2 <= shard.len() {
                 place(Arc::make_mut(shard), slot);
@@ -127,32 +146,34 @@ impl<V: Clone> ShardMap<V> {
     pub fn remove(&mut self, key: &str) -> Option<V> {
         let hash = hash_of(key);
         let index = self.shard_of(hash);
-        let shard = self.shards.get_mut(index)?;
-        let at = position(shard, hash, key)?;
+        let at = position(self.shard(index)?, hash, key)?;
+        let shard = self.shard_mut(index)?;
         let mut places = shard.to_vec();
         let removed = places.get_mut(at)?.take()?;
         *shard = shard_with(places.into_iter().flatten().collect());
         self.len -= 1;
         if self.len == 0 {
             *self = Self::default();
-        } else if self.len < self.shards.len() * SHARD_LOAD / 8 {
-            self.resize((self.shards.len() / 2).max(1));
+        } else if self.len < self.shards * SHARD_LOAD / 8 {
+            self.resize((self.shards / 2).max(1));
         }
         Some(removed.value)
     }
 
     fn resize(&mut self, shards: usize) {
-        if shards == self.shards.len() {
+        if shards == self.shards {
             return;
         }
-        let mut groups: Vec<Vec<Slot<V>>> = Vec::new();
-        groups.resize_with(shards, Vec::new);
+        let mut entries: Vec<Vec<Slot<V>>> = Vec::new();
+        entries.resize_with(shards, Vec::new);
         for slot in self.slots() {
-            if let Some(group) = groups.get_mut(shard_among(shards, slot.hash)) {
-                group.push(slot.clone());
+            if let Some(entries) = entries.get_mut(shard_among(shards, slot.hash)) {
+                entries.push(slot.clone());
             }
         }
-        self.shards = groups.into_iter().map(shard_with).collect();
+        let all: Vec<Shard<V>> = entries.into_iter().map(shard_with).collect();
+        self.groups = all.chunks(GROUP).map(Arc::from).collect();
+        self.shards = shards;
     }
 }
 
@@ -282,7 +303,7 @@ mod tests {
         let mut probed = 0;
         for number in 0..10_000 {
             let (key, hash) = (key(number), hash_of(&key(number)));
-            let shard = &map.shards[map.shard_of(hash)];
+            let shard = map.shard(map.shard_of(hash)).unwrap();
             let at = position(shard, hash, &key).unwrap();
             probed += 1 + probes(shard.len(), hash).position(|one| one == at).unwrap();
         }
@@ -297,8 +318,10 @@ mod tests {
         }
         let before = map.clone();
         map.insert("500".into(), 0);
-        let copied = before.shards.iter().zip(&map.shards);
-        let copied = copied.filter(|(a, b)| !Arc::ptr_eq(a, b)).count();
-        assert_eq!(copied, 1);
+        let groups = before.groups.iter().zip(&map.groups);
+        let groups: Vec<_> = groups.filter(|(a, b)| !Arc::ptr_eq(a, b)).collect();
+        assert_eq!(groups.len(), 1);
+        let shards = groups[0].0.iter().zip(groups[0].1.iter());
+        assert_eq!(shards.filter(|(a, b)| !Arc::ptr_eq(a, b)).count(), 1);
     }
 }
