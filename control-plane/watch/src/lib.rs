@@ -1,0 +1,10 @@
+//! Objects of a Kubernetes cluster as changes of the store.
+//!
+//! One task owns every watch and every cache. It sends nothing before all kinds that are served at the start are in
+//! sync and the Secrets and ConfigMaps that they refer to have been read; then it sends what changes, as it comes.
+
+mod batch;
+mod source;
+
+pub use batch::{Batch, Discovered, Finding, Health, Severity};
+pub use source::{ClusterSource, Settings};
