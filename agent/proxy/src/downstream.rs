@@ -8,7 +8,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::config::DownstreamLimits;
-use crate::drain::WakerState;
+use crate::drain::{WakerState, Wish};
 use crate::metrics::Metrics;
 
 mod serve;
@@ -26,6 +26,8 @@ pub(crate) struct Connection {
     traffic: Arc<Traffic>,
     protocol: Cell<Protocol>,
     in_flight: Cell<u32>,
+    /// Whether a request has come.
+    used: Cell<bool>,
     /// Ticks since the state that a timeout measures began.
     ticks: Cell<u32>,
     state: Cell<State>,
@@ -88,6 +90,7 @@ impl Connections {
             }),
             protocol: Cell::new(protocol),
             in_flight: Cell::new(0),
+            used: Cell::new(false),
             ticks: Cell::new(0),
             state: Cell::new(State::ReadingHead),
             end: Cell::new(None),
@@ -137,11 +140,26 @@ impl Connection {
     /// A request head is complete.
     pub(crate) fn begin(self: &Rc<Self>) -> InFlight {
         self.in_flight.set(self.in_flight.get() + 1);
+        self.used.set(true);
         InFlight(Rc::clone(self))
     }
 
     pub(crate) fn end(&self) -> Option<End> {
         self.end.get()
+    }
+
+    /// Whether the codec is to finish by itself what a drain wishes.
+    ///
+    /// HTTP/2 tells the client first and answers what was on its way (RFC 9113 section 6.8), but a
+    /// client that has just come to a retiring worker gets its first answer before. In HTTP/1.1
+    /// answers tell the client, and an idle connection can't be closed without the risk that a
+    /// request crosses the end, so that comes last.
+    pub(crate) fn is_to_finish(&self, wish: Wish) -> bool {
+        match (wish, self.protocol.get()) {
+            (Wish::Serve, _) | (Wish::Retire | Wish::End, Protocol::Http1) => false,
+            (Wish::Retire, Protocol::Http2) => self.used.get(),
+            (Wish::End, Protocol::Http2) | (Wish::CloseIdle | Wish::Cut, _) => true,
+        }
     }
 
     /// Notes whom to wake for an end.

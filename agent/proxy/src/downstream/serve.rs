@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
@@ -18,14 +18,13 @@ use novaedge_router::client_hello::ClientHello;
 use novaedge_router::{Scheme, SocketKey, TlsTarget};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 
 use super::stream::{Rewound, Watched, sniff};
 use super::{Connection, End, Protocol};
 use crate::body::Body;
 use crate::client::Client;
-use crate::drain::{Drain, DrainWatch};
+use crate::drain::{Drain, DrainWatch, Stage, Wish};
 use crate::exchange::{self, Inbound};
 use crate::headers;
 use crate::upgrade::PendingUpgrade;
@@ -48,7 +47,7 @@ impl Worker {
         let limit = self.config.downstream.header_read_timeout;
         let sniffed = tokio::select! {
             sniffed = sniff(stream, limit) => sniffed,
-            () = drain.drained() => return,
+            () = drain.idle_ended() => return,
         };
         let (protocol, stream) = match sniffed {
             Ok(sniffed) => sniffed,
@@ -85,7 +84,7 @@ impl Worker {
         let accept = TlsAcceptor::from(config).accept(Rewound::new(received, stream));
         let handshake = tokio::select! {
             handshake = tokio::time::timeout(limit, accept) => handshake,
-            () = drain.drained() => return,
+            () = drain.idle_ended() => return,
         };
         let stream = match handshake.map_err(io::Error::from).flatten() {
             Ok(stream) => stream,
@@ -130,6 +129,7 @@ impl Worker {
             worker: Rc::clone(self),
             client: Rc::new(client),
             connection: Rc::clone(&connection),
+            drain: drain.clone(),
         };
         let limits = &self.config.downstream;
         match protocol {
@@ -214,30 +214,25 @@ async fn drive<C: Codec>(
 ) -> Result<(), hyper::Error> {
     let mut codec = std::pin::pin!(codec);
     let mut drain = DrainWatch::new(drain);
-    let mut deadline: Option<Pin<Box<Sleep>>> = None;
     let mut finishing = false;
     poll_fn(|cx| {
         let waker = connection.register_waker(cx.waker());
         let end = connection.end();
-        if end == Some(End::Abort) {
+        let wish = drain.poll(cx, waker);
+        if end == Some(End::Abort) || wish == Wish::Cut {
             return Poll::Ready(Ok(()));
         }
-        if deadline.is_none() && drain.poll(cx, waker) {
-            deadline = drain
-                .deadline()
-                .map(|end| Box::pin(tokio::time::sleep_until(end)));
+        loop {
+            if !finishing && (end.is_some() || connection.is_to_finish(wish)) {
+                finishing = true;
+                codec.as_mut().finish();
+            }
+            let polled = codec.as_mut().poll(cx);
+            // A first request may have come in.
+            if polled.is_ready() || finishing || !connection.is_to_finish(wish) {
+                return polled;
+            }
         }
-        if !finishing && (end.is_some() || deadline.is_some()) {
-            finishing = true;
-            codec.as_mut().finish();
-        }
-        if deadline
-            .as_mut()
-            .is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready())
-        {
-            return Poll::Ready(Ok(()));
-        }
-        codec.as_mut().poll(cx)
     })
     .await
 }
@@ -247,6 +242,7 @@ struct Requests {
     worker: Rc<Worker>,
     client: Rc<Client>,
     connection: Rc<Connection>,
+    drain: Drain,
 }
 
 impl Service<Request<Incoming>> for Requests {
@@ -258,12 +254,20 @@ impl Service<Request<Incoming>> for Requests {
         let in_flight = self.connection.begin();
         let worker = Rc::clone(&self.worker);
         let client = Rc::clone(&self.client);
+        let drain = self.drain.clone();
         // Boxed, so that an idle connection does not hold the memory of a request.
         Box::pin(async move {
             let upgrade = headers::upgrade_protocol(request.version(), request.headers())
                 .map(|_| PendingUpgrade::hyper(hyper::upgrade::on(&mut request)));
             let request = request.map(Body::incoming);
-            let response = exchange::serve(&worker, &client, Inbound { request, upgrade }).await;
+            // An answer to an upgrade says `Connection: upgrade`, if anything.
+            let persists = request.version() < Version::HTTP_2 && upgrade.is_none();
+            let mut response =
+                exchange::serve(&worker, &client, Inbound { request, upgrade }).await;
+            if persists && drain.stage() != Stage::Serving {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
             Ok(response.map(|body| body.holding(in_flight)))
         })
     }

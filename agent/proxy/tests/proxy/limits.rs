@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use crate::support::client::{Http1, get, get2, http2, send2};
-use crate::support::origin::{Origin, text};
+use crate::support::origin::{Origin, slow, text};
 use crate::support::resources::*;
 use crate::support::{Bed, run};
 
@@ -30,16 +30,6 @@ fn hasty() -> Config {
         },
         ..Config::default()
     }
-}
-
-async fn slow(wait: Duration) -> Rc<Origin> {
-    Origin::http1_async(move |_| {
-        Box::pin(async move {
-            sleep(wait).await;
-            text("ok")
-        })
-    })
-    .await
 }
 
 #[test]
@@ -201,49 +191,6 @@ fn expect_100_continue_and_pipelining_work() {
             client.send("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n").await.body,
             "/3"
         );
-    });
-}
-
-#[test]
-fn a_drain_finishes_what_is_in_flight_and_ends_the_rest() {
-    run(async {
-        let origin = slow(Duration::from_millis(100)).await;
-        let bed = Bed::new(|port| simple(port, &[origin.port])).await;
-        let mut idle = Http1::connect(&bed).await;
-        assert_eq!(idle.send(GET).await.status, 200);
-        let mut unused = Http1::connect(&bed).await;
-        let mut busy = Http1::connect(&bed).await;
-        busy.write(GET).await;
-        let mut multiplexed = http2(TcpStream::connect(bed.address).await.unwrap()).await;
-        let request = multiplexed.send_request(get2("http://a/"));
-        sleep(Duration::from_millis(30)).await;
-        bed.drain.begin(Instant::now() + Duration::from_secs(5));
-        assert!(idle.is_closed().await && unused.is_closed().await);
-        let got = busy.read().await;
-        assert_eq!((got.status, got.header("connection")), (200, Some("close")));
-        assert!(busy.is_closed().await);
-        assert_eq!(request.await.unwrap().status(), 200);
-        while bed.worker.open_connections() > 0 || !multiplexed.is_closed() {
-            sleep(Duration::from_millis(2)).await;
-        }
-        assert!(
-            bed.worker
-                .shut_down(Instant::now() + Duration::from_secs(2))
-                .await
-        );
-    });
-}
-
-#[test]
-fn a_drain_ends_at_its_deadline() {
-    run(async {
-        let origin = slow(Duration::from_secs(20)).await;
-        let bed = Bed::new(|port| simple(port, &[origin.port])).await;
-        let mut client = Http1::connect(&bed).await;
-        client.write(GET).await;
-        sleep(Duration::from_millis(30)).await;
-        bed.drain.begin(Instant::now() + Duration::from_millis(50));
-        assert!(client.is_closed().await);
     });
 }
 

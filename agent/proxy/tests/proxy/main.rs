@@ -3,6 +3,7 @@
 
 mod support;
 
+mod drain;
 mod filters;
 mod http1;
 mod http2;

@@ -218,3 +218,14 @@ pub async fn refusing() -> u16 {
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     socket.local_addr().unwrap().port()
 }
+
+/// Answers after a while.
+pub async fn slow(wait: std::time::Duration) -> Rc<Origin> {
+    Origin::http1_async(move |_| {
+        Box::pin(async move {
+            tokio::time::sleep(wait).await;
+            text("ok")
+        })
+    })
+    .await
+}
