@@ -1,10 +1,10 @@
 # Every task is one word; each prints the command it runs.
-.PHONY: help tools build run test smoke lint deny fmt golden bench fuzz
+.PHONY: help tools build run test smoke lint deny fmt golden bench fuzz cluster-up cluster-down images conformance e2e
 
 programs := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
 help: ## Shows this list.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-13s %s\n", $$1, $$2}'
 
 tools: ## Installs or names the tools that are missing.
 	./test/install-tools.sh
@@ -43,3 +43,18 @@ bench: ## Measures propagation, translation, lookup and the data path beside ngi
 
 fuzz: ## Fuzzes what reads bytes from outside, half a minute each; FUZZ_SECONDS=300 for longer.
 	./fuzz/run.sh
+
+cluster-up: ## Brings up the project's own Kubernetes cluster on this machine; needs root, Debian and Go 1.26.
+	./test/e2e/cluster/up
+
+cluster-down: ## Stops that cluster and removes all it made.
+	./test/e2e/cluster/down
+
+images: ## Builds the images without Docker and gives them to that cluster; PROFILE=dev builds in less time.
+	./test/e2e/cluster/novaedge-images
+
+conformance: ## Runs the official conformance suite with every profile and feature, on that cluster or on KUBECONFIG's.
+	./test/conformance/run.sh
+
+e2e: ## Runs the tests that need a cluster, on that cluster or on KUBECONFIG's.
+	./test/e2e/cluster/run-tests
