@@ -40,6 +40,7 @@ struct Agent {
     connected_at_ms: i64,
     acknowledged_at_ms: i64,
     sent: Option<SnapshotVersion>,
+    draining: bool,
     ack: Arc<AgentAck>,
 }
 
@@ -75,6 +76,7 @@ impl Agents {
             connected_at_ms: now_ms,
             acknowledged_at_ms: 0,
             sent: None,
+            draining: false,
             ack: Arc::default(),
         };
         let ack = Arc::clone(&agent.ack);
@@ -139,6 +141,15 @@ impl Agents {
             acks.agents
                 .insert(Arc::clone(&place.node), Arc::clone(&agent.ack));
         });
+    }
+
+    /// Notes that an agent is about to end.
+    pub(crate) fn draining(&self, place: &Place) {
+        if let Some(mut agent) = self.by_node.get_mut(&place.node)
+            && agent.stream == place.stream
+        {
+            agent.draining = true;
+        }
     }
 
     /// What every agent has in force, as it changes.

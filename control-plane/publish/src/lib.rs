@@ -12,23 +12,29 @@ pub mod session;
 
 pub mod fetch;
 
+mod authenticate;
+
 mod acks;
 mod agents;
 mod metrics;
 mod publisher;
 
+mod admission;
 mod codec;
 mod guard;
 mod server;
 mod service;
 mod stream;
+mod tls;
 
 #[cfg(test)]
 mod testing;
 
 pub use acks::{Acks, AgentAck};
+pub use authenticate::{Authenticate, AuthenticateError, Caller, Credentials, Role};
 pub use encoded::{Refused, RefusedError};
 pub use log::LogLimits;
 pub use metrics::Metrics;
 pub use publisher::{Publisher, Updated};
 pub use server::{Exposure, ServeError, Server, ServerConfig};
+pub use tls::{Peer, TlsConnection, TlsError, TlsSettings, server_config};

@@ -78,6 +78,10 @@ counters! {
     drains_cut,
     /// Connections that could not be accepted.
     accept_errors,
+    /// TLS handshakes that failed or took too long.
+    handshakes_failed,
+    /// Calls refused for want of valid credentials, or of the right to make them.
+    callers_refused,
 }
 
 impl Metrics {

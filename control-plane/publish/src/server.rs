@@ -1,6 +1,6 @@
 //! The gRPC server: snapshot discovery, reflection and health.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt as _, future::Either, pin_mut, stream};
 use tokio::{
@@ -12,8 +12,14 @@ use tonic::transport::server::{Connected, Router};
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    guard::Guarded, publisher::Publisher, service::Discovery, session::SessionLimits,
+    admission::Admission,
+    authenticate::Authenticate,
+    guard::Guarded,
+    publisher::Publisher,
+    service::Discovery,
+    session::SessionLimits,
     stream::StreamContext,
+    tls::{self, TlsSettings},
 };
 
 /// Who may reach a server that speaks plaintext.
@@ -83,12 +89,47 @@ pub enum ServeError {
 pub struct Server {
     publisher: Publisher,
     config: ServerConfig,
+    authenticate: Option<Arc<dyn Authenticate>>,
 }
 
 impl Server {
     /// A server for one publisher. Several servers may share one.
     pub fn new(publisher: Publisher, config: ServerConfig) -> Self {
-        Self { publisher, config }
+        Self {
+            publisher,
+            config,
+            authenticate: None,
+        }
+    }
+
+    /// Lets in those alone whom `authenticate` knows. Health and reflection stay open to all, and
+    /// inspection to this host.
+    #[must_use]
+    pub fn authenticating(mut self, authenticate: Arc<dyn Authenticate>) -> Self {
+        self.authenticate = Some(authenticate);
+        self
+    }
+
+    /// Serves TLS on a listener until `shutdown`, then drains like [`Server::serve`]. Until `settings`
+    /// hold a certificate connections wait. A change of `settings` holds for new connections.
+    pub async fn serve_tls(
+        self,
+        listener: TcpListener,
+        mut settings: TlsSettings,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        pin_mut!(shutdown);
+        let ready = settings.clone();
+        let certificate = async { settings.wait_for(Option::is_some).await.is_ok() };
+        pin_mut!(certificate);
+        let shutdown = match futures_util::future::select(certificate, shutdown).await {
+            Either::Left((true, shutdown)) => shutdown,
+            // Whoever makes the certificates has ended, so there will be none.
+            Either::Left((false, _)) | Either::Right(_) => return Ok(()),
+        };
+        let accepted = accept(listener, self.publisher.clone());
+        let incoming = tls::handshakes(accepted, ready, self.publisher.clone());
+        self.serve_incoming(incoming, shutdown).await
     }
 
     /// Serves plaintext on a listener until `shutdown`, then drains: agents are told to go elsewhere,
@@ -171,7 +212,8 @@ impl Server {
             drain: drain.clone(),
             now_ms: unix_ms,
         };
-        let discovery = Discovery::new(context, config.max_sessions, tasks.clone());
+        let admission = Admission::new(self.authenticate.clone());
+        let discovery = Discovery::new(context, admission, config.max_sessions, tasks.clone());
         let descriptors = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(novaedge_proto::FILE_DESCRIPTOR_SET)

@@ -22,6 +22,8 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 use crate::{
+    admission::{self, Admission, Method},
+    authenticate::Caller,
     codec::StepCodec,
     fetch::{self, FetchError},
     step::StepMessage,
@@ -46,6 +48,7 @@ pub(crate) struct Discovery {
 #[derive(Debug)]
 struct Shared {
     context: Arc<StreamContext>,
+    admission: Admission,
     sessions: Arc<Semaphore>,
     max_sessions: usize,
     tasks: TaskTracker,
@@ -53,11 +56,17 @@ struct Shared {
 
 impl Discovery {
     /// A service for at most `max_sessions` streams, which run as tasks of `tasks`.
-    pub(crate) fn new(context: StreamContext, max_sessions: usize, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(
+        context: StreamContext,
+        admission: Admission,
+        max_sessions: usize,
+        tasks: TaskTracker,
+    ) -> Self {
         let max_sessions = max_sessions.min(Semaphore::MAX_PERMITS);
         Self {
             shared: Arc::new(Shared {
                 context: Arc::new(context),
+                admission,
                 sessions: Arc::new(Semaphore::new(max_sessions)),
                 max_sessions,
                 tasks,
@@ -69,6 +78,7 @@ impl Discovery {
 impl Shared {
     fn stream(
         &self,
+        caller: Option<Caller>,
         request: Request<Streaming<v1::AgentMessage>>,
     ) -> Result<Response<ReceiverStream<Result<StepMessage, Status>>>, Status> {
         let metrics = self.context.publisher.metrics();
@@ -79,11 +89,15 @@ impl Shared {
                 self.max_sessions
             )));
         };
-        let peer = request.remote_addr();
+        let peer = admission::address(request.extensions());
         let peer = peer.map_or_else(String::new, |address| address.to_string());
         let (outbound, messages) = mpsc::channel(OUTBOUND_MESSAGES);
         let context = Arc::clone(&self.context);
         self.tasks.spawn(async move {
+            let peer = stream::StreamPeer {
+                address: peer,
+                caller,
+            };
             stream::serve(context, request.into_inner(), outbound, peer).await;
             drop(permit);
         });
@@ -129,17 +143,30 @@ impl Service<http::Request<Body>> for Discovery {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            let method = request.uri().path().rsplit('/').next().unwrap_or_default();
-            Ok(match method {
-                "StreamSnapshots" => {
+            let path = request.uri().path().rsplit('/').next().unwrap_or_default();
+            let (method, rpc) = match path {
+                "StreamSnapshots" => (Method::StreamSnapshots, Rpc::StreamSnapshots),
+                "FetchSnapshot" => (Method::Inspect, Rpc::FetchSnapshot),
+                "ListAgents" => (Method::Inspect, Rpc::ListAgents),
+                _ => return Ok(Status::unimplemented("no such method").into_http()),
+            };
+            let (parts, body) = request.into_parts();
+            let metrics = shared.context.publisher.metrics();
+            let caller = match shared.admission.admit(method, &parts, metrics).await {
+                Ok(caller) => caller,
+                Err(status) => return Ok(status.into_http()),
+            };
+            let request = http::Request::from_parts(parts, body);
+            Ok(match rpc {
+                Rpc::StreamSnapshots => {
                     let mut grpc = Grpc::new(StepCodec)
                         .max_decoding_message_size(MAX_INBOUND_BYTES)
                         .max_encoding_message_size(MAX_OUTBOUND_BYTES);
-                    grpc.streaming(StreamSnapshots(shared), request).await
+                    grpc.streaming(StreamSnapshots(shared, caller), request)
+                        .await
                 }
-                "FetchSnapshot" => unary(FetchSnapshot(shared), request).await,
-                "ListAgents" => unary(ListAgents(shared), request).await,
-                _ => Status::unimplemented("no such method").into_http(),
+                Rpc::FetchSnapshot => unary(FetchSnapshot(shared), request).await,
+                Rpc::ListAgents => unary(ListAgents(shared), request).await,
             })
         })
     }
@@ -159,7 +186,13 @@ where
 
 type Answer<T> = std::future::Ready<Result<Response<T>, Status>>;
 
-struct StreamSnapshots(Arc<Shared>);
+enum Rpc {
+    StreamSnapshots,
+    FetchSnapshot,
+    ListAgents,
+}
+
+struct StreamSnapshots(Arc<Shared>, Option<Caller>);
 
 impl StreamingService<v1::AgentMessage> for StreamSnapshots {
     type Response = StepMessage;
@@ -167,7 +200,7 @@ impl StreamingService<v1::AgentMessage> for StreamSnapshots {
     type Future = Answer<Self::ResponseStream>;
 
     fn call(&mut self, request: Request<Streaming<v1::AgentMessage>>) -> Self::Future {
-        std::future::ready(self.0.stream(request))
+        std::future::ready(self.0.stream(self.1.take(), request))
     }
 }
 

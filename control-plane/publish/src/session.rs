@@ -51,11 +51,14 @@ impl Default for SessionLimits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     /// A message with no known content.
-    #[error("a message holds neither a subscribe nor an ack")]
+    #[error("a message holds no subscribe, no ack and no drain")]
     EmptyMessage,
     /// An ack came first.
     #[error("an ack came before the subscription")]
     AckBeforeSubscribe,
+    /// The end was announced first.
+    #[error("a drain came before the subscription")]
+    DrainBeforeSubscribe,
     /// A subscribe came after the subscription was complete.
     #[error("a second subscribe came on the stream")]
     SecondSubscribe,
@@ -98,6 +101,8 @@ pub enum Received {
     },
     /// An ack of another step than the one in flight; it changes nothing.
     Stale,
+    /// The agent is about to end.
+    Draining,
 }
 
 /// A step to send.
@@ -184,6 +189,12 @@ impl Session {
         match message.message.ok_or(SessionError::EmptyMessage)? {
             v1::agent_message::Message::Subscribe(subscribe) => self.subscribe(subscribe),
             v1::agent_message::Message::Ack(ack) => self.acknowledge(ack),
+            v1::agent_message::Message::Drain(v1::Drain {}) if self.is_subscribed() => {
+                Ok(Received::Draining)
+            }
+            v1::agent_message::Message::Drain(v1::Drain {}) => {
+                Err(SessionError::DrainBeforeSubscribe)
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 
 use crate::{
     agents::Place,
+    authenticate::Caller,
     publisher::Publisher,
     session::{Received, Session, SessionError, SessionLimits},
     step::StepMessage,
@@ -35,12 +36,21 @@ pub(crate) struct StreamContext {
 /// What the transport sends.
 pub(crate) type Outbound = mpsc::Sender<Result<StepMessage, Status>>;
 
+/// The other end of a stream.
+#[derive(Debug)]
+pub(crate) struct StreamPeer {
+    /// For people.
+    pub(crate) address: String,
+    /// Whose credentials it has; `None` when none are asked for.
+    pub(crate) caller: Option<Caller>,
+}
+
 /// Serves a stream until either side ends it.
 pub(crate) async fn serve<I>(
     context: Arc<StreamContext>,
     inbound: I,
     outbound: Outbound,
-    peer_address: String,
+    peer: StreamPeer,
 ) where
     I: Stream<Item = Result<v1::AgentMessage, Status>> + Unpin,
 {
@@ -49,7 +59,8 @@ pub(crate) async fn serve<I>(
     let mut stream = AgentStream {
         session: Session::new(context.limits),
         context: &context,
-        peer_address,
+        peer_address: peer.address,
+        caller: peer.caller,
         place: None,
         unsent: VecDeque::new(),
         deadline: Instant::now() + context.ack_deadline,
@@ -77,6 +88,7 @@ struct AgentStream<'a> {
     context: &'a StreamContext,
     session: Session,
     peer_address: String,
+    caller: Option<Caller>,
     place: Option<Place>,
     /// Messages of the step in flight that the transport has not taken yet.
     unsent: VecDeque<StepMessage>,
@@ -165,7 +177,14 @@ impl AgentStream<'_> {
         match received.map_err(|error| self.breach(&error))? {
             Received::Part => {}
             Received::Stale => publisher.metrics().stale_acks.add(1),
+            Received::Draining => {
+                tracing::info!(node = self.node(), "agent is about to end");
+                if let Some(place) = &self.place {
+                    publisher.agents().draining(place);
+                }
+            }
             Received::Subscribed(node) => {
+                self.check_node(&node)?;
                 tracing::info!(
                     node = node.id,
                     agent_version = node.agent_version,
@@ -207,6 +226,21 @@ impl AgentStream<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Credentials of a pod are good for its own name alone.
+    fn check_node(&self, node: &v1::Node) -> Result<(), Status> {
+        let bound = self.caller.as_ref().and_then(|caller| caller.node.as_ref());
+        match bound {
+            Some(bound) if **bound != *node.id => {
+                self.context.publisher.metrics().callers_refused.add(1);
+                Err(Status::permission_denied(format!(
+                    "the token is of pod {bound}, not of {}: give the name of the pod as node id",
+                    node.id
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The agent's end of the stream broke, or it sent what is no message or too large a one.

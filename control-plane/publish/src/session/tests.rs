@@ -262,7 +262,7 @@ fn breaches_of_the_protocol_are_named() {
     };
     check(
         v1::AgentMessage::default(),
-        "neither a subscribe nor an ack",
+        "no subscribe, no ack and no drain",
     );
     check(ack("1", &[]), "before the subscription");
     check(subscription(v1::Subscribe::default()), "node.id is empty");
