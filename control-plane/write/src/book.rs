@@ -1,0 +1,276 @@
+//! What should be written, and what is there as far as the watches have told.
+
+mod plan;
+mod seen;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
+
+use novaedge_api::{
+    meta::{Kind, Object, ObjectId},
+    native::NativeStatus,
+};
+use novaedge_store::Change;
+use novaedge_translate::DesiredStatus;
+use serde_json::Value;
+
+pub(crate) use self::plan::Plan;
+pub use self::seen::is_translated;
+use self::seen::{Digest, Seen};
+use crate::{
+    merge::{has_our_entries, has_status},
+    resource::{Resource, Served},
+};
+
+/// The most troubles that are shown.
+const MAX_TROUBLES: usize = 256;
+
+/// One thing to write.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Work {
+    /// The status of an object.
+    Status(ObjectId),
+    /// A native object that the translation makes, or made.
+    Native(ObjectId),
+}
+
+impl Work {
+    pub(crate) const fn id(&self) -> &ObjectId {
+        match self {
+            Self::Status(id) | Self::Native(id) => id,
+        }
+    }
+}
+
+/// Something that could not be written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trouble {
+    /// The object.
+    pub object: ObjectId,
+    /// One word: `WriteFailed`, `Unwritable`, `NameTaken` or `KindNotServed`.
+    pub reason: &'static str,
+    /// What is wrong, and the fix.
+    pub message: String,
+}
+
+/// The status that an object should have.
+#[derive(Clone, Debug, PartialEq)]
+enum Wanted {
+    Gateway(DesiredStatus),
+    Native(NativeStatus),
+}
+
+/// All that a leader has to know, kept by every replica so that each can lead at once. Its size follows the number of
+/// objects.
+#[derive(Debug)]
+pub(crate) struct Book {
+    served: Served,
+    statuses: BTreeMap<ObjectId, Wanted>,
+    natives: BTreeMap<ObjectId, Object>,
+    seen: BTreeMap<ObjectId, Seen>,
+    /// What the last successful write asked for, to tell a change of ours from somebody else's.
+    written: BTreeMap<Work, Digest>,
+    troubles: BTreeMap<Work, Trouble>,
+    troubles_changed: bool,
+    /// Whether the first translation is complete. Before, an object that is not wanted may be wanted soon.
+    settled: bool,
+    /// Whether changes are of interest to a writer.
+    active: bool,
+    changed: BTreeSet<Work>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            served: Resource::all_newest(),
+            statuses: BTreeMap::new(),
+            natives: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            written: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+            troubles_changed: false,
+            settled: false,
+            active: false,
+            changed: BTreeSet::new(),
+        }
+    }
+}
+
+impl Book {
+    pub(crate) fn serve(&mut self, served: Served) {
+        self.served = served;
+        let works: Vec<Work> = self.troubles.keys().cloned().collect();
+        works.into_iter().for_each(|work| self.mark(work));
+    }
+
+    pub(crate) fn settle(&mut self) {
+        self.settled = true;
+    }
+
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Takes in what a watch told.
+    pub(crate) fn observe(&mut self, change: &Change) {
+        let id = change.id();
+        match change {
+            Change::Upsert(object) => {
+                let Some(seen) = Seen::of(object) else { return };
+                if self
+                    .seen
+                    .get(&id)
+                    .is_some_and(|before| before.is_newer(&seen))
+                {
+                    return;
+                }
+                self.seen.insert(id.clone(), seen);
+            }
+            Change::Delete(_) => {
+                if self.seen.remove(&id).is_none() {
+                    return;
+                }
+                self.written.remove(&Work::Status(id.clone()));
+                self.written.remove(&Work::Native(id.clone()));
+            }
+        }
+        self.mark_all(id);
+    }
+
+    pub(crate) fn want_status(&mut self, id: &ObjectId, status: Option<DesiredStatus>) {
+        self.want(id, status.map(Wanted::Gateway));
+    }
+
+    pub(crate) fn want_native_status(&mut self, id: &ObjectId, status: Option<NativeStatus>) {
+        self.want(id, status.map(Wanted::Native));
+    }
+
+    fn want(&mut self, id: &ObjectId, status: Option<Wanted>) {
+        match status {
+            Some(status) => self.statuses.insert(id.clone(), status),
+            None => self.statuses.remove(id),
+        };
+        self.mark(Work::Status(id.clone()));
+    }
+
+    pub(crate) fn want_native(&mut self, change: &Change) {
+        let id = change.id();
+        match change {
+            Change::Upsert(object) => self.natives.insert(id.clone(), object.clone()),
+            Change::Delete(_) => self.natives.remove(&id),
+        };
+        self.mark(Work::Native(id));
+    }
+
+    /// A writer begins: everything that might have to be written is due.
+    pub(crate) fn activate(&mut self) {
+        self.active = true;
+        let ours = |(id, seen): (&ObjectId, &Seen)| match seen.status() {
+            Some(status) => has_our_entries(id.kind, &status).then(|| Work::Status(id.clone())),
+            None => None,
+        };
+        let statuses = self.statuses.keys().cloned().map(Work::Status);
+        let natives = self.natives.keys().cloned().map(Work::Native);
+        let translated = self.seen.iter().filter(|(_, seen)| seen.is_translated());
+        let translated = translated.map(|(id, _)| Work::Native(id.clone()));
+        let stale = self
+            .seen
+            .iter()
+            .filter(|(id, _)| !self.statuses.contains_key(id))
+            .filter_map(ours);
+        self.changed = statuses
+            .chain(natives)
+            .chain(translated)
+            .chain(stale)
+            .collect();
+    }
+
+    /// No writer is there any more.
+    pub(crate) fn deactivate(&mut self) {
+        self.active = false;
+        self.changed.clear();
+        self.troubles.clear();
+        self.troubles_changed = true;
+        self.written.clear();
+    }
+
+    /// What changed since the last time.
+    pub(crate) fn take_changed(&mut self) -> BTreeSet<Work> {
+        mem::take(&mut self.changed)
+    }
+
+    /// The UID and `apiVersion` of an object, and its resource version, as far as known.
+    pub(crate) fn identity(&self, id: &ObjectId) -> (Option<String>, Option<String>) {
+        let version = self.served.get(&id.kind).map(|r| r.api_version.clone());
+        let uid = self.seen.get(id).and_then(|seen| seen.uid.clone());
+        (uid, version)
+    }
+
+    pub(crate) fn wants_native(&self, id: &ObjectId) -> bool {
+        self.natives.contains_key(id)
+    }
+
+    /// The object is gone, although no watch has told yet.
+    pub(crate) fn forget(&mut self, id: &ObjectId) {
+        self.seen.remove(id);
+    }
+
+    /// The API server took a write, and the object is now like this.
+    pub(crate) fn wrote(&mut self, work: &Work, digest: Digest, live: &Value) {
+        self.written.insert(work.clone(), digest);
+        let id = work.id();
+        let seen = match (work, self.seen.get(id)) {
+            (Work::Status(_), None) => return,
+            (Work::Status(_), Some(before)) => before.with_status(live),
+            (Work::Native(_), before) => Seen::applied(digest, before, live),
+        };
+        if !self
+            .seen
+            .get(id)
+            .is_some_and(|before| before.is_newer(&seen))
+        {
+            self.seen.insert(id.clone(), seen);
+        }
+    }
+
+    pub(crate) fn set_trouble(&mut self, work: &Work, trouble: Option<Trouble>) {
+        let before = match trouble.clone() {
+            Some(trouble) => self.troubles.insert(work.clone(), trouble),
+            None => self.troubles.remove(work),
+        };
+        self.troubles_changed |= before != trouble;
+    }
+
+    /// The troubles, where they changed since the last time.
+    pub(crate) fn take_troubles(&mut self) -> Option<Vec<Trouble>> {
+        mem::take(&mut self.troubles_changed)
+            .then(|| self.troubles.values().take(MAX_TROUBLES).cloned().collect())
+    }
+
+    fn mark_all(&mut self, id: ObjectId) {
+        if has_status(id.kind) {
+            self.mark(Work::Status(id.clone()));
+        }
+        if is_native(id.kind) {
+            self.mark(Work::Native(id));
+        }
+    }
+
+    fn mark(&mut self, work: Work) {
+        if self.active {
+            self.changed.insert(work);
+        }
+    }
+}
+
+pub(crate) const fn is_native(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::ProxyGateway | Kind::ProxyRoute | Kind::ProxyBackend
+    )
+}
+
+#[cfg(test)]
+mod tests;
