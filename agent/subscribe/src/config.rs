@@ -1,11 +1,14 @@
 //! Settings of a subscriber.
 
-use std::time::Duration;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use novaedge_proto::v1;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::backoff::BackoffConfig;
+use crate::{
+    backoff::BackoffConfig,
+    connector::{Resolve, SystemResolver, TlsFiles},
+};
 
 /// The bytes of a stream's flow-control window: a message of the largest chunk is not held up.
 const WINDOW_BYTES: u32 = 2 << 20;
@@ -19,8 +22,11 @@ pub enum SubscribeError {
     /// The node has no name.
     #[error("the node id is empty: give the name of the pod or host")]
     NoNode,
+    /// TLS without authorities.
+    #[error("endpoint {0:?} needs a file of authorities (--ca-file)")]
+    NoAuthorities(String),
     /// The endpoint is no URL.
-    #[error("endpoint {endpoint:?} is no URL of the form http://host:port")]
+    #[error("endpoint {endpoint:?} is no URL of the form http://host:port or https://host:port")]
     Endpoint {
         /// What was given.
         endpoint: String,
@@ -33,8 +39,15 @@ pub enum SubscribeError {
 /// Settings of a [`crate::Subscriber`].
 #[derive(Debug, Clone)]
 pub struct SubscriberConfig {
-    /// The control plane, as `http://host:port`.
+    /// The control plane, as `https://host:port`, or `http://host:port` on the same host.
     pub endpoint: String,
+    /// The files of TLS, which `https` needs.
+    pub tls: Option<TlsFiles>,
+    /// The file of the token that proves who this agent is. It is read for each subscription, and sent
+    /// over `https` alone.
+    pub token_file: Option<PathBuf>,
+    /// Finds the addresses of the endpoint's host. Default: the system.
+    pub resolve: Arc<dyn Resolve>,
     /// This agent.
     pub node: v1::Node,
     /// Encoded bytes of a step that is not complete yet. Default 256 MiB.
@@ -56,6 +69,9 @@ impl SubscriberConfig {
     pub fn new(endpoint: impl Into<String>, node: v1::Node) -> Self {
         Self {
             endpoint: endpoint.into(),
+            tls: None,
+            token_file: None,
+            resolve: Arc::new(SystemResolver),
             node,
             max_staged_bytes: 256 << 20,
             backoff: BackoffConfig::default(),
@@ -76,6 +92,9 @@ impl SubscriberConfig {
             endpoint: self.endpoint.clone(),
             source,
         })?;
+        if endpoint.uri().scheme_str() == Some("https") && self.tls.is_none() {
+            return Err(SubscribeError::NoAuthorities(self.endpoint.clone()));
+        }
         Ok(endpoint
             .connect_timeout(self.connect_timeout)
             .http2_keep_alive_interval(self.keepalive_interval)

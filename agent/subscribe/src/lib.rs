@@ -11,6 +11,7 @@ pub mod holdings;
 pub mod staging;
 
 mod config;
+mod connector;
 mod last_good;
 mod metrics;
 mod status;
@@ -21,6 +22,7 @@ mod writer;
 
 pub use backoff::BackoffConfig;
 pub use config::{Dial, Jitter, SubscribeError, SubscriberConfig};
+pub use connector::{ClientFiles, Resolve, SystemResolver, TlsFiles};
 pub use last_good::{LastGood, LastGoodConfig, LastGoodError};
 pub use metrics::Metrics;
 pub use status::{Phase, Status};

@@ -1,19 +1,26 @@
 //! One stream to the control plane.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use novaedge_proto::v1::{self, snapshot_discovery_client::SnapshotDiscoveryClient};
+use novaedge_proto::v1::{
+    self, agent_message::Message, snapshot_discovery_client::SnapshotDiscoveryClient,
+};
 use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Status as GrpcStatus, transport::Channel};
+use tonic::{
+    Request, Status as GrpcStatus,
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
 
 use crate::{
     answer::answer,
     config::SubscriberConfig,
+    connector::read,
     holdings::{Holdings, HoldingsError},
     metrics::Metrics,
     staging::{Staged, Staging, StagingError},
@@ -33,6 +40,8 @@ const OUTBOUND_MESSAGES: usize = 4;
 pub(crate) enum StreamError {
     #[error("the control plane did not open the stream in time")]
     Timeout,
+    #[error("the token cannot be used: {0}")]
+    Token(io::Error),
     #[error("{}: {}", .0.code(), .0.message())]
     Grpc(#[from] GrpcStatus),
     #[error("the control plane ended the stream")]
@@ -54,6 +63,8 @@ pub(crate) struct Held {
     /// Whether resources of earlier steps may be judged otherwise by now.
     pub(crate) anew: bool,
     pub(crate) writer: Option<Writer>,
+    /// Turns true when the agent is about to end.
+    pub(crate) leaving: watch::Receiver<bool>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -73,10 +84,9 @@ pub(crate) async fn serve<A: Applier>(
     // The subscription leaves while the stream opens: the control plane may wait for it.
     let subscription = held.holdings.subscribe(&config.node);
     let messages = tokio_stream::iter(subscription).chain(ReceiverStream::new(answers));
-    let open = tokio::time::timeout(
-        config.connect_timeout * 2,
-        client.stream_snapshots(messages),
-    );
+    let mut request = Request::new(messages);
+    authorize(&mut request, config).await?;
+    let open = tokio::time::timeout(config.connect_timeout * 2, client.stream_snapshots(request));
     let mut inbound = tokio::select! {
         open = open => open.map_err(|_| StreamError::Timeout)??.into_inner(),
         // What recovers meanwhile was subscribed to as refused: it comes with the first step.
@@ -86,10 +96,23 @@ pub(crate) async fn serve<A: Applier>(
     held.status
         .send_modify(|status| status.phase = Phase::Subscribed);
     let mut staging = Staging::new(config.max_staged_bytes);
+    let mut leaving = held.leaving.clone();
+    let mut announced = false;
     loop {
         let message = tokio::select! {
             message = inbound.message() => message?.ok_or(StreamError::Ended)?,
             () = applier.recover() => return Err(StreamError::Anew),
+            () = turned_true(&mut leaving), if !announced => {
+                announced = true;
+                let drain = v1::AgentMessage {
+                    message: Some(Message::Drain(v1::Drain {})),
+                };
+                tokio::select! {
+                    // When nobody takes it, the next message tells why.
+                    _ = outbound.send(drain) => continue,
+                    () = stop.cancelled() => return Ok(()),
+                }
+            }
             () = stop.cancelled() => return Ok(()),
         };
         held.metrics.bytes.add(message.encoded_len() as u64);
@@ -109,6 +132,34 @@ pub(crate) async fn serve<A: Applier>(
         if std::mem::take(&mut held.anew) {
             return Err(StreamError::Anew);
         }
+    }
+}
+
+/// Puts the token into the metadata. It goes over TLS alone: whoever reads it is this agent.
+async fn authorize<T>(
+    request: &mut Request<T>,
+    config: &SubscriberConfig,
+) -> Result<(), StreamError> {
+    let Some(file) = &config.token_file else {
+        return Ok(());
+    };
+    if !config.endpoint.starts_with("https://") {
+        return Ok(());
+    }
+    let token = read(file).await.map_err(StreamError::Token)?;
+    let token = String::from_utf8_lossy(&token);
+    let mut value: MetadataValue<Ascii> = format!("Bearer {}", token.trim())
+        .parse()
+        .map_err(|error| StreamError::Token(io::Error::other(error)))?;
+    value.set_sensitive(true);
+    request.metadata_mut().insert("authorization", value);
+    Ok(())
+}
+
+/// Ends once the value is true; never when there is nobody left to change it.
+async fn turned_true(value: &mut watch::Receiver<bool>) {
+    if value.wait_for(|is_true| *is_true).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

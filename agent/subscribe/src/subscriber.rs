@@ -10,6 +10,7 @@ use tonic::transport::Endpoint;
 use crate::{
     backoff::Backoff,
     config::{Dial, Jitter, SubscribeError, SubscriberConfig},
+    connector::Connector,
     holdings::Holdings,
     last_good::LastGood,
     metrics::Metrics,
@@ -30,6 +31,7 @@ pub struct Subscriber {
     last_good: Option<LastGood>,
     jitter: Jitter,
     dial: Dial,
+    leaving: watch::Receiver<bool>,
     status: watch::Sender<Status>,
     metrics: Arc<Metrics>,
 }
@@ -41,18 +43,31 @@ impl Subscriber {
         last_good: Option<LastGood>,
         jitter: Jitter,
     ) -> Result<Self, SubscribeError> {
+        let connector = Connector {
+            resolve: Arc::clone(&config.resolve),
+            tls: config.tls.clone(),
+        };
         Ok(Self {
             endpoint: config.transport()?,
             config,
             last_good,
             jitter,
-            dial: Box::new(Endpoint::connect_lazy),
+            dial: Box::new(move |endpoint| endpoint.connect_with_connector_lazy(connector.clone())),
+            leaving: watch::channel(false).1,
             status: watch::Sender::default(),
             metrics: Arc::default(),
         })
     }
 
-    /// Makes connections in another way: through TLS, or in memory.
+    /// Tells the control plane once `leaving` is true that this agent is about to end, so that it gets
+    /// no new connections, and goes on until `shutdown`.
+    #[must_use]
+    pub fn announcing(mut self, leaving: watch::Receiver<bool>) -> Self {
+        self.leaving = leaving;
+        self
+    }
+
+    /// Makes connections in another way, for instance in memory.
     #[must_use]
     pub fn dialing(mut self, dial: Dial) -> Self {
         self.dial = dial;
@@ -89,6 +104,7 @@ impl Subscriber {
             rejected: BTreeMap::new(),
             anew: false,
             writer,
+            leaving: self.leaving.clone(),
             status: self.status.clone(),
             metrics: Arc::clone(&self.metrics),
         };
@@ -159,7 +175,10 @@ impl Subscriber {
                 tracing::info!("subscribing anew: refused resources are to be judged again");
                 return;
             }
-            StreamError::Timeout | StreamError::Grpc(_) | StreamError::Ended => {}
+            StreamError::Timeout
+            | StreamError::Token(_)
+            | StreamError::Grpc(_)
+            | StreamError::Ended => {}
         }
         tracing::info!(%error, endpoint = self.config.endpoint, "the stream ended");
         self.status.send_modify(|status| {

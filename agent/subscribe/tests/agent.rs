@@ -12,3 +12,5 @@ mod disk;
 mod memory;
 #[path = "agent/stream.rs"]
 mod stream;
+#[path = "agent/tls.rs"]
+mod tls;
