@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// Settings of a translation; constant for the life of a [`Translator`](crate::Translator).
+/// Settings of a translation; constant for the life of a [`Translator`](crate::Translator), but for the bundles found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TranslateConfig {
     /// GatewayClasses with this `controllerName` are ours.
@@ -67,6 +67,8 @@ impl TranslateConfig {
 
     /// Settings for a cluster in which CRDs with these bundle-version annotations were found.
     pub fn cluster(detected: BTreeSet<String>) -> Self {
+        let mut supported_features = supported_features();
+        supported_features.extend(CLUSTER_FEATURES.iter().map(|name| (*name).to_owned()));
         Self {
             mode: Mode::Cluster,
             bundle_versions: BundleVersions {
@@ -76,6 +78,7 @@ impl TranslateConfig {
                     .collect(),
                 detected,
             },
+            supported_features,
             ..Self::standalone()
         }
     }
@@ -84,7 +87,8 @@ impl TranslateConfig {
 /// Minor versions of the Gateway API that are supported.
 pub const SUPPORTED_BUNDLES: [&str; 4] = ["v1.4", "v1.5", "v1.6", "v1.7"];
 
-/// Names of the features of Gateway API v1.7 that are implemented, the core ones included.
+/// Names of the features that are implemented, the core ones included: those of Gateway API v1.7, and of v1.6 where it
+/// has other names for what v1.7 calls `HTTPRouteRetryCodes`.
 pub const SUPPORTED_FEATURES: &[&str] = &[
     "BackendTLSPolicy",
     "BackendTLSPolicySANValidation",
@@ -125,6 +129,8 @@ pub const SUPPORTED_FEATURES: &[&str] = &[
     "HTTPRouteRequestPercentageMirror",
     "HTTPRouteRequestTimeout",
     "HTTPRouteResponseHeaderModification",
+    "HTTPRouteRetry",
+    "HTTPRouteRetryBackendTimeout",
     "HTTPRouteRetryCodes",
     "HTTPRouteRetryConnectionError",
     "HTTPRouteSchemeRedirect",
@@ -136,6 +142,9 @@ pub const SUPPORTED_FEATURES: &[&str] = &[
     "TLSRouteModeTerminate",
     "UDPRoute",
 ];
+
+/// Names of the features that are implemented in a cluster only, where each Gateway has objects of its own to label.
+pub const CLUSTER_FEATURES: &[&str] = &["GatewayInfrastructure"];
 
 fn supported_features() -> BTreeSet<String> {
     SUPPORTED_FEATURES
