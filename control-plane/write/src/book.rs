@@ -102,7 +102,9 @@ impl Book {
     pub(crate) fn serve(&mut self, served: Served) {
         self.served = served;
         let works: Vec<Work> = self.troubles.keys().cloned().collect();
-        works.into_iter().for_each(|work| self.mark(work));
+        for work in works {
+            self.mark(work);
+        }
     }
 
     pub(crate) fn settle(&mut self) {
@@ -236,11 +238,11 @@ impl Book {
     }
 
     pub(crate) fn set_trouble(&mut self, work: &Work, trouble: Option<Trouble>) {
-        let before = match trouble.clone() {
+        self.troubles_changed |= self.troubles.get(work) != trouble.as_ref();
+        match trouble {
             Some(trouble) => self.troubles.insert(work.clone(), trouble),
             None => self.troubles.remove(work),
         };
-        self.troubles_changed |= before != trouble;
     }
 
     /// The troubles, where they changed since the last time.

@@ -107,9 +107,11 @@ impl Election {
         let spec = &record.spec;
         let holder = spec.holder_identity.as_deref().unwrap_or_default();
         if holder == self.identity {
-            let mut renewed = self.claim(Some(spec), wall);
-            renewed.acquire_time = spec.acquire_time.clone();
-            renewed.lease_transitions = spec.lease_transitions;
+            let renewed = LeaseSpec {
+                acquire_time: spec.acquire_time.clone(),
+                lease_transitions: spec.lease_transitions,
+                ..self.claim(Some(spec), wall)
+            };
             return Step::Replace(renewed, record.version.clone());
         }
         let promised = spec

@@ -22,6 +22,9 @@ mod event;
 
 pub mod writer;
 
+#[cfg(test)]
+mod testing;
+
 pub use book::{Trouble, is_translated};
 pub use error::WriteError;
 pub use lease::{Elector, LeaseConfig, Timings};

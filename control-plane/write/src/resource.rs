@@ -52,6 +52,21 @@ impl Resource {
         Self::new(&api_version(kind), name, &plural, kind.scope())
     }
 
+    /// The kinds that a cluster serves, with their version, such as `v1alpha2`. Those of NovaEdge and of the Gateway API
+    /// stand under the same plural in each version.
+    pub fn served(versions: &BTreeMap<Kind, String>) -> Served {
+        let at = |(kind, version): (&Kind, &String)| {
+            let mut resource = Self::newest(*kind);
+            let group = match resource.api_version.rsplit_once('/') {
+                Some((group, _)) => format!("{group}/"),
+                None => String::new(),
+            };
+            resource.api_version = format!("{group}{version}");
+            (*kind, resource)
+        };
+        versions.iter().map(at).collect()
+    }
+
     /// Every kind at its newest version.
     pub fn all_newest() -> Served {
         let newest = |kind: &Kind| (*kind, Self::newest(*kind));
@@ -193,5 +208,16 @@ mod tests {
             path(Kind::IngressClass, ""),
             "/apis/networking.k8s.io/v1/ingressclasses/x"
         );
+        let versions = [(Kind::TcpRoute, "v1alpha2"), (Kind::Service, "v1")];
+        let versions = versions.map(|(kind, version)| (kind, version.to_owned()));
+        let served = Resource::served(&versions.into());
+        let version = |kind| Some(served.get(&kind)?.api_version.as_str());
+        let group = "gateway.networking.k8s.io";
+        assert_eq!(
+            version(Kind::TcpRoute),
+            Some(format!("{group}/v1alpha2").as_str())
+        );
+        assert_eq!(version(Kind::Service), Some("v1"));
+        assert_eq!(version(Kind::Gateway), None);
     }
 }

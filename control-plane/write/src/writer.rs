@@ -101,7 +101,9 @@ impl Intake {
     /// kinds only give events their UID.
     pub fn observe(&self, changes: &[Change]) {
         let mut book = self.shared.book();
-        changes.iter().for_each(|change| book.observe(change));
+        for change in changes {
+            book.observe(change);
+        }
         drop(book);
         self.shared.changed.notify_one();
     }
@@ -112,10 +114,9 @@ impl Intake {
         for (id, status) in &delta.statuses {
             book.want_status(id, status.clone());
         }
-        delta
-            .natives
-            .iter()
-            .for_each(|change| book.want_native(change));
+        for change in &delta.natives {
+            book.want_native(change);
+        }
         drop(book);
         self.shared.changed.notify_one();
         for (id, diagnostics) in &delta.diagnostics {
@@ -300,3 +301,6 @@ const fn window(work: &Work) -> Window {
         _ => SINGLE,
     }
 }
+
+#[cfg(test)]
+mod tests;

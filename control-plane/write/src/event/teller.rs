@@ -1,5 +1,7 @@
 //! Sends events.
 
+use std::fmt::Write as _;
+
 use k8s_openapi::jiff::Timestamp;
 use novaedge_api::{
     meta::{ObjectKey, Scope},
@@ -130,8 +132,10 @@ fn name(finding: &Finding, uid: Option<&str>) -> String {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
-    let digits = hash.finalize();
-    let digits: String = digits.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let mut digits = String::with_capacity(16);
+    for byte in hash.finalize().iter().take(8) {
+        write!(digits, "{byte:02x}").expect("writing to a String never fails");
+    }
     let start = cut(&id.key.name, MAX_NAME).trim_end_matches(['.', '-']);
     format!("{start}.{digits}")
 }

@@ -79,7 +79,7 @@ impl Elector {
             let pause = self.pause();
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = self.deadline() => self.lose(),
+                () = self.deadline() => self.tell(),
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -195,14 +195,12 @@ impl Elector {
         }
     }
 
-    fn lose(&mut self) {
-        self.election.lose();
-        self.tell();
-    }
-
     /// Says whether this process leads, where that changed.
     fn tell(&mut self) {
         let leads = self.election.leads(self.now());
+        if !leads {
+            self.election.lose();
+        }
         let changed = self.leads.send_if_modified(|before| {
             let changed = *before != leads;
             *before = leads;
@@ -238,3 +236,6 @@ fn resource() -> Resource {
         Scope::Namespaced,
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,7 +113,11 @@ impl Shared {
             message: error.to_string(),
         };
         self.book().set_trouble(work, Some(trouble));
-        Outcome::Failed
+        match error {
+            // A change of the book brings it back.
+            WriteError::NotServed(_) | WriteError::Taken => Outcome::Done,
+            _ => Outcome::Failed,
+        }
     }
 }
 
