@@ -57,7 +57,13 @@ mod tests {
             let millis = |random| wait(failures, random).as_millis();
             (millis(0), millis(u64::MAX))
         };
-        for (failures, longest) in [(0, 100), (1, 200), (5, 3_200), (6, 5_000), (u32::MAX, 5_000)] {
+        for (failures, longest) in [
+            (0, 100),
+            (1, 200),
+            (5, 3_200),
+            (6, 5_000),
+            (u32::MAX, 5_000),
+        ] {
             let (least, most) = bounds(failures);
             assert_eq!(least, longest / 2);
             assert!((least..=longest).contains(&most), "{failures}: {most}");

@@ -113,6 +113,9 @@ mod tests {
     #[test]
     fn messages_say_what_is_known() {
         assert_eq!(failure(403, "may not list").message, "may not list (403)");
-        assert_eq!(failure(500, "").message, "the API server answers 500 Reason");
+        assert_eq!(
+            failure(500, "").message,
+            "the API server answers 500 Reason"
+        );
     }
 }

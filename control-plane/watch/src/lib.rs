@@ -6,5 +6,22 @@
 mod batch;
 mod source;
 
+mod state;
+
+mod cache;
+mod definitions;
+mod narrow;
+mod pending;
+mod refs;
+mod schedule;
+mod served;
+
+mod request;
+mod watch;
+
+mod backoff;
+mod failure;
+mod raw;
+
 pub use batch::{Batch, Discovered, Finding, Health, Severity};
-pub use source::{ClusterSource, Settings};
+pub use source::{ClusterSource, Natives, Settings};

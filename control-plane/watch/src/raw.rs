@@ -159,7 +159,10 @@ mod tests {
     fn anything_decodes_and_bookkeeping_is_left_out() {
         let check = |value, key: &str, version: &str| {
             let raw: Raw = serde_json::from_value(value).expect("always decodes");
-            assert_eq!((raw.key().to_string().as_str(), raw.version()), (key, version));
+            assert_eq!(
+                (raw.key().to_string().as_str(), raw.version()),
+                (key, version)
+            );
             raw.value
         };
         check(json!({}), "", "");
@@ -180,7 +183,8 @@ mod tests {
 
     #[test]
     fn data_is_not_shown() {
-        let value = json!({"metadata": {"name": "a", "resourceVersion": "7"}, "data": {"k": "secret"}});
+        let value =
+            json!({"metadata": {"name": "a", "resourceVersion": "7"}, "data": {"k": "secret"}});
         assert_eq!(format!("{:?}", Raw::of(value)), "Raw(a@7)");
     }
 }

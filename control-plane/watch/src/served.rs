@@ -32,6 +32,17 @@ pub(crate) fn built_in() -> Served {
         .collect()
 }
 
+/// Name of the definition of a kind, as the Gateway API's and our own have it.
+pub(crate) fn definition_of(kind: Kind) -> String {
+    let name = kind.as_str().to_lowercase();
+    let plural = match name.strip_suffix('y') {
+        Some(stem) if name.ends_with("policy") => format!("{stem}ies"),
+        _ if name.ends_with('s') => format!("{name}es"),
+        _ => format!("{name}s"),
+    };
+    format!("{plural}.{}", kind.group())
+}
+
 /// Where Secrets or ConfigMaps are served.
 pub(crate) fn narrow(kind: Kind) -> ApiResource {
     let plural = if kind == Kind::Secret {
@@ -71,12 +82,17 @@ pub(crate) fn wanted(groups: &APIGroupList) -> BTreeSet<String> {
     let versions = ours.flat_map(|group| &group.versions);
     let readable = versions.filter(|served| {
         Kind::ALL.iter().any(|kind| {
-            served.group_version.split_once('/').is_some_and(|(group, version)| {
-                kind.group() == group && served_versions(*kind).contains(&version)
-            })
+            served
+                .group_version
+                .split_once('/')
+                .is_some_and(|(group, version)| {
+                    kind.group() == group && served_versions(*kind).contains(&version)
+                })
         })
     });
-    readable.map(|served| served.group_version.clone()).collect()
+    readable
+        .map(|served| served.group_version.clone())
+        .collect()
 }
 
 /// The kinds of our groups, each in the best version that is served.
@@ -88,21 +104,33 @@ pub(crate) fn choose(lists: &[APIResourceList]) -> Served {
         };
         for found in &list.resources {
             // Subresources, such as `gateways/status`, stand in the same list.
-            let watched = ["list", "watch"].iter().all(|verb| found.verbs.iter().any(|has| has == verb));
-            let (Some(kind), false, true) =
-                (Kind::find(group, &found.kind), found.name.contains('/'), watched)
+            let watched = ["list", "watch"]
+                .iter()
+                .all(|verb| found.verbs.iter().any(|has| has == verb));
+            let (Some(kind), false, true) = (
+                Kind::find(group, &found.kind),
+                found.name.contains('/'),
+                watched,
+            ) else {
+                continue;
+            };
+            let Some(rank) = served_versions(kind)
+                .iter()
+                .position(|known| *known == version)
             else {
                 continue;
             };
-            let Some(rank) = served_versions(kind).iter().position(|known| *known == version) else {
-                continue;
-            };
             if best.get(&kind).is_none_or(|(than, _)| rank < *than) {
-                best.insert(kind, (rank, resource(kind, &list.group_version, &found.name)));
+                best.insert(
+                    kind,
+                    (rank, resource(kind, &list.group_version, &found.name)),
+                );
             }
         }
     }
-    best.into_iter().map(|(kind, (_, resource))| (kind, resource)).collect()
+    best.into_iter()
+        .map(|(kind, (_, resource))| (kind, resource))
+        .collect()
 }
 
 #[cfg(test)]
@@ -123,16 +151,40 @@ mod tests {
 
     fn versions(lists: &[APIResourceList]) -> Vec<String> {
         let chosen = choose(lists).into_iter();
-        chosen.map(|(kind, resource)| format!("{kind} {} {}", resource.version, resource.plural)).collect()
+        chosen
+            .map(|(kind, resource)| format!("{kind} {} {}", resource.version, resource.plural))
+            .collect()
     }
 
     #[test]
     fn each_kind_is_watched_in_the_best_version_served() {
         let found = versions(&[
-            list("gateway.networking.k8s.io/v1alpha2", &[("tcproutes", "TCPRoute"), ("tlsroutes", "TLSRoute")]),
-            list("gateway.networking.k8s.io/v1alpha3", &[("tlsroutes", "TLSRoute"), ("backendtlspolicies", "BackendTLSPolicy")]),
-            list("gateway.networking.k8s.io/v1beta1", &[("gateways", "Gateway"), ("referencegrants", "ReferenceGrant")]),
-            list("gateway.networking.k8s.io/v1", &[("gateways", "Gateway"), ("gateways/status", "Gateway"), ("new", "NewKind")]),
+            list(
+                "gateway.networking.k8s.io/v1alpha2",
+                &[("tcproutes", "TCPRoute"), ("tlsroutes", "TLSRoute")],
+            ),
+            list(
+                "gateway.networking.k8s.io/v1alpha3",
+                &[
+                    ("tlsroutes", "TLSRoute"),
+                    ("backendtlspolicies", "BackendTLSPolicy"),
+                ],
+            ),
+            list(
+                "gateway.networking.k8s.io/v1beta1",
+                &[
+                    ("gateways", "Gateway"),
+                    ("referencegrants", "ReferenceGrant"),
+                ],
+            ),
+            list(
+                "gateway.networking.k8s.io/v1",
+                &[
+                    ("gateways", "Gateway"),
+                    ("gateways/status", "Gateway"),
+                    ("new", "NewKind"),
+                ],
+            ),
             list("novaedge.io/v1alpha1", &[("proxyroutes", "ProxyRoute")]),
         ]);
         let expect = [
@@ -144,6 +196,21 @@ mod tests {
             "ProxyRoute v1alpha1 proxyroutes",
         ];
         assert_eq!(found, expect);
+    }
+
+    #[test]
+    fn definitions_are_named_after_the_plural() {
+        let check = |kind, expect: &str| assert_eq!(definition_of(kind), expect);
+        check(
+            Kind::GatewayClass,
+            "gatewayclasses.gateway.networking.k8s.io",
+        );
+        check(
+            Kind::BackendTlsPolicy,
+            "backendtlspolicies.gateway.networking.k8s.io",
+        );
+        check(Kind::HttpRoute, "httproutes.gateway.networking.k8s.io");
+        check(Kind::ProxyGateway, "proxygateways.novaedge.io");
     }
 
     #[test]
@@ -163,6 +230,9 @@ mod tests {
             {"name": "apps", "versions": [{"groupVersion": "apps/v1", "version": "v1"}]},
         ]}));
         let wanted = wanted(&groups.expect("a group list"));
-        assert_eq!(wanted.into_iter().collect::<Vec<_>>(), ["gateway.networking.k8s.io/v1"]);
+        assert_eq!(
+            wanted.into_iter().collect::<Vec<_>>(),
+            ["gateway.networking.k8s.io/v1"]
+        );
     }
 }
