@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -29,6 +30,10 @@ struct State {
     objects: BTreeMap<String, Value>,
     version: u64,
     log: Vec<String>,
+    latency: Duration,
+    /// Requests that are being answered, and the most there were.
+    busy: usize,
+    busiest: usize,
     /// Answers to the next requests that write, before anything is done.
     faults: VecDeque<Fault>,
 }
@@ -79,6 +84,16 @@ impl Server {
         objects.map(Change::Upsert).collect()
     }
 
+    /// How long each answer takes.
+    pub(crate) fn slow_down(&self, latency: Duration) {
+        self.lock().latency = latency;
+    }
+
+    /// The most requests at a time so far.
+    pub(crate) fn busiest(&self) -> usize {
+        self.lock().busiest
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no test panics while it holds it")
     }
@@ -88,6 +103,8 @@ impl Server {
         let body = body.collect().await.expect("a body").to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let path = head.uri.path().to_owned();
+        let latency = self.begin();
+        tokio::time::sleep(latency).await;
         let fault = {
             let mut state = self.lock();
             state.log.push(format!("{} {path}", head.method));
@@ -104,7 +121,16 @@ impl Server {
         }
         let content = head.headers.get("content-type");
         let apply = content.is_some_and(|c| c.as_bytes().starts_with(b"application/apply"));
-        response(self.lock().act(&head.method, &path, body, apply))
+        let mut state = self.lock();
+        state.busy -= 1;
+        response(state.act(&head.method, &path, body, apply))
+    }
+
+    fn begin(&self) -> Duration {
+        let mut state = self.lock();
+        state.busy += 1;
+        state.busiest = state.busiest.max(state.busy);
+        state.latency
     }
 }
 

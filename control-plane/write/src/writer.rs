@@ -1,5 +1,6 @@
 //! The task that writes while this process leads.
 
+mod lane;
 mod one;
 
 use std::{
@@ -9,10 +10,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use kube::Client;
-use novaedge_api::{
-    meta::{Kind, ObjectId},
-    native::NativeStatus,
-};
+use novaedge_api::{meta::ObjectId, native::NativeStatus};
 use novaedge_store::Change;
 use novaedge_translate::{Delta, DesiredStatus, Diagnostic};
 use serde_json::Value;
@@ -22,13 +20,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::lane::{Lanes, window};
 use crate::{
-    book::{Book, Trouble, Work},
+    book::{Book, Trouble},
     error::WriteError,
     event::{EventBook, Offer, tell},
     metrics::Metrics,
     resource::{Call, Served},
-    schedule::{Schedule, Window},
 };
 
 /// How much is written at once.
@@ -51,16 +49,6 @@ impl Default for WriteConfig {
         }
     }
 }
-
-/// Statuses that many routes change are written when it is quiet for a moment, or often enough.
-const SUMMARY: Window = Window {
-    quiet: Duration::from_millis(100),
-    longest: Duration::from_millis(500),
-};
-const SINGLE: Window = Window {
-    quiet: Duration::from_millis(20),
-    longest: Duration::from_millis(100),
-};
 
 /// What the writer and those who tell it share.
 pub(crate) struct Shared {
@@ -185,6 +173,7 @@ impl Writer {
                 leads = leads.wait_for(|leads| *leads) => if leads.is_err() { return },
             }
             let ended = tokio::select! {
+                biased;
                 () = shutdown.cancelled() => true,
                 leads = leads.wait_for(|leads| !*leads) => leads.is_err(),
                 () = self.lead() => false,
@@ -211,25 +200,26 @@ impl Writer {
 
     async fn write(&self) {
         let shared = &*self.shared;
-        let mut schedule = Schedule::default();
+        let mut lanes = Lanes::default();
         let mut flights = FuturesUnordered::new();
         loop {
             for work in shared.book().take_changed() {
-                schedule.mark(&work, shared.now(), window(&work));
+                lanes.of(&work).mark(&work, shared.now(), window(&work));
             }
             while flights.len() < self.in_flight
-                && let Some(work) = schedule.pop(shared.now())
+                && let Some(work) = lanes.pop(shared.now())
             {
                 flights.push(async move { (shared.bring(&work).await, work) });
             }
-            let waiting = u64::try_from(schedule.len()).unwrap_or(u64::MAX);
+            let waiting = u64::try_from(lanes.len()).unwrap_or(u64::MAX);
             shared.metrics.queued.set(waiting);
             shared.show_troubles();
             let room = flights.len() < self.in_flight;
-            let due = schedule.next_due().filter(|_| room);
+            let due = lanes.next_due().filter(|_| room);
             tokio::select! {
                 Some((outcome, work)) = flights.next(), if !flights.is_empty() => {
-                    schedule.finish(&work, outcome, shared.now(), window(&work));
+                    let now = shared.now();
+                    lanes.of(&work).finish(&work, outcome, now, window(&work));
                 }
                 () = shared.changed.notified() => {}
                 () = sleep_until(due.map(|due| shared.start + due)) => {}
@@ -285,20 +275,6 @@ async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
-    }
-}
-
-const fn window(work: &Work) -> Window {
-    match work {
-        Work::Status(id)
-            if matches!(
-                id.kind,
-                Kind::GatewayClass | Kind::Gateway | Kind::ListenerSet
-            ) =>
-        {
-            SUMMARY
-        }
-        _ => SINGLE,
     }
 }
 

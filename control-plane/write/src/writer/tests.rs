@@ -2,7 +2,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time
 use k8s_openapi::jiff::Timestamp;
 use novaedge_api::{
     gateway::{ParentReference, RouteParentStatus},
-    meta::{ObjectId, ObjectKey},
+    meta::{Kind, ObjectId, ObjectKey},
     native::{CONTROLLER_NAME, ProxyGateway, ProxyGatewaySpec},
 };
 use novaedge_translate::{DesiredStatus, names::native_metadata};
@@ -207,6 +207,47 @@ async fn only_the_newest_state_is_written() {
     assert_eq!(server.writes().len(), 1);
     let status = &server.get(&format!("{ROUTES}/a"))["status"];
     assert_eq!(status["parents"][0]["conditions"][0]["status"], "True");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_is_right_soon_after_a_thousand_routes() {
+    let server = Server::default();
+    let gateway_path = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways/gw";
+    let gateway = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+        "metadata": {"name": "gw", "namespace": "default"},
+        "spec": {"gatewayClassName": "novaedge", "listeners": []},
+    });
+    server.put(gateway_path, gateway);
+    for n in 0..1_000 {
+        let name = n.to_string();
+        server.put(&format!("{ROUTES}/{name}"), route(&name, &[]));
+    }
+    let replica = Replica::start(&server);
+    replica.observe();
+    replica.intake.settle();
+    replica.lead(true);
+    server.slow_down(Duration::from_millis(20));
+    let gateway = ObjectId::new(Kind::Gateway, "default", "gw");
+    for n in 0..1_000 {
+        let listener = json!({"name": "http", "attachedRoutes": n + 1, "conditions": []});
+        let status = serde_json::from_value(json!({"listeners": [listener]}));
+        let status = DesiredStatus::Gateway(status.expect("a status"));
+        replica.intake.status(&gateway, Some(status));
+        let route = route_id(&n.to_string());
+        replica.intake.status(&route, Some(accepted("True")));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let attached = &server.get(gateway_path)["status"]["listeners"][0]["attachedRoutes"];
+    assert_eq!(*attached, json!(1_000));
+    soon().await;
+    assert_eq!(replica.metrics.queued(), 0);
+    let writes = server.writes();
+    let of_gateway = writes.iter().filter(|write| write.contains("/gateways/"));
+    assert!(of_gateway.count() <= 3);
+    assert!(writes.len() <= 1_003, "{} writes", writes.len());
+    assert_eq!(server.busiest(), 16);
 }
 
 #[tokio::test(start_paused = true)]
