@@ -237,12 +237,15 @@ impl Book {
         }
     }
 
-    pub(crate) fn set_trouble(&mut self, work: &Work, trouble: Option<Trouble>) {
-        self.troubles_changed |= self.troubles.get(work) != trouble.as_ref();
+    /// What keeps `work` from being written, and whether that is news.
+    pub(crate) fn set_trouble(&mut self, work: &Work, trouble: Option<Trouble>) -> bool {
+        let news = self.troubles.get(work) != trouble.as_ref();
+        self.troubles_changed |= news;
         match trouble {
             Some(trouble) => self.troubles.insert(work.clone(), trouble),
             None => self.troubles.remove(work),
         };
+        news
     }
 
     /// The troubles, where they changed since the last time.

@@ -53,8 +53,13 @@ pub(crate) fn is_conflict(error: &WriteError) -> bool {
     status(error).is_some_and(|status| status.code == 409)
 }
 
+/// Whether the object is not there. A kind or version that is not there has no name in its answer.
 pub(crate) fn is_not_found(error: &WriteError) -> bool {
-    status(error).is_some_and(|status| status.code == 404)
+    let names = |status: &kube::core::Status| {
+        let details = status.details.as_ref();
+        details.is_some_and(|details| !details.name.is_empty())
+    };
+    status(error).is_some_and(|status| status.code == 404 && names(status))
 }
 
 fn status(error: &WriteError) -> Option<&kube::core::Status> {

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 /// Content type of a JSON merge patch (RFC 7386).
 const MERGE_PATCH: &str = "application/merge-patch+json";
+/// Content type of a JSON patch (RFC 6902).
+const JSON_PATCH: &str = "application/json-patch+json";
 /// Content type of a server-side apply; JSON is YAML.
 const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
@@ -128,6 +130,13 @@ impl Resource {
     pub(crate) fn apply(&self, key: &ObjectKey, manager: &str, object: Value) -> Call {
         let path = format!("{}?fieldManager={manager}&force=true", self.path(key));
         Call::new(Method::PATCH, path, Some(APPLY_PATCH), Some(object))
+    }
+
+    /// Replaces the spec of an object, fields of others included.
+    pub(crate) fn replace_spec(&self, key: &ObjectKey, manager: &str, spec: &Value) -> Call {
+        let path = format!("{}?fieldManager={manager}", self.path(key));
+        let patch = serde_json::json!([{"op": "replace", "path": "/spec", "value": spec}]);
+        Call::new(Method::PATCH, path, Some(JSON_PATCH), Some(patch))
     }
 
     /// Deletes the object with that UID; another one of the same name stays.

@@ -179,11 +179,10 @@ impl State {
             (_, Some(mut there)) => {
                 if path.ends_with("/status") {
                     merge_patch(&mut there["status"], &body["status"]);
+                } else if body.is_array() {
+                    there["spec"] = body[0]["value"].clone();
                 } else {
                     merge_patch(&mut there, &body);
-                }
-                if apply {
-                    there["spec"] = body["spec"].clone();
                 }
                 Ok(self.store(&object_path, there))
             }
@@ -200,6 +199,7 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
             let status = json!({
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
                 "message": "refused", "reason": "Test", "code": code,
+                "details": {"name": "x"},
             });
             (code, status)
         }

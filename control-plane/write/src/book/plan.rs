@@ -110,11 +110,17 @@ impl Book {
         if seen.is_some_and(|seen| seen.reads_like(&digest)) {
             return Plan::Nothing;
         }
-        let applied = applied(resource, &value);
+        let repair = self.written.get(work) == Some(&digest);
+        let call = if repair && seen.is_some() {
+            // Fields that somebody else added stay through an apply, and all of this spec is ours.
+            resource.replace_spec(&id.key, FIELD_MANAGER, &value["spec"])
+        } else {
+            resource.apply(&id.key, FIELD_MANAGER, applied(resource, &value))
+        };
         Plan::Write(Write {
-            call: resource.apply(&id.key, FIELD_MANAGER, applied),
+            call,
             digest,
-            repair: self.written.get(work) == Some(&digest),
+            repair,
         })
     }
 

@@ -123,6 +123,7 @@ impl Elector {
         if step == Step::Wait {
             return Ok(());
         }
+        let replaces = matches!(step, Step::Replace(..));
         let sent = self.now();
         match self.write(step).await {
             Ok(record) => {
@@ -132,7 +133,7 @@ impl Elector {
                 Ok(())
             }
             // Somebody else was faster, or the lease was deleted: read it again before anything is done.
-            Err(error) if is_conflict(&error) || is_not_found(&error) => {
+            Err(error) if is_conflict(&error) || (replaces && is_not_found(&error)) => {
                 let record = self.read().await?;
                 self.election.see(record, self.now());
                 Ok(())

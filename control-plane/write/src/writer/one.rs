@@ -106,13 +106,15 @@ impl Shared {
             Work::Status(_) => self.metrics.status_errors.add(1),
             Work::Native(_) => self.metrics.native_errors.add(1),
         }
-        tracing::warn!(%error, object = %work.id(), "an object cannot be written");
         let trouble = Trouble {
             object: work.id().clone(),
             reason: error.reason(),
             message: error.to_string(),
         };
-        self.book().set_trouble(work, Some(trouble));
+        let news = self.book().set_trouble(work, Some(trouble));
+        if news {
+            tracing::warn!(%error, object = %work.id(), "an object cannot be written");
+        }
         match error {
             // A change of the book brings it back.
             WriteError::NotServed(_) | WriteError::Taken => Outcome::Done,

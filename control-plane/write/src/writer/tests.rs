@@ -287,6 +287,36 @@ async fn natives_are_applied_pruned_and_never_taken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_somebody_adds_to_a_native_goes() {
+    let server = Server::default();
+    let replica = Replica::start(&server);
+    replica.intake.settle();
+    replica.lead(true);
+    replica.intake.take(&Delta {
+        natives: vec![Change::Upsert(native("new"))],
+        ..Delta::default()
+    });
+    soon().await;
+    let path = format!("{NATIVES}/new");
+    let mine = server.get(&path)["spec"].clone();
+    let mut theirs = server.get(&path);
+    theirs["spec"]["drainTimeoutSeconds"] = 7.into();
+    theirs["spec"]["listeners"] = json!([{"name": "x", "port": 1, "protocol": "TCP"}]);
+    theirs["metadata"]["labels"]["example.com/team"] = "a".into();
+    server.put(&path, theirs);
+    server.writes();
+    replica.observe();
+    soon().await;
+    assert_eq!(server.get(&path)["spec"], mine);
+    assert_eq!(server.writes().len(), 1);
+    let labels = &server.get(&path)["metadata"]["labels"];
+    assert_eq!(labels["example.com/team"], "a", "labels of others stay");
+    replica.observe();
+    soon().await;
+    assert!(server.writes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_the_kind_nothing_is_written_until_it_comes() {
     let server = Server::default();
     let replica = Replica::start(&server);
