@@ -190,9 +190,19 @@ impl Narrow {
 
     /// Whether everything that an object refers to has been asked for.
     pub(crate) fn is_settled(&self, referrer: &ObjectId) -> bool {
-        let targets = self.referrers.get(referrer).into_iter().flatten();
-        let mut targets = targets.filter_map(|id| self.targets.get(id));
+        let targets = self.referrers.get(referrer);
+        targets.is_none_or(|targets| self.has_settled(targets))
+    }
+
+    /// Whether all of these have been asked for.
+    pub(crate) fn has_settled(&self, targets: &BTreeSet<ObjectId>) -> bool {
+        let mut targets = targets.iter().filter_map(|id| self.targets.get(id));
         targets.all(|target| target.settled)
+    }
+
+    /// What an object refers to.
+    pub(crate) fn targets(&self, referrer: &ObjectId) -> BTreeSet<ObjectId> {
+        self.referrers.get(referrer).cloned().unwrap_or_default()
     }
 
     /// Whether something refers to it.

@@ -1,6 +1,6 @@
 //! What is to be sent next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,20 +46,19 @@ impl Pending {
         self.held.insert(id, Held { change, until });
     }
 
-    /// Lets an object go that has waited.
-    pub(crate) fn release(&mut self, id: &ObjectId) {
-        if let Some(held) = self.held.remove(id) {
-            self.changes.insert(id.clone(), held.change);
-        }
+    /// An object that has waited, and need not any more.
+    pub(crate) fn release(&mut self, id: &ObjectId) -> Option<Change> {
+        self.held.remove(id).map(|held| held.change)
     }
 
-    /// Lets those go that have waited long enough. Returns when to look again.
-    pub(crate) fn release_late(&mut self, now: Instant) -> Option<Instant> {
-        let late = self.held.iter().filter(|(_, held)| held.until <= now);
-        let late: BTreeSet<_> = late.map(|(id, _)| id.clone()).collect();
-        for id in &late {
-            self.release(id);
-        }
+    /// The objects that have waited long enough.
+    pub(crate) fn release_late(&mut self, now: Instant) -> Vec<Change> {
+        let late = self.held.extract_if(.., |_, held| held.until <= now);
+        late.map(|(_, held)| held.change).collect()
+    }
+
+    /// When the next one will have waited long enough.
+    pub(crate) fn late_at(&self) -> Option<Instant> {
         self.held.values().map(|held| held.until).min()
     }
 
@@ -106,18 +105,17 @@ mod tests {
         pending.hold(gone("a"), now);
         pending.hold(gone("b"), now);
         assert!(pending.is_empty());
-        pending.release(&gone("b").id());
-        assert_eq!(pending.take().changes, [gone("b")]);
+        assert_eq!(pending.release(&gone("b").id()), Some(gone("b")));
         // A newer version does not wait longer.
         let later = now + PATIENCE / 2;
         pending.hold(gone("a"), later);
-        assert_eq!(pending.release_late(later), Some(now + PATIENCE));
-        assert_eq!(pending.release_late(now + PATIENCE), None);
-        assert_eq!(pending.take().changes, [gone("a")]);
-        assert!(pending.is_empty());
+        assert!(pending.release_late(later).is_empty());
+        assert_eq!(pending.late_at(), Some(now + PATIENCE));
+        assert_eq!(pending.release_late(now + PATIENCE), [gone("a")]);
+        assert!(pending.is_empty() && pending.late_at().is_none());
         pending.hold(gone("a"), now);
         pending.change(gone("a"));
-        assert_eq!(pending.release_late(now + PATIENCE), None);
+        assert!(pending.release_late(now + PATIENCE).is_empty());
         assert_eq!(pending.take().changes, [gone("a")]);
     }
 }

@@ -177,21 +177,31 @@ impl State {
             self.pending.problems(id.to_string(), findings);
         }
         for change in effect.changes {
-            let id = change.id();
-            let targets = match &change {
-                Change::Upsert(object) => narrow_references(object),
-                Change::Delete(_) => BTreeSet::new(),
-            };
-            for target in self.narrow.refer(&id, targets) {
-                self.take_back(target);
-            }
-            let is_there = matches!(change, Change::Upsert(_));
-            if is_there && !self.narrow.is_settled(&id) {
-                self.pending.hold(change, now);
-            } else {
-                self.pending.change(change);
-            }
+            self.admit(change, now);
         }
+    }
+
+    /// Gives a change on, or holds it until what it refers to has been read.
+    fn admit(&mut self, change: Change, now: Instant) {
+        let id = change.id();
+        let targets = targets_of(&change);
+        // What the object referred to before is needed until this change is given on.
+        let before = self.narrow.targets(&id);
+        self.narrow
+            .refer(&id, targets.union(&before).cloned().collect());
+        if self.narrow.has_settled(&targets) {
+            self.pass(change);
+        } else {
+            self.pending.hold(change, now);
+        }
+    }
+
+    /// Gives a change on, and takes back what nobody refers to after it.
+    fn pass(&mut self, change: Change) {
+        for target in self.narrow.refer(&change.id(), targets_of(&change)) {
+            self.take_back(target);
+        }
+        self.pending.change(change);
     }
 
     fn gone(&mut self, id: ObjectId, version: Option<&str>) {
@@ -256,8 +266,10 @@ impl State {
             }
         }
         for referrer in self.narrow.referrers(id) {
-            if self.narrow.is_settled(&referrer) {
-                self.pending.release(&referrer);
+            if self.narrow.is_settled(&referrer)
+                && let Some(change) = self.pending.release(&referrer)
+            {
+                self.pass(change);
             }
         }
         failed && self.narrow.is_wanted(id)
@@ -324,7 +336,10 @@ impl State {
 
     /// Lets go what has waited long enough; returns when to look again.
     pub(crate) fn release_late(&mut self, now: Instant) -> Option<Instant> {
-        self.pending.release_late(now)
+        for change in self.pending.release_late(now) {
+            self.pass(change);
+        }
+        self.pending.late_at()
     }
 
     /// Whether there is something to send.
@@ -335,6 +350,13 @@ impl State {
     /// What is to be sent.
     pub(crate) fn take_batch(&mut self) -> Batch {
         self.pending.take()
+    }
+}
+
+fn targets_of(change: &Change) -> BTreeSet<ObjectId> {
+    match change {
+        Change::Upsert(object) => narrow_references(object),
+        Change::Delete(_) => BTreeSet::new(),
     }
 }
 

@@ -85,7 +85,7 @@ async fn a_version_that_is_refused_again_and_again_is_given_up() {
     let server = server().await;
     let mut running = Running::start(&server);
     running.next().await;
-    server.change(|data| data.failing.insert(format!("{ROUTES}?watch"), 504));
+    server.change(|data| data.failing.insert(format!("{ROUTES}?watch"), 400));
     server.compact();
     let lists = |server: &crate::server::Server| {
         server.change(|data| data.requests.iter().filter(|path| *path == ROUTES).count())

@@ -12,6 +12,13 @@ fn version(running: &Running, kind: Kind) -> Option<String> {
     running.discovered.as_ref()?.versions.get(&kind).cloned()
 }
 
+fn bundles(running: &Running) -> Vec<&str> {
+    let discovered = running.discovered.iter();
+    discovered
+        .flat_map(|discovered| discovered.bundles.iter().map(String::as_str))
+        .collect()
+}
+
 #[tokio::test]
 async fn definitions_that_come_later_are_watched() {
     let server = Server::start().await;
@@ -28,12 +35,10 @@ async fn definitions_that_come_later_are_watched() {
     running
         .until("watched", |running| running.has("HTTPRoute/n/a"))
         .await;
-    let discovered = running.discovered.clone().unwrap();
-    assert_eq!(discovered.versions[&Kind::HttpRoute], "v1");
-    assert_eq!(
-        discovered.bundles.into_iter().collect::<Vec<_>>(),
-        ["v1.7.0"]
-    );
+    assert_eq!(version(&running, Kind::HttpRoute).unwrap(), "v1");
+    running
+        .until("bundle", |running| bundles(running) == ["v1.7.0"])
+        .await;
     server.define(
         "gateway.networking.k8s.io/v1",
         "httproutes",
@@ -41,14 +46,7 @@ async fn definitions_that_come_later_are_watched() {
         "v1.7.1",
     );
     running
-        .until("upgraded", |running| {
-            running
-                .discovered
-                .clone()
-                .unwrap()
-                .bundles
-                .contains("v1.7.1")
-        })
+        .until("upgraded", |running| bundles(running) == ["v1.7.1"])
         .await;
 }
 

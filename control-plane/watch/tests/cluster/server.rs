@@ -263,10 +263,9 @@ impl Shared {
         if !data.serves(&path) {
             return status(404);
         }
-        let metadata_only = request.headers()["accept"]
-            .to_str()
-            .unwrap()
-            .contains("PartialObjectMetadata");
+        let accept = request.headers().get("accept");
+        let accept = accept.and_then(|accept| accept.to_str().ok());
+        let metadata_only = accept.is_some_and(|accept| accept.contains("PartialObjectMetadata"));
         if !watched {
             let mut list = data.list(&path, &query);
             for item in list["items"].as_array_mut().unwrap() {
