@@ -90,8 +90,13 @@ fn check_structure(schema: &Value, path: &str) {
             "{path}: {format}"
         );
     }
-    for field in ["$ref", "definitions", "anyOf", "additionalProperties"] {
+    for field in ["$ref", "definitions", "anyOf"] {
         assert!(schema.get(field).is_none(), "{path} has {field}");
+    }
+    // A map says what its values are, and has no other fields.
+    if let Some(values) = schema.get("additionalProperties") {
+        assert!(schema.get("properties").is_none(), "{path} is map and object");
+        check_structure(values, &format!("{path}{{}}"));
     }
     // Within a logical junction only values may be judged.
     for branch in schema["oneOf"].as_array().into_iter().flatten() {

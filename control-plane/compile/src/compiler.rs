@@ -9,7 +9,7 @@ use novaedge_proto::v1::resource::Body;
 use novaedge_store::{Change, Load, Reads, Store};
 use novaedge_translate::Diagnostic;
 
-use crate::port::{BindPorts, ListenerPorts};
+use crate::port::{BindPorts, GatewayPorts, ListenerPorts, PortSource};
 use crate::unit::{Computed, Input, Outcome, Unit};
 use crate::view::{Inputs, Seen, View};
 use crate::{backend, endpoint, gateway, route, tls};
@@ -18,7 +18,7 @@ use crate::{backend, endpoint, gateway, route, tls};
 pub struct Compiler {
     /// Natives that the translation made.
     generated: HashMap<ObjectId, Object>,
-    ports: Box<dyn BindPorts>,
+    ports: PortSource,
     reads: Reads<Unit, Input>,
     outcomes: HashMap<Unit, Outcome>,
     /// Name and version of every resource, by the unit that it comes from.
@@ -52,8 +52,18 @@ impl Default for Compiler {
 }
 
 impl Compiler {
-    /// A compiler that has seen nothing.
+    /// A compiler that has seen nothing, and whose local ports follow a rule.
     pub fn new(ports: Box<dyn BindPorts>) -> Self {
+        Self::of(PortSource::Fixed(ports))
+    }
+
+    /// A compiler that has seen nothing, for a cluster: local ports are told with
+    /// [`set_bind_ports`](Self::set_bind_ports), and a listener is not compiled before it has one.
+    pub fn cluster() -> Self {
+        Self::of(PortSource::Told(BTreeMap::new()))
+    }
+
+    fn of(ports: PortSource) -> Self {
         Self {
             generated: HashMap::new(),
             ports,
@@ -96,6 +106,31 @@ impl Compiler {
         self.recompute(dirty, store)
     }
 
+    /// Takes the local ports of all ProxyGateways in place of those told before. Changes nothing where local ports
+    /// follow a rule.
+    pub fn set_bind_ports(
+        &mut self,
+        ports: BTreeMap<ObjectKey, GatewayPorts>,
+        store: &Store,
+    ) -> CompileDelta {
+        let PortSource::Told(before) = &mut self.ports else {
+            return CompileDelta::default();
+        };
+        let before = std::mem::replace(before, ports);
+        let PortSource::Told(after) = &self.ports else {
+            return CompileDelta::default();
+        };
+        let keys: BTreeSet<&ObjectKey> = before.keys().chain(after.keys()).collect();
+        let changed = keys
+            .into_iter()
+            .filter(|key| before.get(key) != after.get(key));
+        let mut dirty = BTreeSet::new();
+        for key in changed {
+            dirty.extend(self.reads.readers(&Input::Ports(key.clone())).cloned());
+        }
+        self.recompute(dirty, store)
+    }
+
     fn recompute(&mut self, mut dirty: BTreeSet<Unit>, store: &Store) -> CompileDelta {
         let mut delta = Step::default();
         let mut orphans = BTreeSet::new();
@@ -104,7 +139,7 @@ impl Compiler {
             let inputs = Inputs {
                 generated: &self.generated,
                 store,
-                ports: &*self.ports,
+                ports: &self.ports,
                 outcomes: &self.outcomes,
             };
             let view = View::new(&inputs);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use novaedge_api::gateway::Gateway;
+use novaedge_api::gateway::{Gateway, ListenerSet};
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use novaedge_api::native::{
     CaRef, NamespacedRef, ProxyClientValidation, ProxyClientValidationMode, ProxyGateway,
@@ -101,7 +101,11 @@ impl GatewayCompiler<'_> {
             let message = format!("{address:?} is not an IP address; give one such as 192.0.2.10");
             self.refuse(format!("spec.addresses[{index}]"), "Invalid", message);
         }
-        (given.is_empty() || !usable.is_empty()).then_some(usable)
+        let served = given.is_empty() || !usable.is_empty();
+        if !self.view.binds_addresses() {
+            usable.clear();
+        }
+        served.then_some(usable)
     }
 
     fn gateway(&mut self, bind_addresses: Vec<String>) -> Body {
@@ -136,14 +140,10 @@ impl GatewayCompiler<'_> {
             self.refuse(format!("{field}.port"), "Invalid", message);
             return None;
         }
-        let Some(bind_port) = self
+        // Without a local port it waits for one, and its status tells.
+        let bind_port = self
             .view
-            .bind_port(self.key, listener.port, listener.protocol)
-        else {
-            let message = format!("no local port is assigned to port {} yet", listener.port);
-            self.refuse(format!("{field}.port"), "Pending", message);
-            return None;
-        };
+            .bind_port(self.key, listener.port, listener.protocol)?;
         let mut compiled = v1::Listener {
             gateway: name::gateway(self.key),
             section_name: section_name(listener),
@@ -152,6 +152,7 @@ impl GatewayCompiler<'_> {
             bind_port: u32::from(bind_port),
             protocol: protocol(listener.protocol).into(),
             hostname: hostname(listener),
+            listener_set_generation: self.listener_set_generation(listener),
             ..v1::Listener::default()
         };
         if matches!(listener.protocol, ProxyProtocol::HTTPS | ProxyProtocol::TLS) {
@@ -163,6 +164,14 @@ impl GatewayCompiler<'_> {
             self.tls(field, listener.protocol, tls, &mut compiled)?;
         }
         Some(compiled)
+    }
+
+    /// The generation of the ListenerSet that a listener comes from; 0 without one.
+    fn listener_set_generation(&self, listener: &ProxyListener) -> i64 {
+        let reference = listener.listener_set_ref.as_ref();
+        let key = reference.map(|reference| resolve(reference, &self.key.namespace));
+        let set = key.and_then(|key| self.view.get::<ListenerSet>(&key));
+        set.and_then(|set| set.metadata.generation).unwrap_or(0)
     }
 
     fn listener_set(&self, listener: &ProxyListener) -> Option<v1::ObjectRef> {

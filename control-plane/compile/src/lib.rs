@@ -20,4 +20,4 @@ mod route;
 mod tls;
 
 pub use compiler::{CompileDelta, Compiler};
-pub use port::{BindPorts, ListenerPorts};
+pub use port::{BindPorts, GatewayPorts, ListenerPorts};

@@ -34,6 +34,8 @@ pub(crate) enum Input {
     Slices(ObjectKey),
     /// The ReferenceGrants of a namespace.
     Grants(String),
+    /// The local ports of a ProxyGateway.
+    Ports(ObjectKey),
     /// The outcome of a unit.
     Unit(Unit),
 }

@@ -13,7 +13,7 @@ use novaedge_store::Store;
 use novaedge_translate::grant::{self, Referent, Referrer};
 
 use crate::name;
-use crate::port::BindPorts;
+use crate::port::PortSource;
 use crate::tls;
 use crate::unit::{Attachable, Computed, Input, Outcome, Unit};
 
@@ -30,7 +30,7 @@ pub(crate) enum Origin {
 pub(crate) struct Inputs<'a> {
     pub generated: &'a HashMap<ObjectId, Object>,
     pub store: &'a Store,
-    pub ports: &'a dyn BindPorts,
+    pub ports: &'a PortSource,
     pub outcomes: &'a HashMap<Unit, Outcome>,
 }
 
@@ -132,7 +132,15 @@ impl<'a> View<'a> {
         port: u16,
         protocol: native::ProxyProtocol,
     ) -> Option<u16> {
+        if !self.binds_addresses() {
+            self.record(Input::Ports(gateway.clone()));
+        }
         self.inputs.ports.bind_port(gateway, port, protocol)
+    }
+
+    /// Whether agents bind the addresses of gateways, or every one.
+    pub fn binds_addresses(&self) -> bool {
+        matches!(self.inputs.ports, PortSource::Fixed(_))
     }
 
     /// The listeners of a ProxyGateway that were compiled.

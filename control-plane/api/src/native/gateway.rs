@@ -1,5 +1,7 @@
 //! ProxyGateway: the listeners of one Gateway, its ListenerSets included.
 
+use std::collections::BTreeMap;
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +38,23 @@ pub struct ProxyGatewaySpec {
     /// Secret of type kubernetes.io/tls that is shown to TLS backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_client_certificate_ref: Option<NamespacedRef>,
+    /// What the Service of this gateway carries, in a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub infrastructure: Option<ProxyInfrastructure>,
+}
+
+/// What the Service of a gateway carries beside what NovaEdge itself puts there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyInfrastructure {
+    /// Labels; those that NovaEdge finds the Service by cannot be replaced.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8))]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations; those that NovaEdge finds the Service by cannot be replaced.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// A port, a protocol and a hostname.
@@ -94,6 +113,35 @@ pub enum ProxyProtocol {
     TCP,
     /// UDP.
     UDP,
+}
+
+impl ProxyProtocol {
+    /// What its sockets are of.
+    pub const fn transport(self) -> Transport {
+        match self {
+            Self::UDP => Transport::Udp,
+            Self::HTTP | Self::HTTPS | Self::TLS | Self::TCP => Transport::Tcp,
+        }
+    }
+}
+
+/// What a socket is of. The ports of each are counted apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// Byte streams.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+impl Transport {
+    /// The word that Kubernetes has for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        }
+    }
 }
 
 /// TLS settings of a listener.

@@ -107,9 +107,17 @@ fn address(at: At<'_>, address: &GatewaySpecAddress) {
 }
 
 fn infrastructure(at: At<'_>, infrastructure: &GatewayInfrastructure) {
-    let labels = at.field("labels");
-    labels.count(infrastructure.labels.len(), 0..=8);
-    for (key, value) in &infrastructure.labels {
+    labels(at.field("labels"), &infrastructure.labels);
+    annotations(at.field("annotations"), &infrastructure.annotations);
+    if let Some(parameters) = &infrastructure.parameters_ref {
+        refs::local(at.field("parametersRef"), parameters);
+    }
+}
+
+/// Labels of infrastructure.
+pub(super) fn labels(labels: At<'_>, map: &BTreeMap<String, String>) {
+    labels.count(map.len(), 0..=8);
+    for (key, value) in map {
         metadata_key(labels, key);
         if !is_label_value(value) {
             labels
@@ -117,14 +125,14 @@ fn infrastructure(at: At<'_>, infrastructure: &GatewayInfrastructure) {
                 .error(format!("\"{value}\" is not a label value"));
         }
     }
-    let annotations = at.field("annotations");
-    annotations.count(infrastructure.annotations.len(), 0..=16);
-    for (key, value) in &infrastructure.annotations {
+}
+
+/// Annotations of infrastructure.
+pub(super) fn annotations(annotations: At<'_>, map: &BTreeMap<String, String>) {
+    annotations.count(map.len(), 0..=16);
+    for (key, value) in map {
         metadata_key(annotations, key);
         annotations.key(key).length(value, 0..=4096);
-    }
-    if let Some(parameters) = &infrastructure.parameters_ref {
-        refs::local(at.field("parametersRef"), parameters);
     }
 }
 

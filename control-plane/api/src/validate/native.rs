@@ -26,6 +26,11 @@ pub(super) fn gateway(at: At<'_>, spec: &ProxyGatewaySpec) {
     if let Some(secret) = &spec.backend_client_certificate_ref {
         reference(at.field("backendClientCertificateRef"), secret);
     }
+    if let Some(infrastructure) = &spec.infrastructure {
+        let at = at.field("infrastructure");
+        super::gateways::labels(at.field("labels"), &infrastructure.labels);
+        super::gateways::annotations(at.field("annotations"), &infrastructure.annotations);
+    }
 }
 
 fn listener(at: At<'_>, listener: &ProxyListener) {

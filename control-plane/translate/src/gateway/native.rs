@@ -2,7 +2,7 @@
 
 use novaedge_api::gateway::Gateway;
 use novaedge_api::meta::{Kind, ObjectKey};
-use novaedge_api::native::{NamespacedRef, ProxyGateway, ProxyGatewaySpec, ProxyListener};
+use novaedge_api::native::{NamespacedRef, ProxyGateway, ProxyGatewaySpec, ProxyInfrastructure, ProxyListener};
 
 use crate::layout::Layout;
 use crate::names;
@@ -29,7 +29,18 @@ pub(super) fn build(
                 .collect(),
             listeners,
             backend_client_certificate_ref,
+            infrastructure: infrastructure(gateway),
         },
         status: None,
     })
+}
+
+/// What the Gateway's Service is to carry; none when nothing is asked for.
+fn infrastructure(gateway: &Gateway) -> Option<ProxyInfrastructure> {
+    let asked = gateway.spec.infrastructure.as_ref()?;
+    let carried = ProxyInfrastructure {
+        labels: asked.labels.clone(),
+        annotations: asked.annotations.clone(),
+    };
+    (carried != ProxyInfrastructure::default()).then_some(carried)
 }
