@@ -35,9 +35,9 @@ struct Slot<V> {
 }
 
 /// Mean number of entries in a shard above which the map grows, and below an eighth of which it shrinks.
-const SHARD_LOAD: usize = 16;
+const SHARD_LOAD: usize = 32;
 
-/// Shards in a group. At ten thousand entries there are as many groups, which is where a change copies least.
+/// Shards in a group. At ten thousand entries there are half as many groups, which is about where a change copies least.
 const GROUP: usize = 32;
 
 impl<V> Default for ShardMap<V> {
