@@ -1,11 +1,11 @@
 //! The admin endpoint: health, version and metrics. Shows no resource and no key.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -16,16 +16,23 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::leaving::Leaving;
 use crate::metrics::{Sources, render};
 
 /// Connections served at once.
 const CONNECTIONS: usize = 64;
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long an agent that leaves may be asked to serve on.
+const LONGEST_DELAY: Duration = Duration::from_secs(3600);
+const TEXT: &str = "text/plain; charset=utf-8";
+
+type Answer = (StatusCode, &'static str, String);
+
 /// What the admin endpoint tells.
 pub(crate) struct Admin {
     pub(crate) served: watch::Receiver<Option<v1::Version>>,
-    pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) leaving: Leaving,
     pub(crate) metrics: Arc<Sources>,
 }
 
@@ -38,7 +45,7 @@ pub(crate) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
@@ -46,7 +53,7 @@ pub(crate) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
         connections.spawn(async move {
             let _place = place;
             let service = service_fn(|request| {
-                let response = admin.answer(&request);
+                let response = admin.answer(&request, peer.ip());
                 async move { Ok::<_, Infallible>(response) }
             });
             let connection = http1::Builder::new()
@@ -61,8 +68,11 @@ pub(crate) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
 }
 
 impl Admin {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let (status, kind, body) = self.content(request.uri().path());
+    fn answer(&self, request: &Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
+        let (status, kind, body) = match request.uri().path() {
+            "/drain" => self.leave(request, peer),
+            path => self.content(path),
+        };
         let mut response = Response::new(Full::new(Bytes::from(body)));
         *response.status_mut() = status;
         response
@@ -71,8 +81,32 @@ impl Admin {
         response
     }
 
-    fn content(&self, path: &str) -> (StatusCode, &'static str, String) {
-        let text = "text/plain; charset=utf-8";
+    /// Only the pod itself may send an agent away, and no page in a browser of this machine: browsers
+    /// name the origin of what pages post.
+    fn leave<B>(&self, request: &Request<B>, peer: IpAddr) -> Answer {
+        let refuse = |status, why: &str| (status, TEXT, format!("{why}\n"));
+        if request.method() != Method::POST {
+            return refuse(StatusCode::METHOD_NOT_ALLOWED, "POST /drain?delay=SECONDS");
+        }
+        if !peer.to_canonical().is_loopback() || request.headers().contains_key(header::ORIGIN) {
+            return refuse(StatusCode::FORBIDDEN, "only by this machine itself");
+        }
+        let delay = request
+            .uri()
+            .query()
+            .and_then(|query| query.strip_prefix("delay="))
+            .and_then(|seconds| seconds.parse().ok())
+            .map(Duration::from_secs)
+            .filter(|delay| *delay <= LONGEST_DELAY);
+        let Some(delay) = delay else {
+            return refuse(StatusCode::BAD_REQUEST, "delay=SECONDS, up to 3600");
+        };
+        self.leaving.begin(delay);
+        (StatusCode::ACCEPTED, TEXT, "leaving\n".into())
+    }
+
+    fn content(&self, path: &str) -> Answer {
+        let text = TEXT;
         match path {
             "/livez" => (StatusCode::OK, text, "ok\n".into()),
             "/readyz" => match self.unready() {
@@ -93,14 +127,14 @@ impl Admin {
                 render(&self.metrics),
             ),
             _ => {
-                let known = "try /livez, /readyz, /version or /metrics\n";
+                let known = "try /livez, /readyz, /version, /metrics or POST /drain\n";
                 (StatusCode::NOT_FOUND, text, known.into())
             }
         }
     }
 
     fn unready(&self) -> Option<&'static str> {
-        if self.draining.load(Ordering::Relaxed) {
+        if self.leaving.has_begun() {
             return Some("draining");
         }
         self.served.borrow().is_none().then_some("no snapshot yet")

@@ -1,9 +1,10 @@
 //! The agent: its threads, and how it ends.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -21,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, Admin};
 use crate::config::AgentConfig;
 use crate::control::Control;
+use crate::dns::ControlPlaneDns;
 use crate::files::{Share, raise_limit};
+use crate::leaving::Leaving;
 use crate::metrics::{Sources, Subscription};
 use crate::worker::{self, COMMANDS, Command, WorkerConfig, WorkerCounters};
 
@@ -59,7 +62,7 @@ pub struct Agent {
     steps: mpsc::Sender<(Step, Applied)>,
     served: watch::Receiver<Option<v1::Version>>,
     admin: Option<SocketAddr>,
-    draining: Arc<AtomicBool>,
+    leaving: Leaving,
     /// Ends the subscription; the admin endpoint goes on.
     unsubscribe: CancellationToken,
     stop: CancellationToken,
@@ -79,7 +82,8 @@ impl Agent {
             tls: Arc::new(TlsConfigs::default()),
         }));
         let admin = config.admin.map(bind_admin).transpose()?;
-        let subscriber = subscriber(&config)?;
+        let leaving = Leaving::new();
+        let subscriber = subscriber(&config, leaving.watch())?;
         let (ended_sender, ended) = mpsc::channel(count + 1);
         let http = Arc::new(config.http.clone());
         let (mut workers, mut counters) = (Vec::new(), Vec::new());
@@ -99,7 +103,6 @@ impl Agent {
             thread(name, &ended_sender, move || worker::run(worker, commands))?;
         }
         let (served_sender, served) = watch::channel(None);
-        let draining = Arc::new(AtomicBool::new(false));
         let (steps, fed) = mpsc::channel(1);
         let admin_address = admin
             .as_ref()
@@ -108,7 +111,7 @@ impl Agent {
             steps,
             served: served.clone(),
             admin: admin_address,
-            draining: Arc::clone(&draining),
+            leaving: leaving.clone(),
             unsubscribe: CancellationToken::new(),
             stop: CancellationToken::new(),
             ended,
@@ -119,6 +122,7 @@ impl Agent {
             status: subscriber.status(),
         });
         let control = ControlThread {
+            retire: Box::pin(leaving.clone().retire(workers.clone())),
             control: Control::new(live, workers, served_sender),
             subscriber,
             fed,
@@ -127,7 +131,7 @@ impl Agent {
                     socket,
                     Admin {
                         served: served.clone(),
-                        draining,
+                        leaving: leaving.clone(),
                         metrics: Arc::new(Sources {
                             workers: counters,
                             served,
@@ -169,9 +173,20 @@ impl Agent {
         AgentError::Ended(self.ended.recv().await.unwrap_or_default())
     }
 
+    /// Says that this agent is about to end: it is not ready any more, but serves on. After half the
+    /// delay its clients are asked to go elsewhere. Call [`Agent::drain`] after the delay.
+    pub fn leave(&self, delay: Duration) {
+        self.leaving.begin(delay);
+    }
+
+    /// Whether the agent is about to end.
+    pub fn leaving(&self) -> watch::Receiver<bool> {
+        self.leaving.watch()
+    }
+
     /// Stops accepting, lets connections finish until `limit` has passed, then ends the threads.
     pub async fn drain(mut self, limit: Duration) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.leaving.begin(Duration::ZERO);
         self.unsubscribe.cancel();
         let deadline = Instant::now() + limit;
         for worker in &self.workers {
@@ -234,7 +249,10 @@ fn bind_admin(address: SocketAddr) -> Result<std::net::TcpListener, AgentError> 
     bind().map_err(|source| AgentError::Admin { address, source })
 }
 
-fn subscriber(config: &AgentConfig) -> Result<Option<Subscriber>, AgentError> {
+fn subscriber(
+    config: &AgentConfig,
+    leaving: watch::Receiver<bool>,
+) -> Result<Option<Subscriber>, AgentError> {
     let Some(endpoint) = &config.control_plane else {
         return Ok(None);
     };
@@ -247,11 +265,12 @@ fn subscriber(config: &AgentConfig) -> Result<Option<Subscriber>, AgentError> {
         .state_dir
         .as_ref()
         .map(|dir| LastGood::new(LastGoodConfig::new(dir)));
-    Ok(Some(Subscriber::new(
-        SubscriberConfig::new(endpoint, node),
-        last_good,
-        jitter(),
-    )?))
+    let mut subscription = SubscriberConfig::new(endpoint, node);
+    subscription.tls.clone_from(&config.control_plane_tls);
+    subscription.token_file.clone_from(&config.token_file);
+    subscription.resolve = Arc::new(ControlPlaneDns);
+    let subscriber = Subscriber::new(subscription, last_good, jitter())?;
+    Ok(Some(subscriber.announcing(leaving)))
 }
 
 /// Spreads reconnections; each process has its own random keys of the standard hasher.
@@ -294,6 +313,8 @@ fn thread(
 }
 
 struct ControlThread {
+    /// Asks clients to go elsewhere when the agent leaves.
+    retire: Pin<Box<dyn Future<Output = ()> + Send>>,
     control: Control,
     subscriber: Option<Subscriber>,
     fed: mpsc::Receiver<(Step, Applied)>,
@@ -313,6 +334,7 @@ impl ControlThread {
                     .map(|listener| tokio::spawn(admin::serve(listener, Arc::new(admin))))
             });
             let admin = admin.transpose()?;
+            let retire = tokio::spawn(self.retire);
             let mut control = self.control;
             match self.subscriber {
                 Some(one) => {
@@ -323,6 +345,7 @@ impl ControlThread {
                 None => feed(&mut control, self.fed, &self.unsubscribe).await,
             }
             self.stop.cancelled().await;
+            retire.abort();
             if let Some(admin) = admin {
                 admin.abort();
             }

@@ -6,13 +6,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use novaedge_subscribe::TlsFiles;
+
 /// The configuration of an [`crate::Agent`].
 #[derive(Clone, Debug)]
 pub struct AgentConfig {
     /// Name of this agent, unique in the fleet.
     pub node_id: String,
-    /// `http://host:port` of the control plane. `None`: snapshots come by [`crate::Agent::apply`].
+    /// `https://host:port` of the control plane, or `http://host:port` on the same host. `None`:
+    /// snapshots come by [`crate::Agent::apply`].
     pub control_plane: Option<String>,
+    /// The files of TLS towards the control plane, which `https` needs.
+    pub control_plane_tls: Option<TlsFiles>,
+    /// The token that proves who this agent is; read for each subscription.
+    pub token_file: Option<PathBuf>,
     /// Where the last good snapshot is kept, keys included; mode 0700. `None`: nowhere. Used with a
     /// control plane only.
     pub state_dir: Option<PathBuf>,
@@ -44,6 +51,8 @@ impl AgentConfig {
         Self {
             node_id: node_id.into(),
             control_plane: None,
+            control_plane_tls: None,
+            token_file: None,
             state_dir: None,
             workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             admin: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9901))),

@@ -1,7 +1,8 @@
 //! Names of endpoints, by the system's resolver configuration.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::Name;
@@ -22,21 +23,25 @@ impl Dns {
     }
 
     async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let mut absolute = parse(name)?;
+        // Endpoints carry full names; a single label is left to the hosts file and search list.
+        absolute.set_fqdn(name.contains('.'));
+        self.find(absolute).await
+    }
+
+    async fn find(&self, name: Name) -> io::Result<Vec<IpAddr>> {
         let resolver = self.resolver.as_ref().map_err(|error| {
             io::Error::other(format!(
                 "the system's resolver configuration can't be used: {error}"
             ))
         })?;
-        let mut absolute = Name::from_utf8(name)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        // Endpoints carry full names; a single label is left to the hosts file and search list.
-        absolute.set_fqdn(name.contains('.'));
-        let found = resolver
-            .lookup_ip(absolute)
-            .await
-            .map_err(io::Error::other)?;
+        let found = resolver.lookup_ip(name).await.map_err(io::Error::other)?;
         Ok(found.iter().collect())
     }
+}
+
+fn parse(name: &str) -> io::Result<Name> {
+    Name::from_utf8(name).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
 impl novaedge_proxy::Resolve for Dns {
@@ -50,6 +55,22 @@ impl novaedge_l4::Resolve for Dns {
         Box::pin(self.lookup(name))
     }
 }
+
+/// Names of the control plane, such as `novaedge-control-plane.novaedge-system.svc`, which the search
+/// list completes. Each connection looks up anew, so that nothing is kept that may be wrong by then.
+#[derive(Debug)]
+pub(crate) struct ControlPlaneDns;
+
+impl novaedge_subscribe::Resolve for ControlPlaneDns {
+    fn resolve(&self, host: String, port: u16) -> Addresses<'_> {
+        Box::pin(async move {
+            let found = Dns::new().find(parse(&host)?).await?;
+            Ok(found.into_iter().map(|ip| (ip, port).into()).collect())
+        })
+    }
+}
+
+type Addresses<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>>;
 
 #[cfg(test)]
 mod tests {

@@ -6,14 +6,17 @@
 mod accept;
 mod admin;
 mod agent;
+mod client;
 mod config;
 mod control;
 mod dns;
 mod files;
+mod leaving;
 mod metrics;
 mod snapshot;
 mod sockets;
 mod worker;
 
 pub use self::agent::{Agent, AgentError};
+pub use self::client::{LeaveError, ask_to_leave};
 pub use self::config::{AgentConfig, DEFAULT_DRAIN_TIMEOUT, MoreCounters};

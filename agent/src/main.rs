@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser;
-use novaedge_agent::{Agent, AgentConfig};
+use clap::{Parser, Subcommand};
+use novaedge_agent::{Agent, AgentConfig, ask_to_leave};
+use novaedge_subscribe::{ClientFiles, TlsFiles};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -17,11 +18,54 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Serves the traffic of Gateways, as the control plane says.
 #[derive(Debug, Parser)]
-#[command(name = "novaedge-agent", version)]
+#[command(
+    name = "novaedge-agent",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 struct Arguments {
-    /// The control plane, such as http://127.0.0.1:9090
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Option<Serve>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Takes the running agent of this pod out of the fleet, and returns when it may end
+    Drain {
+        /// Address of its admin endpoint
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9901")]
+        admin: SocketAddr,
+        /// Seconds that it serves on; after half of them clients are asked to go elsewhere
+        #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+        delay: u64,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Serve {
+    /// The control plane, such as https://novaedge-control-plane.novaedge-system.svc:18000
     #[arg(long, env = "NOVAEDGE_CONTROL_PLANE", value_name = "URL")]
     control_plane: String,
+    /// Authorities of the control plane's certificate (PEM); needed with https
+    #[arg(long, env = "NOVAEDGE_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Token of this pod's ServiceAccount; read for each subscription, sent over https alone
+    #[arg(long, env = "NOVAEDGE_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Certificate by which this agent proves itself, instead of a token (PEM)
+    #[arg(long, env = "NOVAEDGE_CLIENT_CERT", value_name = "FILE", requires_all = ["client_key", "ca_file"])]
+    client_cert: Option<PathBuf>,
+    /// Key of the certificate (PEM)
+    #[arg(
+        long,
+        env = "NOVAEDGE_CLIENT_KEY",
+        value_name = "FILE",
+        requires = "client_cert"
+    )]
+    client_key: Option<PathBuf>,
     /// Name of this agent, unique in the fleet
     #[arg(long, env = "NOVAEDGE_NODE_ID", value_name = "NAME")]
     node_id: String,
@@ -66,9 +110,23 @@ fn stderr_shows_colours() -> bool {
     std::io::stderr().is_terminal() && !unwanted
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    match (arguments.command, arguments.serve) {
+        (Some(Command::Drain { admin, delay }), _) => {
+            let delay = Duration::from_secs(delay);
+            ask_to_leave(admin, delay)?;
+            std::thread::sleep(delay);
+            Ok(())
+        }
+        (None, Some(arguments)) => serve(arguments),
+        // Clap asks for what is required.
+        (None, None) => anyhow::bail!("--control-plane and --node-id are missing"),
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn serve(arguments: Serve) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&arguments.log).context("--log is not a filter")?;
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -81,6 +139,13 @@ async fn main() -> anyhow::Result<()> {
     }
     let mut config = AgentConfig::new(arguments.node_id);
     config.control_plane = Some(arguments.control_plane);
+    let client = arguments.client_cert.zip(arguments.client_key);
+    let client = client.map(|(certificate, key)| ClientFiles { certificate, key });
+    config.control_plane_tls = arguments.ca_file.map(|authorities| TlsFiles {
+        authorities,
+        client,
+    });
+    config.token_file = arguments.token_file;
     config.state_dir = arguments.state_dir;
     config.admin = Some(arguments.admin);
     if let Some(workers) = arguments.workers {

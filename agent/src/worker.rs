@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Open(SocketKey, Listening),
     /// Serve what is queued, close the socket, then say so. Open connections go on.
     Close(SocketKey, oneshot::Sender<()>),
+    /// Serve on, but ask clients to go elsewhere.
+    Retire,
     /// Close all TCP sockets, end connections in an orderly way, and end the thread.
     Drain(Instant),
 }
@@ -166,6 +168,7 @@ async fn serve(config: WorkerConfig, mut commands: mpsc::Receiver<Command>) {
                 // Nobody waits any more when the control thread has given up.
                 let _ = done.send(());
             }
+            Some(Command::Retire) => shared.drain.retire(),
             Some(Command::Drain(deadline)) => break deadline,
             None => break Instant::now(),
         }

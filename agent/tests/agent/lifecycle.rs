@@ -16,13 +16,23 @@ use crate::support::{
 };
 use crate::tls::Authority;
 
-fn admin(address: SocketAddr, path: &str) -> String {
+pub fn admin(address: SocketAddr, path: &str) -> String {
     get(address, "admin", path)
 }
 
-/// The answer as it is; nothing, when nobody listens.
 fn get(address: SocketAddr, host: &str, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n"))
+}
+
+/// One request with these header lines to the admin endpoint.
+pub fn http(address: SocketAddr, method: &str, path: &str, fields: &str) -> String {
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: admin\r\n{fields}");
+    exchange(address, &head)
+}
+
+/// The answer as it is; nothing, when nobody listens.
+fn exchange(address: SocketAddr, head: &str) -> String {
+    let request = format!("{head}Connection: close\r\n\r\n");
     let Ok(mut stream) = std::net::TcpStream::connect(address) else {
         return String::new();
     };

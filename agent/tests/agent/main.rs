@@ -5,6 +5,7 @@ mod control_plane;
 mod support;
 mod tls;
 
+mod drain;
 mod layer4;
 mod layer4_tls;
 mod lifecycle;

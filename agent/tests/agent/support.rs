@@ -112,7 +112,47 @@ pub fn route(
     resource(&name, Body::Route(body))
 }
 
+/// A route of all requests for `NAME.example` to the backend of that name.
+pub fn http_route(kind: v1::RouteKind, name: &str) -> v1::Resource {
+    let kind_name = if kind == v1::RouteKind::Grpc {
+        "GRPCRoute"
+    } else {
+        "HTTPRoute"
+    };
+    let hostnames = vec![format!("{name}.example")];
+    let target = v1::weighted_backend::Target::Backend(format!("backend/default/{name}"));
+    let body = v1::Route {
+        r#ref: Some(v1::ObjectRef {
+            kind: kind_name.into(),
+            namespace: "default".into(),
+            name: name.into(),
+        }),
+        kind: kind.into(),
+        hostnames: hostnames.clone(),
+        bindings: vec![v1::Binding {
+            listener: "listener/default/g/http".into(),
+            hostnames,
+        }],
+        backends: vec![v1::WeightedBackend {
+            weight: 1,
+            target: Some(target),
+            filters: vec![],
+        }],
+        ..Default::default()
+    };
+    let name = format!("route/{kind_name}/default/{name}/0");
+    resource(&name, Body::Route(body))
+}
+
 pub fn backend(name: &str, endpoints: &[SocketAddr]) -> Vec<v1::Resource> {
+    backend_of(name, endpoints, v1::BackendProtocol::Unspecified)
+}
+
+pub fn backend_of(
+    name: &str,
+    endpoints: &[SocketAddr],
+    protocol: v1::BackendProtocol,
+) -> Vec<v1::Resource> {
     let parent = format!("backend/default/{name}");
     let list = endpoints.iter().map(|address| v1::Endpoint {
         address: address.ip().to_string(),
@@ -123,8 +163,12 @@ pub fn backend(name: &str, endpoints: &[SocketAddr]) -> Vec<v1::Resource> {
         backend: parent.clone(),
         endpoints: list.collect(),
     };
+    let body = v1::Backend {
+        protocol: protocol.into(),
+        ..Default::default()
+    };
     vec![
-        resource(&parent, Body::Backend(v1::Backend::default())),
+        resource(&parent, Body::Backend(body)),
         resource(
             &format!("endpoints/default/{name}"),
             Body::Endpoints(endpoints),

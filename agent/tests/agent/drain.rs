@@ -1,0 +1,117 @@
+//! Agents that leave a fleet under load: no client notices.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use novaedge_agent::{Agent, LeaveError, ask_to_leave};
+use novaedge_proto::v1;
+use tokio::time::sleep;
+
+use crate::drain::load::{Load, Tally};
+use crate::drain::origin::{Speaks, http_origin};
+use crate::lifecycle::{admin, http};
+use crate::support::{agent, backend_of, free_port, gateway, http_route, listener, step};
+
+mod load;
+mod origin;
+
+/// An agent that serves `web.example` and `grpc.example`.
+async fn edge(port: u16, web: SocketAddr, grpc: SocketAddr) -> Agent {
+    let agent = agent();
+    let mut all = vec![gateway(), listener("http", port, v1::Protocol::Http)];
+    all.push(http_route(v1::RouteKind::Http, "web"));
+    all.push(http_route(v1::RouteKind::Grpc, "grpc"));
+    all.extend(backend_of("web", &[web], v1::BackendProtocol::Unspecified));
+    all.extend(backend_of("grpc", &[grpc], v1::BackendProtocol::Http2));
+    assert_eq!(agent.apply(step(1, all, &[])).await.unwrap(), []);
+    agent
+}
+
+/// Two agents and clients of the first one.
+async fn two_agents() -> (Agent, Agent, u16, Load) {
+    let web = http_origin(Speaks::Http1).await;
+    let grpc = http_origin(Speaks::Grpc).await;
+    let (first, second) = (free_port(), free_port());
+    let agents = (edge(first, web, grpc).await, edge(second, web, grpc).await);
+    let load = Load::start(first);
+    sleep(Duration::from_millis(500)).await;
+    (agents.0, agents.1, second, load)
+}
+
+fn check(tally: &Tally) {
+    assert_eq!(tally.failures, [] as [String; 0]);
+    for (kind, answers) in &tally.answers {
+        assert!(*answers > 50, "{kind}: {answers}");
+    }
+    assert_eq!(tally.answers.len(), 3, "{tally:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_leaves_first_and_drains_then_fails_no_request() {
+    let (leaving, staying, other, load) = two_agents().await;
+    let admin_address = leaving.admin_address().unwrap();
+    leaving.leave(Duration::from_secs(2));
+    assert!(*leaving.leaving().borrow());
+    assert!(admin(admin_address, "/readyz").ends_with("\r\n\r\ndraining\n"));
+    // Until the fleet knows, clients keep coming.
+    sleep(Duration::from_millis(300)).await;
+    load.go_to(other);
+    sleep(Duration::from_millis(1700)).await;
+    let begin = Instant::now();
+    leaving.drain(Duration::from_secs(20)).await;
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "no client is left"
+    );
+    let tally = load.stop().await;
+    check(&tally);
+    staying.drain(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_at_once_fails_no_request_of_kept_connections() {
+    let (leaving, staying, other, load) = two_agents().await;
+    load.go_to(other);
+    // A client may have read where to go just before.
+    sleep(Duration::from_millis(100)).await;
+    leaving.drain(Duration::from_secs(8)).await;
+    let tally = load.stop().await;
+    check(&tally);
+    staying.drain(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn a_pod_asks_its_agent_to_leave() {
+    let agent = agent();
+    let address = agent.admin_address().unwrap();
+    let refused = http(address, "GET", "/drain?delay=1", "");
+    assert!(refused.starts_with("HTTP/1.1 405"), "{refused}");
+    let refused = http(address, "POST", "/drain?delay=1", "Origin: http://a\r\n");
+    assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
+    for wrong in ["/drain", "/drain?delay=x", "/drain?delay=86400"] {
+        let refused = http(address, "POST", wrong, "");
+        assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
+    }
+    let too_long = ask_to_leave(address, Duration::from_secs(86_400));
+    assert!(matches!(too_long, Err(LeaveError::Refused(..))));
+    assert!(!*agent.leaving().borrow());
+
+    let run = |delay: &str| {
+        Command::new(env!("CARGO_BIN_EXE_novaedge-agent"))
+            .args(["drain", "--admin", &address.to_string(), "--delay", delay])
+            .output()
+            .unwrap()
+    };
+    let begin = Instant::now();
+    let output = run("1");
+    assert!(output.status.success(), "{output:?}");
+    assert!(begin.elapsed() >= Duration::from_secs(1));
+    assert!(*agent.leaving().borrow());
+    assert!(run("0").status.success(), "twice is as good as once");
+    agent.drain(Duration::ZERO).await;
+    let output = run("0");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(error.contains(&address.to_string()), "{error}");
+}
