@@ -19,7 +19,12 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// Counts a failure, after which somebody has to wait.
     pub(crate) fn fail(&mut self) {
-        self.wait = Some(wait(self.failures, random()));
+        self.fail_up_to(LONGEST);
+    }
+
+    /// Counts a failure, after which somebody has to wait, at most so long.
+    pub(crate) fn fail_up_to(&mut self, longest: Duration) {
+        self.wait = Some(wait(self.failures, longest, random()));
         self.failures = self.failures.saturating_add(1);
     }
 
@@ -35,8 +40,8 @@ impl Backoff {
 }
 
 /// Between half of the longest wait after so many earlier failures and all of it.
-fn wait(failures: u32, random: u64) -> Duration {
-    let longest = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);
+fn wait(failures: u32, longest: Duration, random: u64) -> Duration {
+    let longest = FIRST.saturating_mul(1 << failures.min(16)).min(longest);
     let half = longest / 2;
     let share = u64::try_from(half.as_millis()).unwrap_or(u64::MAX).max(1);
     half + Duration::from_millis(random % share)
@@ -54,7 +59,7 @@ mod tests {
     #[test]
     fn waits_double_up_to_a_bound_and_differ() {
         let bounds = |failures| {
-            let millis = |random| wait(failures, random).as_millis();
+            let millis = |random| wait(failures, LONGEST, random).as_millis();
             (millis(0), millis(u64::MAX))
         };
         for (failures, longest) in [

@@ -93,8 +93,17 @@ impl Narrow {
         forgotten
     }
 
-    /// Takes in that an object has a version.
+    /// Takes in that an object has a version now. It may be an earlier one than before, when the cluster was restored.
+    pub(crate) fn is_listed(&mut self, id: ObjectId, version: &str) {
+        self.look_at(id, version, |version, given| version != given);
+    }
+
+    /// Takes in that an object got a version. That may be told later than it was read.
     pub(crate) fn has_version(&mut self, id: ObjectId, version: &str) {
+        self.look_at(id, version, is_newer);
+    }
+
+    fn look_at(&mut self, id: ObjectId, version: &str, is_news: fn(&str, &str) -> bool) {
         if let Some(target) = self.targets.get_mut(&id) {
             if target.asked {
                 // The answer may be this version already; it is compared when it comes.
@@ -102,7 +111,7 @@ impl Narrow {
             } else if target
                 .given
                 .as_deref()
-                .is_none_or(|given| is_newer(version, given))
+                .is_none_or(|given| is_news(version, given))
             {
                 self.due.insert(id.clone());
             }

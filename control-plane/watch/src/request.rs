@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::failure::Failure;
 use crate::raw::Raw;
 use crate::served::{Served, choose, narrow, wanted};
+use crate::state::Answered;
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -33,7 +34,7 @@ pub(crate) async fn discover(client: Client) -> Result<Served, Failure> {
 }
 
 /// A Secret or ConfigMap, if there is one, with no more data than anybody reads.
-pub(crate) async fn get(client: Client, id: &ObjectId) -> Result<Option<Raw>, Failure> {
+pub(crate) async fn get(client: Client, id: &ObjectId) -> Answered {
     let path = Raw::url_path(&narrow(id.kind), Some(&id.key.namespace));
     let request = Request::new(path).get(&id.key.name, &GetParams::default());
     let request = request.map_err(|error| Failure::of(&Error::BuildRequest(error)))?;
@@ -44,7 +45,7 @@ pub(crate) async fn get(client: Client, id: &ObjectId) -> Result<Option<Raw>, Fa
         Err(failure) => return Err(failure),
     };
     match serde_json::from_str::<Value>(&text) {
-        Ok(value) => Ok(Some(Raw::of(only_needed(value)))),
+        Ok(value) => Ok(Some(Box::new(Raw::of(only_needed(value))))),
         Err(_) => Err(Failure::unversioned()),
     }
 }

@@ -16,7 +16,7 @@ const FOLLOW_UPS: [Duration; 4] = [
     Duration::from_secs(5),
 ];
 /// How often to look when definitions are watched.
-const SELDOM: Duration = Duration::from_secs(60);
+const SELDOM: Duration = Duration::from_mins(1);
 /// How often to look when nothing tells of new definitions.
 const OFTEN: Duration = Duration::from_secs(10);
 

@@ -21,7 +21,7 @@ use crate::raw::{Raw, RawMeta};
 use crate::request;
 use crate::schedule::Schedule;
 use crate::served::{NARROW, Served, definitions, narrow};
-use crate::state::{State, Step};
+use crate::state::{Again, Answered, State, Step};
 use crate::watch::{Event, watch};
 
 /// Requests for Secrets and ConfigMaps at a time.
@@ -33,6 +33,8 @@ const MAX_EVENTS: usize = 1_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What failures of discovery are told of.
 const DISCOVERY: &str = "discovery";
+/// The longest wait before something is asked for again that was refused.
+const RARELY: Duration = Duration::from_mins(1);
 /// Label of an EndpointSlice that names who writes it.
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 
@@ -122,7 +124,7 @@ enum Told {
 /// Something that was waited for.
 enum Done {
     Discovered(Result<Served, Failure>),
-    Answered(ObjectId, Result<Option<Raw>, Failure>),
+    Answered(ObjectId, Answered),
     Retry(ObjectId),
 }
 
@@ -303,15 +305,19 @@ impl Running {
             }
             Done::Answered(id, answer) => {
                 self.requests -= 1;
-                if self.state.answer(&id, answer) {
-                    let backoff = self.retries.entry(id.clone()).or_default();
-                    backoff.fail();
-                    let wait = backoff.take().unwrap_or(PATIENCE);
-                    let retry = tokio::time::sleep(wait).map(|()| Done::Retry(id));
-                    self.jobs.push(retry.boxed());
-                } else {
+                let again = self.state.answer(&id, answer);
+                if again == Again::No {
                     self.retries.remove(&id);
+                    return;
                 }
+                let backoff = self.retries.entry(id.clone()).or_default();
+                match again {
+                    Again::Rarely => backoff.fail_up_to(RARELY),
+                    Again::Soon | Again::No => backoff.fail(),
+                }
+                let wait = backoff.take().unwrap_or(PATIENCE);
+                let retry = tokio::time::sleep(wait).map(|()| Done::Retry(id));
+                self.jobs.push(retry.boxed());
             }
             Done::Retry(id) => {
                 if !self.state.retry(&id) {

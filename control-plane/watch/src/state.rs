@@ -25,6 +25,20 @@ const ABSENCES: u32 = 3;
 /// How many Secrets and ConfigMaps are named that the first batch waits for.
 const MAX_NAMED: usize = 20;
 
+/// What came of a request for a Secret or ConfigMap.
+pub(crate) type Answered = Result<Option<Box<Raw>>, Failure>;
+
+/// Whether a request is to be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// It is not.
+    No,
+    /// There was no answer.
+    Soon,
+    /// The answer was no: somebody has to change that first.
+    Rarely,
+}
+
 /// What there is to do after a discovery.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Step {
@@ -77,7 +91,7 @@ impl State {
                 if let Some(listing) = self.listing.get_mut(&kind) {
                     listing.insert(id.clone());
                 }
-                self.narrow.has_version(id, raw.version());
+                self.narrow.is_listed(id, raw.version());
             }
             Event::Complete => {
                 self.known.insert(kind);
@@ -239,14 +253,18 @@ impl State {
         self.narrow.is_wanted(id)
     }
 
-    /// Takes in what came of a request. Returns whether to ask again after a while.
-    pub(crate) fn answer(&mut self, id: &ObjectId, answer: Result<Option<Raw>, Failure>) -> bool {
-        let failed = answer.is_err();
+    /// Takes in what came of a request.
+    pub(crate) fn answer(&mut self, id: &ObjectId, answer: Answered) -> Again {
+        let again = match &answer {
+            Ok(_) => Again::No,
+            Err(failure) if failure.is_forbidden() => Again::Rarely,
+            Err(_) => Again::Soon,
+        };
         match answer {
             Ok(Some(raw)) => {
                 let verdict = self.narrow.answer(id, Answer::Found(raw.version()));
                 if verdict == Verdict::Give {
-                    self.give(id, raw);
+                    self.give(id, *raw);
                 }
             }
             Ok(None) => {
@@ -272,7 +290,11 @@ impl State {
                 self.pass(change);
             }
         }
-        failed && self.narrow.is_wanted(id)
+        if self.narrow.is_wanted(id) {
+            again
+        } else {
+            Again::No
+        }
     }
 
     fn give(&mut self, id: &ObjectId, raw: Raw) {

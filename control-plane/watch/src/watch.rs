@@ -23,7 +23,7 @@ use crate::raw::Identified;
 /// Objects in a page: a page is in memory as JSON.
 const PAGE: u32 = 250;
 /// How long the API server lets a watch last. Bounds how long a connection that died unnoticed goes unnoticed.
-const LIFE: Duration = Duration::from_secs(120);
+const LIFE: Duration = Duration::from_mins(2);
 /// How much longer than its life a watch may be silent.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long an answer may take to begin, or a page to come.

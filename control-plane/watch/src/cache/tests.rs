@@ -21,10 +21,10 @@ fn cache() -> Cache {
 fn take(cache: &mut Cache, event: Event<Raw>) -> Vec<String> {
     let mut effect = Effect::default();
     cache.take(event, &mut effect);
-    words(effect)
+    words(&effect)
 }
 
-fn words(effect: Effect) -> Vec<String> {
+fn words(effect: &Effect) -> Vec<String> {
     let changes = effect.changes.iter().map(|change| match change {
         Change::Upsert(object) => {
             let version = object.metadata().resource_version.clone();
@@ -184,5 +184,5 @@ fn another_version_of_the_kind_keeps_what_it_does_not_change() {
     );
     let mut effect = Effect::default();
     cache.clear(&mut effect);
-    assert_eq!(words(effect), ["GatewayClass/a gone"]);
+    assert_eq!(words(&effect), ["GatewayClass/a gone"]);
 }

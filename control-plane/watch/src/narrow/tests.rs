@@ -66,6 +66,17 @@ fn a_new_version_is_asked_for_and_a_known_one_is_not() {
 }
 
 #[test]
+fn a_cluster_that_was_restored_has_earlier_versions() {
+    let mut narrow = Narrow::default();
+    refer(&mut narrow, "g", &["a"]);
+    find(&mut narrow, "5");
+    narrow.is_listed(secret("a"), "5");
+    assert!(due(&mut narrow).is_empty());
+    narrow.is_listed(secret("a"), "3");
+    assert_eq!(due(&mut narrow), [secret("a")]);
+}
+
+#[test]
 fn a_version_that_comes_during_a_request_is_asked_for_unless_the_answer_has_it() {
     let check = |answer, again: &[ObjectId]| {
         let mut narrow = Narrow::default();

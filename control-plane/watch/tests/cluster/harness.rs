@@ -54,8 +54,7 @@ pub async fn server() -> Server {
 
 impl Running {
     pub fn start(server: &Server) -> Self {
-        let mut config = kube::Config::new(server.url.parse().unwrap());
-        config.default_namespace = "default".to_owned();
+        let config = kube::Config::new(server.url.parse().unwrap());
         let client = kube::Client::try_from(config).unwrap();
         let source = ClusterSource::new(client, Settings::default());
         let (sender, batches) = mpsc::channel(16);
@@ -86,12 +85,13 @@ impl Running {
                 self.next().await;
             }
         };
-        if timeout(LONG, waiting).await.is_err() {
-            panic!(
-                "not in time: {what}; {:?} {:?}",
-                self.history, self.problems
-            );
-        }
+        let waited = timeout(LONG, waiting).await;
+        assert!(
+            waited.is_ok(),
+            "not in time: {what}; {:?} {:?}",
+            self.history,
+            self.problems
+        );
     }
 
     /// Nothing comes for a while.

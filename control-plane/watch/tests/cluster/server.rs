@@ -313,6 +313,9 @@ impl Data {
     }
 }
 
+/// A watch has ended.
+struct Over;
+
 /// A watch under way.
 struct Follower {
     shared: Arc<Shared>,
@@ -331,7 +334,7 @@ impl Follower {
         stream::unfold((self, turn), |(mut follower, mut turn)| async move {
             loop {
                 turn.mark_unchanged();
-                if let Some(text) = follower.next()? {
+                if let Some(text) = follower.next().ok()? {
                     return Some((Ok(Frame::data(Bytes::from(text))), (follower, turn)));
                 }
                 turn.changed().await.ok()?;
@@ -339,23 +342,23 @@ impl Follower {
         })
     }
 
-    /// The next event; nothing at all when the watch is over.
-    fn next(&mut self) -> Option<Option<String>> {
+    /// The next event, if there is one yet.
+    fn next(&mut self) -> Result<Option<String>, Over> {
         let data = self.shared.data();
         if data.epoch != self.epoch || !data.serves(&self.path) {
-            return None;
+            return Err(Over);
         }
         let log = data.log.get(&self.path).into_iter().flatten();
         let mut news = log.filter(|(version, event)| {
             *version > self.from && selects(&self.query, &event["object"])
         });
         let Some((version, event)) = news.next() else {
-            return Some(None);
+            return Ok(None);
         };
         self.from = *version;
         let mut event = event.clone();
         trim(&mut event["object"], self.metadata_only);
-        Some(Some(format!("{event}\n")))
+        Ok(Some(format!("{event}\n")))
     }
 }
 
