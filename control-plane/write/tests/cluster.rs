@@ -3,7 +3,13 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::Request;
 use kube::Client;
@@ -124,33 +130,104 @@ async fn watched(client: &Client, kinds: &[Kind], namespace: &str) -> Vec<Change
     changes
 }
 
-/// The native objects of all golden cases of the translation, in one namespace and without owners, which the garbage
-/// collector would miss.
-fn natives(namespace: &str) -> Vec<Object> {
+/// What all golden cases of the translation come to.
+fn golden() -> Vec<Value> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../translate/tests/golden");
-    let mut natives = BTreeMap::new();
+    let mut cases = BTreeMap::new();
     for area in fs::read_dir(root).unwrap() {
         for case in fs::read_dir(area.unwrap().path()).unwrap() {
             let path = case.unwrap().path();
-            if !path.to_string_lossy().ends_with(".out.yaml") {
-                continue;
-            }
-            let case: Value = serde_saphyr::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-            for native in case["natives"].as_array().into_iter().flatten() {
-                let mut native = native.clone();
-                let number = natives.len();
-                native["metadata"]["name"] = format!("golden-{number}").into();
-                native["metadata"]["namespace"] = namespace.into();
-                native["metadata"]
-                    .as_object_mut()
-                    .unwrap()
-                    .remove("ownerReferences");
-                let object = decode_lenient(native).unwrap().0;
-                natives.insert(object.id(), object);
+            if path.to_string_lossy().ends_with(".out.yaml") {
+                let text = fs::read_to_string(&path).unwrap();
+                cases.insert(path, serde_saphyr::from_str(&text).unwrap());
             }
         }
     }
-    natives.into_values().collect()
+    cases.into_values().collect()
+}
+
+/// Their native objects, in one namespace and without owners, which the garbage collector would miss.
+fn natives(namespace: &str) -> Vec<Object> {
+    let cases = golden();
+    let natives = cases.iter().filter_map(|case| case["natives"].as_array());
+    let natives = natives.flatten().enumerate().map(|(number, native)| {
+        let mut native = native.clone();
+        let metadata = native["metadata"].as_object_mut().unwrap();
+        metadata.remove("ownerReferences");
+        metadata.insert("name".to_owned(), format!("golden-{number}").into());
+        metadata.insert("namespace".to_owned(), namespace.into());
+        decode_lenient(native).unwrap().0
+    });
+    natives.collect()
+}
+
+/// Their statuses but those of GatewayClasses, each for an object of its own.
+fn statuses(namespace: &str) -> Vec<(ObjectId, DesiredStatus)> {
+    let cases = golden();
+    let statuses = cases.iter().filter_map(|case| case["statuses"].as_object());
+    let statuses = statuses
+        .flatten()
+        .enumerate()
+        .filter_map(|(n, (id, status))| {
+            let (kind, _) = id.split_once('/').unwrap();
+            let kind = Kind::find(novaedge_api::gateway::GROUP, kind).unwrap();
+            let mut status = status.clone();
+            stamp(&mut status);
+            let status = match kind {
+                Kind::GatewayClass => return None,
+                Kind::Gateway => DesiredStatus::Gateway(serde_json::from_value(status).unwrap()),
+                Kind::ListenerSet => {
+                    DesiredStatus::ListenerSet(serde_json::from_value(status).unwrap())
+                }
+                Kind::BackendTlsPolicy => DesiredStatus::BackendTlsPolicy(
+                    serde_json::from_value(status["ancestors"].clone()).unwrap(),
+                ),
+                _ => {
+                    DesiredStatus::Route(serde_json::from_value(status["parents"].clone()).unwrap())
+                }
+            };
+            Some((
+                ObjectId::new(kind, namespace, format!("golden-{n}")),
+                status,
+            ))
+        });
+    statuses.collect()
+}
+
+/// Golden files show no transition times.
+fn stamp(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(stamp),
+        Value::Object(fields) => {
+            if fields.contains_key("reason") && fields.contains_key("status") {
+                let epoch = "1970-01-01T00:00:00Z".into();
+                fields.insert("lastTransitionTime".to_owned(), epoch);
+            }
+            fields.values_mut().for_each(stamp);
+        }
+        _ => {}
+    }
+}
+
+/// The least that the API server takes as an object of that kind, which is nobody's.
+fn least(id: &ObjectId) -> Value {
+    let listeners = json!([{"name": "http", "port": 80, "protocol": "HTTP"}]);
+    let rules = json!([{"backendRefs": [{"name": "x", "port": 1}]}]);
+    let spec = match id.kind {
+        Kind::Gateway => json!({"gatewayClassName": "nobody", "listeners": listeners}),
+        Kind::ListenerSet => json!({"parentRef": {"name": "nobody"}, "listeners": listeners}),
+        Kind::BackendTlsPolicy => json!({
+            "targetRefs": [{"group": "", "kind": "Service", "name": id.key.name}],
+            "validation": {"hostname": "x.example", "wellKnownCACertificates": "System"},
+        }),
+        Kind::TlsRoute => json!({"hostnames": ["x.example"], "rules": rules}),
+        Kind::TcpRoute | Kind::UdpRoute => json!({"rules": rules}),
+        _ => json!({}),
+    };
+    json!({
+        "apiVersion": Resource::newest(id.kind).api_version, "kind": id.kind.as_str(),
+        "metadata": {"name": id.key.name}, "spec": spec,
+    })
 }
 
 const NATIVES: [Kind; 3] = [Kind::ProxyGateway, Kind::ProxyRoute, Kind::ProxyBackend];
@@ -200,6 +277,51 @@ async fn every_golden_native_is_taken_and_reads_back_equal() {
     });
     second.rest().await;
     assert!(watched(&client, &NATIVES, space).await.is_empty());
+    let path = format!("/api/v1/namespaces/{space}");
+    call(&client, "DELETE", &path, Value::Null).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs KUBECONFIG of a cluster"]
+async fn every_golden_status_is_taken_and_reads_back_equal() {
+    let (client, space) = (client().await, "write-golden");
+    namespace(&client, space).await;
+    let statuses = statuses(space);
+    assert!(statuses.len() > 100);
+    for (id, _) in &statuses {
+        let path = collection(id.kind, space);
+        call(&client, "POST", &path, least(id)).await.unwrap();
+    }
+    let kinds: BTreeSet<Kind> = statuses.iter().map(|(id, _)| id.kind).collect();
+    let kinds: Vec<Kind> = kinds.into_iter().collect();
+    let seen = watched(&client, &kinds, space).await;
+    let wanted = statuses.iter().cloned();
+    let delta = Delta {
+        statuses: wanted.map(|(id, status)| (id, Some(status))).collect(),
+        ..Delta::default()
+    };
+    let replicas = [Replica::start(&client), Replica::start(&client)];
+    let [first, second] = &replicas;
+    for replica in &replicas {
+        replica.intake.take(&delta);
+        replica.intake.settle();
+    }
+    first.intake.observe(&seen);
+    first.leads.send_replace(true);
+    first.rest().await;
+    let troubles = first.intake.troubles().borrow().clone();
+    assert!(troubles.is_empty(), "{troubles:#?}");
+    let writes = first.writes();
+    let echo = watched(&client, &kinds, space).await;
+    for replica in &replicas {
+        replica.intake.observe(&echo);
+    }
+    first.rest().await;
+    assert_eq!(first.writes(), writes);
+    first.leads.send_replace(false);
+    second.leads.send_replace(true);
+    second.rest().await;
+    assert_eq!(second.writes(), 0);
     let path = format!("/api/v1/namespaces/{space}");
     call(&client, "DELETE", &path, Value::Null).await.unwrap();
 }
