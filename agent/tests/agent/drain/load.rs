@@ -150,7 +150,7 @@ async fn multiplexed(shared: Arc<Shared>, pause: Duration, kind: Kind) {
 }
 
 async fn ask2(shared: &Shared, kept: &mut Option<Sender>, kind: Kind) -> Result<(), String> {
-    let (response, sender) = loop {
+    let response = loop {
         let sender = match kept.take() {
             Some(sender) => sender,
             None => connect2(shared).await?,
@@ -167,11 +167,17 @@ async fn ask2(shared: &Shared, kept: &mut Option<Sender>, kind: Kind) -> Result<
             let sent = body.send_data(Bytes::from_static(b"\0\0\0\0\0"), true);
             sent.map_err(|error| format!("send: {error}"))?;
         }
-        break (response, sender);
+        match response.await {
+            Ok(response) => {
+                *kept = Some(sender);
+                break response;
+            }
+            // The request crossed the last GOAWAY, which says that it was not processed (RFC 9113
+            // section 6.8); whether that is true is checked by what the origins have seen.
+            Err(error) if error.is_go_away() && error.is_remote() => {}
+            Err(error) => return Err(format!("head: {error}")),
+        }
     };
-    // From here on the request is sent, and must be answered.
-    *kept = Some(sender);
-    let response = response.await.map_err(|error| format!("head: {error}"))?;
     let status = response.status();
     let mut body = response.into_body();
     let mut text = Vec::new();

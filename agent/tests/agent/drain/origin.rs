@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -19,25 +21,38 @@ pub enum Speaks {
     Grpc,
 }
 
+/// Where the backend is, and how many requests it has seen.
+pub struct Origin {
+    pub address: SocketAddr,
+    pub seen: Arc<AtomicU64>,
+}
+
 /// Answers `ok` after 10 ms.
-pub async fn http_origin(speaks: Speaks) -> SocketAddr {
+pub async fn http_origin(speaks: Speaks) -> Origin {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let seen = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&seen);
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let io = TokioIo::new(stream);
+            let count = Arc::clone(&count);
             tokio::spawn(async move {
                 let _ = match speaks {
                     Speaks::Http1 => {
                         let service = service_fn(|_: Request<Incoming>| async {
+                            count.fetch_add(1, Ordering::Relaxed);
                             tokio::time::sleep(Duration::from_millis(10)).await;
                             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("ok"))))
                         });
                         http1::Builder::new().serve_connection(io, service).await
                     }
                     Speaks::Grpc => {
-                        let service = service_fn(grpc);
+                        let service = service_fn(|request| {
+                            count.fetch_add(1, Ordering::Relaxed);
+                            grpc(request)
+                        });
                         let server = http2::Builder::new(TokioExecutor::new());
                         server.serve_connection(io, service).await
                     }
@@ -45,7 +60,7 @@ pub async fn http_origin(speaks: Speaks) -> SocketAddr {
             });
         }
     });
-    address
+    Origin { address, seen }
 }
 
 async fn grpc(
