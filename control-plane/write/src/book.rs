@@ -1,5 +1,6 @@
 //! What should be written, and what is there as far as the watches have told.
 
+mod native_status;
 mod plan;
 mod seen;
 
@@ -13,12 +14,15 @@ use novaedge_api::{
     native::NativeStatus,
 };
 use novaedge_store::Change;
-use novaedge_translate::DesiredStatus;
+use novaedge_translate::{DesiredStatus, Diagnostic};
 use serde_json::Value;
 
 pub(crate) use self::plan::Plan;
 pub use self::seen::is_translated;
-use self::seen::{Digest, Seen};
+use self::{
+    native_status::ready,
+    seen::{Digest, Seen},
+};
 use crate::{
     merge::{has_our_entries, has_status},
     resource::{Resource, Served},
@@ -70,6 +74,10 @@ pub(crate) struct Book {
     statuses: BTreeMap<ObjectId, Wanted>,
     natives: BTreeMap<ObjectId, Object>,
     seen: BTreeMap<ObjectId, Seen>,
+    /// Diagnostics of native objects, where there are any.
+    findings: BTreeMap<ObjectId, Vec<Diagnostic>>,
+    /// Native objects that were observed and not compiled yet.
+    uncompiled: BTreeSet<ObjectId>,
     /// What the last successful write asked for, to tell a change of ours from somebody else's.
     written: BTreeMap<Work, Digest>,
     troubles: BTreeMap<Work, Trouble>,
@@ -88,6 +96,8 @@ impl Default for Book {
             statuses: BTreeMap::new(),
             natives: BTreeMap::new(),
             seen: BTreeMap::new(),
+            findings: BTreeMap::new(),
+            uncompiled: BTreeSet::new(),
             written: BTreeMap::new(),
             troubles: BTreeMap::new(),
             troubles_changed: false,
@@ -138,15 +148,40 @@ impl Book {
                 self.written.remove(&Work::Native(id.clone()));
             }
         }
+        if is_native(id.kind) {
+            self.uncompiled.insert(id.clone());
+        }
         self.mark_all(id);
+    }
+
+    /// Everything observed so far was compiled, and these objects have these diagnostics from now on. Native objects
+    /// that users wrote get a status by that; those that the translation made speak through the objects they were made
+    /// for.
+    pub(crate) fn compiled(&mut self, diagnostics: &[(ObjectId, Vec<Diagnostic>)]) {
+        let mut ids = mem::take(&mut self.uncompiled);
+        for (id, found) in diagnostics {
+            ids.insert(id.clone());
+            if found.is_empty() {
+                self.findings.remove(id);
+            } else {
+                self.findings.insert(id.clone(), found.clone());
+            }
+        }
+        for id in ids {
+            let seen = self.seen.get(&id);
+            let seen = seen.filter(|seen| is_native(id.kind) && !seen.is_translated());
+            let status = seen.map(|seen| {
+                let found = self.findings.get(&id).map_or(&[][..], Vec::as_slice);
+                Wanted::Native(ready(found, seen.generation))
+            });
+            if self.statuses.get(&id) != status.as_ref() {
+                self.want(&id, status);
+            }
+        }
     }
 
     pub(crate) fn want_status(&mut self, id: &ObjectId, status: Option<DesiredStatus>) {
         self.want(id, status.map(Wanted::Gateway));
-    }
-
-    pub(crate) fn want_native_status(&mut self, id: &ObjectId, status: Option<NativeStatus>) {
-        self.want(id, status.map(Wanted::Native));
     }
 
     fn want(&mut self, id: &ObjectId, status: Option<Wanted>) {

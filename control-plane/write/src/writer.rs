@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use kube::Client;
-use novaedge_api::{meta::ObjectId, native::NativeStatus};
+use novaedge_api::meta::ObjectId;
 use novaedge_store::Change;
 use novaedge_translate::{Delta, DesiredStatus, Diagnostic};
 use serde_json::Value;
@@ -118,10 +118,14 @@ impl Intake {
         self.shared.changed.notify_one();
     }
 
-    /// The status that a native object should have.
-    pub fn native_status(&self, id: &ObjectId, status: Option<NativeStatus>) {
-        self.shared.book().want_native_status(id, status);
+    /// Everything that was observed is compiled, and these native objects have these diagnostics from now on. Those that
+    /// users wrote get a status by it, also when nothing was found.
+    pub fn compiled(&self, diagnostics: &[(ObjectId, Vec<Diagnostic>)]) {
+        self.shared.book().compiled(diagnostics);
         self.shared.changed.notify_one();
+        for (id, found) in diagnostics {
+            self.diagnose(id, found);
+        }
     }
 
     /// All that is wrong with an object now. Each finding becomes an event once.

@@ -21,6 +21,7 @@ pub(super) struct Seen {
     pub(super) uid: Option<String>,
     /// `metadata.resourceVersion`.
     pub(super) version: String,
+    pub(super) generation: Option<i64>,
     live: Live,
 }
 
@@ -69,6 +70,7 @@ impl Seen {
         Some(Self {
             uid: metadata.uid.clone(),
             version: metadata.resource_version.clone().unwrap_or_default(),
+            generation: metadata.generation,
             live,
         })
     }
@@ -79,6 +81,7 @@ impl Seen {
         Self {
             uid: uid.or_else(|| before?.uid.clone()),
             version: version(live),
+            generation: live["metadata"]["generation"].as_i64(),
             live: Live::Native {
                 digest,
                 translated: true,
@@ -103,6 +106,7 @@ impl Seen {
         Self {
             uid: self.uid.clone(),
             version: version(answer),
+            generation: self.generation,
             live,
         }
     }

@@ -287,6 +287,44 @@ async fn natives_are_applied_pruned_and_never_taken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn natives_of_users_get_a_status_and_translated_ones_none() {
+    let server = Server::default();
+    let mut hand = native("hand").to_value().expect("JSON");
+    hand["metadata"] = json!({"name": "hand", "namespace": "default", "generation": 3});
+    server.put(&format!("{NATIVES}/hand"), hand);
+    let made = native("made");
+    server.put(&format!("{NATIVES}/made"), made.to_value().expect("JSON"));
+    let replica = Replica::start(&server);
+    replica.intake.take(&Delta {
+        natives: vec![Change::Upsert(made)],
+        ..Delta::default()
+    });
+    replica.observe();
+    replica.intake.settle();
+    replica.lead(true);
+    soon().await;
+    assert!(server.writes().is_empty(), "nothing is compiled yet");
+    replica.intake.compiled(&[]);
+    soon().await;
+    assert_eq!(server.writes(), [format!("PATCH {NATIVES}/hand/status")]);
+    let ready = || server.get(&format!("{NATIVES}/hand"))["status"]["conditions"][0].clone();
+    assert_eq!(
+        (&ready()["status"], &ready()["observedGeneration"]),
+        (&json!("True"), &json!(3))
+    );
+    replica.observe();
+    replica.intake.compiled(&[]);
+    soon().await;
+    assert!(server.writes().is_empty());
+    let id = ObjectId::new(Kind::ProxyGateway, "default", "hand");
+    let wrong = Diagnostic::error(id.clone(), "spec", "Invalid", "is wrong");
+    replica.intake.compiled(&[(id, vec![wrong])]);
+    soon().await;
+    assert_eq!(ready()["reason"], "Invalid");
+    assert_eq!(server.writes().len(), 2, "a status and an event");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_somebody_adds_to_a_native_goes() {
     let server = Server::default();
     let replica = Replica::start(&server);
