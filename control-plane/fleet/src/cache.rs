@@ -1,0 +1,149 @@
+//! What the watches have told so far.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::ResourceExt as _;
+use kube::runtime::watcher::Event;
+use novaedge_api::meta::ObjectKey;
+
+use crate::plan::Observed;
+use crate::pod::AgentPod;
+
+/// News of one watch.
+#[derive(Debug)]
+pub(crate) enum News {
+    Service(Event<Service>),
+    Slice(Event<EndpointSlice>),
+    Pod(Event<Pod>),
+}
+
+/// Everything that the watches have told.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    services: Table<Service>,
+    slices: Table<EndpointSlice>,
+    pods: Table<Pod>,
+    agents: BTreeMap<String, AgentPod>,
+    /// Names of Services of others that were found to be in the way.
+    pub taken: BTreeSet<ObjectKey>,
+}
+
+impl Cache {
+    /// Whether every watch has told all that there was when it began.
+    pub fn is_complete(&self) -> bool {
+        self.services.complete && self.slices.complete && self.pods.complete
+    }
+
+    pub fn observed(&self) -> Observed<'_> {
+        Observed {
+            services: &self.services.objects,
+            slices: &self.slices.objects,
+            pods: &self.agents,
+            taken: &self.taken,
+        }
+    }
+
+    /// Takes in news. Returns whether something changed that matters.
+    pub fn take(&mut self, news: News) -> bool {
+        match news {
+            News::Service(event) => self.services.take(event),
+            News::Slice(event) => self.slices.take(event),
+            News::Pod(event) => {
+                let was_complete = self.pods.complete;
+                self.pods.take(event);
+                let pods = self.pods.objects.iter();
+                let agents = pods
+                    .filter_map(|(key, pod)| Some((key.name.clone(), AgentPod::of(pod)?)))
+                    .collect();
+                let changed = self.agents != agents || self.pods.complete != was_complete;
+                self.agents = agents;
+                changed
+            }
+        }
+    }
+
+    /// Takes in a Service as the API server answered a write with it.
+    pub fn put_service(&mut self, service: Service) {
+        self.services.put(service);
+    }
+
+    /// Takes in an EndpointSlice as the API server answered a write with it.
+    pub fn put_slice(&mut self, slice: EndpointSlice) {
+        self.slices.put(slice);
+    }
+
+    pub fn remove_service(&mut self, key: &ObjectKey) {
+        self.services.objects.remove(key);
+    }
+
+    pub fn remove_slice(&mut self, key: &ObjectKey) {
+        self.slices.objects.remove(key);
+    }
+}
+
+/// The objects of one kind.
+#[derive(Debug)]
+struct Table<K> {
+    objects: BTreeMap<ObjectKey, Arc<K>>,
+    /// What a list that is not complete yet has told.
+    listed: BTreeMap<ObjectKey, Arc<K>>,
+    complete: bool,
+}
+
+impl<K> Default for Table<K> {
+    fn default() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            listed: BTreeMap::new(),
+            complete: false,
+        }
+    }
+}
+
+impl<K: kube::Resource> Table<K> {
+    fn take(&mut self, event: Event<K>) -> bool {
+        match event {
+            Event::Apply(object) => self.put(object),
+            Event::Delete(object) => self.objects.remove(&key(&object)).is_some(),
+            Event::Init => {
+                self.listed.clear();
+                false
+            }
+            Event::InitApply(object) => {
+                self.listed.insert(key(&object), Arc::new(object));
+                false
+            }
+            Event::InitDone => {
+                self.objects = std::mem::take(&mut self.listed);
+                self.complete = true;
+                true
+            }
+        }
+    }
+
+    /// Keeps the newer of two versions of an object: a watch may lag behind the answers to our own writes. Returns
+    /// whether it is this one.
+    fn put(&mut self, object: K) -> bool {
+        let key = key(&object);
+        if let Some(held) = self.objects.get(&key)
+            && held.meta().uid == object.meta().uid
+            && version(&**held) >= version(&object)
+        {
+            return false;
+        }
+        self.objects.insert(key, Arc::new(object));
+        true
+    }
+}
+
+fn key<K: kube::Resource>(object: &K) -> ObjectKey {
+    ObjectKey::of(object.meta())
+}
+
+/// Resource versions are numbers that grow; one that is not orders nothing.
+fn version<K: kube::Resource>(object: &K) -> Option<u64> {
+    object.resource_version()?.parse().ok()
+}
