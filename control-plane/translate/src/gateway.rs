@@ -150,14 +150,33 @@ fn rejections<'d>(
     })
 }
 
+/// The listeners that no local port is left for, with what a condition says of each.
+fn exhausted<'d>(
+    listeners: &'d [ListenerDetail],
+    observed: &Observed<'d>,
+) -> impl Iterator<Item = (String, &'d str)> {
+    let usable = listeners.iter().filter(|listener| listener.plan.usable);
+    usable.filter_map(|listener| {
+        let why = observed
+            .fleet
+            .exhausted_listeners
+            .get(&listener.plan.name)?;
+        Some((listener.field(), why.as_str()))
+    })
+}
+
 /// Findings about listeners that the agents cannot serve.
 fn rejected(
     id: &ObjectId,
     listeners: &[ListenerDetail],
     observed: &Observed<'_>,
 ) -> Vec<Diagnostic> {
+    let found = |reason| {
+        move |(field, error): (String, &str)| Diagnostic::error(id.clone(), field, reason, error)
+    };
     rejections(listeners, observed)
-        .map(|(field, error)| Diagnostic::error(id.clone(), field, "Rejected", error))
+        .map(found("Rejected"))
+        .chain(exhausted(listeners, observed).map(found("NoResources")))
         .collect()
 }
 

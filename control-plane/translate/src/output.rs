@@ -67,6 +67,8 @@ pub struct GatewayFleet {
     pub addresses: Vec<GatewayStatusAddress>,
     /// Listeners that agents cannot serve, by native name, and why.
     pub rejected_listeners: BTreeMap<String, String>,
+    /// Listeners that no local port is left for, by native name, and why.
+    pub exhausted_listeners: BTreeMap<String, String>,
 }
 
 /// The generations that the current output serves; a missing `metadata.generation` counts as 0.

@@ -6,6 +6,7 @@
 //! `# mode: standalone` (else a cluster), `# crds: v1.3.0` (bundle versions found),
 //! `# fleet: none` (no agent has acknowledged anything), `# fleet: addresses 192.0.2.1 ...`,
 //! `# fleet: generation 3` (acknowledged so far), `# fleet: rejects LISTENER ERROR`,
+//! `# fleet: exhausted LISTENER ERROR` (no local port is left for it),
 //! `# rejects: KIND/NAMESPACE/NAME INDEX ERROR` (a rule that agents cannot serve),
 //! `# clock: 4102444800` (seconds since 1970, else no time is told),
 //! `# delete: KIND/NAMESPACE/NAME` (after everything else).
@@ -17,7 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use novaedge_api::decode::decode;
-use novaedge_api::gateway::GatewayStatusAddress;
+use novaedge_api::gateway::{AddressType, GatewayStatusAddress};
 use novaedge_api::meta::{Kind, Object, ObjectId};
 use novaedge_store::Change;
 use novaedge_translate::{
@@ -104,6 +105,7 @@ struct Scene {
     generation: Option<i64>,
     addresses: Option<Vec<String>>,
     rejects: BTreeMap<String, String>,
+    exhausted: BTreeMap<String, String>,
     deletes: Vec<String>,
     clock: Option<i64>,
     rejected_rules: RejectedRules,
@@ -127,6 +129,10 @@ impl Scene {
                 ["fleet:", "addresses", ..] => scene.addresses = Some(owned(rest(2))),
                 ["fleet:", "rejects", listener, ..] => {
                     scene.rejects.insert(listener.to_owned(), rest(3).join(" "));
+                }
+                ["fleet:", "exhausted", listener, ..] => {
+                    let why = rest(3).join(" ");
+                    scene.exhausted.insert(listener.to_owned(), why);
                 }
                 ["rejects:", id, index, ..] => {
                     let rules = scene.rejected_rules.entry(route_id(id)).or_default();
@@ -154,6 +160,10 @@ impl Scene {
             None => vec!["192.0.2.1".to_owned()],
         };
         let addresses = addresses.into_iter().map(|value| GatewayStatusAddress {
+            type_: match value.parse::<std::net::IpAddr>() {
+                Ok(_) => AddressType::IpAddress,
+                Err(_) => AddressType::Hostname,
+            },
             value,
             ..GatewayStatusAddress::default()
         });
@@ -162,6 +172,7 @@ impl Scene {
             acknowledged_listener_sets: generations.listener_sets,
             addresses: addresses.collect(),
             rejected_listeners: self.rejects.clone(),
+            exhausted_listeners: self.exhausted.clone(),
         }
     }
 }

@@ -84,6 +84,8 @@ fn programmed(listener: &ListenerDetail, observed: &Observed<'_>) -> Condition {
     let no = ConditionStatus::False;
     let rejected = observed.fleet.rejected_listeners.get(&listener.plan.name);
     let rejected = rejected.map(|error| format!("{}: {error}", listener.field()));
+    let exhausted = observed.fleet.exhausted_listeners.get(&listener.plan.name);
+    let exhausted = exhausted.map(|why| format!("{}: {why}", listener.field()));
     let unresolved = || {
         let text = listener.unresolved.as_ref().map(|(_, text)| text.as_str());
         text.unwrap_or("the listener has nothing to serve with")
@@ -101,6 +103,8 @@ fn programmed(listener: &ListenerDetail, observed: &Observed<'_>) -> Condition {
         (no, "Invalid", text)
     } else if !listener.plan.usable {
         (no, "Invalid", unresolved())
+    } else if let Some(why) = &exhausted {
+        (no, "NoResources", why.as_str())
     } else if !observed.current {
         let text = "the agents have not acknowledged this generation yet";
         (no, "Pending", text)

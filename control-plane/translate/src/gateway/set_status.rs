@@ -136,6 +136,9 @@ fn programmed(detail: &SetDetail, accepted: &Verdict, observed: &Observed<'_>) -
         let text = "no listener can be served; see status.listeners".to_owned();
         return (no, "Invalid", text);
     }
+    if let Some((field, why)) = super::exhausted(&detail.listeners, observed).next() {
+        return (no, "NoResources", format!("{field}: {why}"));
+    }
     if !observed.current {
         let text = "the agents have not acknowledged this generation yet".to_owned();
         return (no, "Pending", text);

@@ -128,9 +128,18 @@ fn programmed(
         let text = "no listener can be served; see status.listeners".to_owned();
         return (no, "Invalid", text);
     }
+    if let Some((field, why)) = super::exhausted(&detail.listeners, observed).next() {
+        return (no, "NoResources", format!("{field}: {why}"));
+    }
     if !observed.current {
         let text = "the agents have not acknowledged this generation yet".to_owned();
         return (no, "Pending", text);
+    }
+    if let Some(missing) = missing(&detail.addresses, assigned) {
+        let text = format!(
+            "spec.addresses: {missing} cannot be used here; give an address of this machine or network"
+        );
+        return (no, "AddressNotUsable", text);
     }
     if observed.fleet.addresses.is_empty() && assigned.is_empty() {
         let text = match mode {
@@ -138,12 +147,6 @@ fn programmed(
             Mode::Standalone => "no address of this machine is known; give one in spec.addresses",
         };
         return (no, "AddressNotAssigned", text.to_owned());
-    }
-    if let Some(missing) = missing(&detail.addresses, assigned) {
-        let text = format!(
-            "spec.addresses: {missing} cannot be used here; give an address of this machine or network"
-        );
-        return (no, "AddressNotUsable", text);
     }
     if let Some((field, error)) = super::rejections(&detail.listeners, observed).next() {
         return (no, "Invalid", format!("{field}: {error}"));
