@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     acks::{Acks, AgentAck},
+    fleet::{FleetAcks, FleetAgent},
     log::SnapshotVersion,
+    serves::Serves,
 };
 
 /// Rejections that [`Agents::list`] shows per agent.
@@ -28,6 +30,7 @@ const MAX_LISTED_BYTES: usize = 3 << 20;
 pub(crate) struct Agents {
     by_node: DashMap<Arc<str>, Agent>,
     acks: watch::Sender<Acks>,
+    fleet: watch::Sender<FleetAcks>,
     streams: AtomicU64,
 }
 
@@ -42,6 +45,7 @@ struct Agent {
     sent: Option<SnapshotVersion>,
     draining: bool,
     ack: Arc<AgentAck>,
+    serves: Arc<Serves>,
 }
 
 /// A stream's place in the registry; it is given up with [`Agents::leave`].
@@ -78,8 +82,10 @@ impl Agents {
             sent: None,
             draining: false,
             ack: Arc::default(),
+            serves: Arc::default(),
         };
         let ack = Arc::clone(&agent.ack);
+        let word = agent.word();
         // The entry stays locked until the acks are changed, so that both agree on who is the newest.
         let entry = match self.by_node.entry(Arc::clone(&place.node)) {
             Entry::Occupied(mut entry) => {
@@ -91,6 +97,7 @@ impl Agents {
         self.acks.send_modify(|acks| {
             acks.agents.insert(Arc::clone(&place.node), ack);
         });
+        self.tell(&place.node, word);
         drop(entry);
         place
     }
@@ -103,6 +110,9 @@ impl Agents {
         if entry.get().stream == place.stream {
             self.acks.send_modify(|acks| {
                 acks.agents.remove(&place.node);
+            });
+            self.fleet.send_modify(|fleet| {
+                fleet.agents.remove(&place.node);
             });
             entry.remove();
         }
@@ -123,6 +133,7 @@ impl Agents {
         place: &Place,
         version: SnapshotVersion,
         rejected: Vec<v1::RejectedResource>,
+        serves: Arc<Serves>,
         now_ms: i64,
     ) {
         let Some(mut agent) = self.by_node.get_mut(&place.node) else {
@@ -133,6 +144,7 @@ impl Agents {
         }
         agent.sent = None;
         agent.acknowledged_at_ms = now_ms;
+        agent.serves = serves;
         agent.ack = Arc::new(AgentAck {
             version: Some(version.to_wire()),
             rejected,
@@ -140,6 +152,14 @@ impl Agents {
         self.acks.send_modify(|acks| {
             acks.agents
                 .insert(Arc::clone(&place.node), Arc::clone(&agent.ack));
+        });
+        self.tell(&place.node, agent.word());
+    }
+
+    /// Tells the fleet what an agent says; its entry is locked meanwhile, so that both agree.
+    fn tell(&self, node: &Arc<str>, word: FleetAgent) {
+        self.fleet.send_modify(|fleet| {
+            fleet.agents.insert(Arc::clone(node), Arc::new(word));
         });
     }
 
@@ -149,12 +169,18 @@ impl Agents {
             && agent.stream == place.stream
         {
             agent.draining = true;
+            self.tell(&place.node, agent.word());
         }
     }
 
     /// What every agent has in force, as it changes.
     pub(crate) fn acks(&self) -> watch::Receiver<Acks> {
         self.acks.subscribe()
+    }
+
+    /// What every agent serves, as it changes.
+    pub(crate) fn fleet(&self) -> watch::Receiver<FleetAcks> {
+        self.fleet.subscribe()
     }
 
     /// The agents by node id. When there is too much to tell for one message, first rejections are
@@ -184,6 +210,19 @@ impl Agents {
 }
 
 impl Agent {
+    fn word(&self) -> FleetAgent {
+        let version = self.ack.version.as_ref();
+        FleetAgent {
+            digest: version.map_or_else(String::new, |version| version.digest.clone()),
+            serves: Arc::clone(&self.serves),
+            rejected: self.ack.rejected.clone(),
+            draining: self.draining,
+            connected: true,
+            connected_at_ms: self.connected_at_ms,
+            namespaces: Vec::new(),
+        }
+    }
+
     fn status(&self) -> v1::AgentStatus {
         let rejected = self.ack.rejected.iter().take(MAX_LISTED_REJECTIONS);
         v1::AgentStatus {
@@ -231,7 +270,7 @@ mod tests {
         assert_eq!(listed[1].sent.as_ref().unwrap().sequence, 3);
         assert_eq!(listed[1].acknowledged, None);
         let rejected = vec![v1::RejectedResource::default(); 101];
-        agents.acknowledged(&b, version(3), rejected, 9);
+        agents.acknowledged(&b, version(3), rejected, Arc::default(), 9);
         let listed = agents.list().0.agents;
         assert_eq!(listed[1].acknowledged.as_ref().unwrap().sequence, 3);
         assert_eq!(listed[1].acknowledged_at_ms, 9);
@@ -251,7 +290,7 @@ mod tests {
         let new = agents.join(node("a"), "new".into(), 2);
         assert!(old.taken_over.is_cancelled());
         assert!(!new.taken_over.is_cancelled());
-        agents.acknowledged(&old, version(7), Vec::new(), 3);
+        agents.acknowledged(&old, version(7), Vec::new(), Arc::default(), 3);
         agents.leave(&old);
         assert_eq!(agents.list().0.agents[0].peer_address, "new");
         assert_eq!(agents.acks().borrow().lowest(), Some(0));
@@ -269,7 +308,7 @@ mod tests {
                 version: "v".into(),
                 error: "x".repeat(1_024),
             };
-            agents.acknowledged(&place, version(1), vec![rejected; 50], 2);
+            agents.acknowledged(&place, version(1), vec![rejected; 50], Arc::default(), 2);
         }
         let (list, is_cut) = agents.list();
         assert!(is_cut);

@@ -5,6 +5,8 @@
 //! [`session`], [`fetch`].
 
 pub mod encoded;
+pub mod serves;
+
 pub mod log;
 pub mod step;
 
@@ -16,6 +18,7 @@ mod authenticate;
 
 mod acks;
 mod agents;
+mod fleet;
 mod metrics;
 mod publisher;
 
@@ -33,8 +36,10 @@ mod testing;
 pub use acks::{Acks, AgentAck};
 pub use authenticate::{Authenticate, AuthenticateError, Caller, Credentials, Role};
 pub use encoded::{Refused, RefusedError};
+pub use fleet::{FleetAcks, FleetAgent};
 pub use log::LogLimits;
 pub use metrics::Metrics;
 pub use publisher::{Publisher, Updated};
 pub use server::{Exposure, ServeError, Server, ServerConfig};
+pub use serves::{ServedGateway, Serves};
 pub use tls::{Peer, TlsConnection, TlsError, TlsSettings, server_config};

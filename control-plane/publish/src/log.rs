@@ -10,7 +10,10 @@ use novaedge_proto::{
     v1,
 };
 
-use crate::encoded::{EncodedResource, Refused, RefusedError};
+use crate::{
+    encoded::{EncodedResource, Refused, RefusedError},
+    serves::{Serves, ServesBook},
+};
 
 /// How much a [`SnapshotLog`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +91,7 @@ pub struct SnapshotLog {
     limits: LogLimits,
     resources: BTreeMap<Arc<str>, Arc<EncodedResource>>,
     version: SnapshotVersion,
+    serves: ServesBook,
     /// Consecutive, the newest last.
     steps: VecDeque<LoggedStep>,
     /// Changes in `steps`.
@@ -117,6 +121,7 @@ impl SnapshotLog {
             limits,
             resources: BTreeMap::new(),
             version: SnapshotVersion::default(),
+            serves: ServesBook::default(),
             steps: VecDeque::new(),
             names: 0,
             dropped: 0,
@@ -161,6 +166,11 @@ impl SnapshotLog {
     /// The current version; sequence 0 before the first update.
     pub fn version(&self) -> SnapshotVersion {
         self.version
+    }
+
+    /// The Gateways of the current snapshot.
+    pub fn serves(&self) -> &Arc<Serves> {
+        self.serves.current()
     }
 
     /// Resources in the current snapshot.
@@ -258,6 +268,10 @@ impl SnapshotLog {
             }
             changes.push(Change { name, before });
         }
+        let resources = &self.resources;
+        let changed = changes.iter();
+        self.serves
+            .apply(changed.map(|change| (&change.name, resources.get(&change.name))));
         changes
     }
 

@@ -12,6 +12,7 @@ use crate::{
     acks::Acks,
     agents::Agents,
     encoded::{EncodedResource, Refused},
+    fleet::FleetAcks,
     log::{LogLimits, SnapshotLog, SnapshotVersion},
     metrics::Metrics,
 };
@@ -112,6 +113,11 @@ impl Publisher {
     /// What the connected agents have in force, as it changes.
     pub fn acks(&self) -> watch::Receiver<Acks> {
         self.shared.agents.acks()
+    }
+
+    /// What the agents of this replica serve, as it changes.
+    pub fn fleet_acks(&self) -> watch::Receiver<FleetAcks> {
+        self.shared.agents.fleet()
     }
 
     /// Waits until at least one agent is connected and all connected ones have acknowledged

@@ -14,6 +14,7 @@ use prost::Message as _;
 use crate::{
     encoded::{EncodedResource, MAX_NAME_BYTES},
     log::{Held, SnapshotLog, SnapshotVersion},
+    serves::Serves,
     step::{self, StepMessage},
 };
 
@@ -122,6 +123,7 @@ pub struct Session {
     nonces: u64,
     stale_acks: u32,
     acknowledged: Option<SnapshotVersion>,
+    serves: Arc<Serves>,
     rejected: BTreeMap<Arc<str>, Rejection>,
     rejections: u64,
 }
@@ -158,6 +160,7 @@ struct InFlight {
     /// Sorted by name.
     upserts: Vec<Arc<EncodedResource>>,
     removed: Vec<Arc<str>>,
+    serves: Arc<Serves>,
     rejected: BTreeMap<Arc<str>, (ContentVersion, String)>,
     /// Texts that were cut.
     texts_cut: usize,
@@ -179,6 +182,7 @@ impl Session {
             nonces: 0,
             stale_acks: 0,
             acknowledged: None,
+            serves: Arc::default(),
             rejected: BTreeMap::new(),
             rejections: 0,
         }
@@ -227,6 +231,7 @@ impl Session {
             version,
             upserts: delta.upserts,
             removed: delta.removed,
+            serves: Arc::clone(log.serves()),
             rejected: BTreeMap::new(),
             texts_cut: 0,
         });
@@ -236,6 +241,11 @@ impl Session {
     /// The version that the agent has acknowledged on this stream.
     pub fn acknowledged(&self) -> Option<SnapshotVersion> {
         self.acknowledged
+    }
+
+    /// The Gateways that the agent serves by what it acknowledged on this stream.
+    pub fn serves(&self) -> &Arc<Serves> {
+        &self.serves
     }
 
     /// The version of the step in flight.
@@ -320,6 +330,7 @@ impl Session {
             return Ok(Received::Part);
         }
         let version = step.version;
+        let serves = Arc::clone(&step.serves);
         for name in &step.removed {
             self.rejected.remove(name);
         }
@@ -339,6 +350,7 @@ impl Session {
             self.rejections += 1;
             self.rejected.insert(name, rejection);
         }
+        self.serves = serves.but_for(self.rejected.keys().map(|name| &**name), &self.serves);
         self.acknowledged = Some(version);
         self.state = State::Idle(Base::Sequence(version.sequence));
         Ok(Received::Acknowledged {

@@ -215,7 +215,10 @@ impl AgentStream<'_> {
                 if let Some(place) = &self.place {
                     let now_ms = (self.context.now_ms)();
                     let all = self.session.rejected();
-                    publisher.agents().acknowledged(place, version, all, now_ms);
+                    let serves = Arc::clone(self.session.serves());
+                    publisher
+                        .agents()
+                        .acknowledged(place, version, all, serves, now_ms);
                 }
                 tracing::debug!(
                     node = self.node(),
