@@ -2,7 +2,9 @@
 
 use novaedge_api::gateway::Gateway;
 use novaedge_api::meta::{Kind, ObjectKey};
-use novaedge_api::native::{NamespacedRef, ProxyGateway, ProxyGatewaySpec, ProxyInfrastructure, ProxyListener};
+use novaedge_api::native::{
+    NamespacedRef, ProxyGateway, ProxyGatewaySpec, ProxyInfrastructure, ProxyListener,
+};
 
 use crate::layout::Layout;
 use crate::names;
