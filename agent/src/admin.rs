@@ -24,7 +24,7 @@ const CONNECTIONS: usize = 64;
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long an agent that leaves may be asked to serve on.
-const LONGEST_DELAY: Duration = Duration::from_secs(3600);
+const LONGEST_DELAY: Duration = Duration::from_hours(1);
 const TEXT: &str = "text/plain; charset=utf-8";
 
 type Answer = (StatusCode, &'static str, String);
@@ -138,5 +138,38 @@ impl Admin {
             return Some("draining");
         }
         self.served.borrow().is_none().then_some("no snapshot yet")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn only_the_pod_itself_sends_an_agent_away() {
+        let served = watch::Sender::new(None);
+        let leaving = Leaving::new();
+        let admin = Admin {
+            served: served.subscribe(),
+            leaving: leaving.clone(),
+            metrics: Arc::new(Sources {
+                workers: Vec::new(),
+                served: served.subscribe(),
+                subscription: None,
+                open_files: None,
+                more: None,
+            }),
+        };
+        let request = Request::post("/drain?delay=1").body(());
+        let request = request.expect("a request");
+        let node = IpAddr::from(Ipv4Addr::new(10, 0, 0, 1));
+        assert_eq!(admin.leave(&request, node).0, StatusCode::FORBIDDEN);
+        assert!(!leaving.has_begun());
+        let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+        let answer = admin.leave(&request, mapped.into());
+        assert_eq!(answer.0, StatusCode::ACCEPTED);
+        assert_eq!(admin.unready(), Some("draining"));
     }
 }

@@ -116,7 +116,7 @@ async fn a_pod_asks_its_agent_to_leave() {
         let refused = http(address, "POST", wrong, "");
         assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
     }
-    let too_long = ask_to_leave(address, Duration::from_secs(86_400));
+    let too_long = ask_to_leave(address, Duration::from_hours(24));
     assert!(matches!(too_long, Err(LeaveError::Refused(..))));
     assert!(!*agent.leaving().borrow());
 
