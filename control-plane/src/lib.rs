@@ -12,7 +12,12 @@ pub mod status;
 
 pub mod inspect;
 pub mod server;
+
+pub mod admin;
+pub mod kubernetes;
+
 pub mod translate;
 
 pub use findings::Findings;
+pub use kubernetes::{KubernetesConfig, KubernetesControlPlane, KubernetesError};
 pub use server::{Config, ControlPlane, ControlPlaneError};

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
     time::SystemTime,
@@ -11,10 +11,11 @@ use std::{
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use novaedge_control_plane::{
-    Config, ControlPlane,
+    Config, ControlPlane, KubernetesConfig, KubernetesControlPlane,
     folder::Watch,
     translate::{Format, Part, translate},
 };
+use novaedge_fleet::ServiceType;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -33,6 +34,11 @@ Exit codes:
   0  everything is served as written
   1  something is not served as written: see diagnostics
   2  wrong usage, or the folder cannot be read";
+
+const SERVE_HELP: &str = "\
+Examples:
+  novaedge-control-plane serve --folder examples/quickstart/manifests --watch
+  novaedge-control-plane serve --kubernetes --grpc 0.0.0.0:18000 --admin 0.0.0.0:18001";
 
 /// Turns Gateway API objects into snapshots for agents.
 #[derive(Parser)]
@@ -66,21 +72,82 @@ enum Command {
         #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
         only: Vec<OnlyPart>,
     },
-    /// Serves snapshots of a folder of manifests
+    /// Serves snapshots of a folder of manifests, or of a Kubernetes cluster
+    #[command(after_help = SERVE_HELP)]
     Serve {
         /// Folder of manifests
-        #[arg(long, value_name = "DIR")]
-        folder: PathBuf,
+        #[arg(long, value_name = "DIR", required_unless_present = "kubernetes")]
+        folder: Option<PathBuf>,
         /// Read changes as they are saved
-        #[arg(long)]
+        #[arg(long, requires = "folder")]
         watch: bool,
-        /// Where agents connect; loopback only
+        /// Where agents connect; with a folder loopback only
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:18000")]
         grpc: SocketAddr,
         /// Where statuses are written [default: DIR/.novaedge]
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", requires = "folder")]
         state_dir: Option<PathBuf>,
+        /// The objects of the cluster that this pod, or KUBECONFIG, belongs to
+        #[arg(long, conflicts_with = "folder")]
+        kubernetes: bool,
+        #[command(flatten)]
+        cluster: ClusterArguments,
     },
+}
+
+/// What `serve --kubernetes` takes.
+#[derive(clap::Args)]
+struct ClusterArguments {
+    /// Address of /livez, /readyz and /metrics
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:18001")]
+    admin: SocketAddr,
+    /// Namespace of the agents, the lease and the CA
+    #[arg(
+        long,
+        env = "POD_NAMESPACE",
+        value_name = "NAME",
+        default_value = "novaedge-system"
+    )]
+    namespace: String,
+    /// Name of this replica, unique among them
+    #[arg(
+        long,
+        env = "POD_NAME",
+        value_name = "NAME",
+        default_value = "novaedge-control-plane"
+    )]
+    identity: String,
+    /// Address of this replica's pod
+    #[arg(long, env = "POD_IP", value_name = "IP")]
+    pod_ip: Option<IpAddr>,
+    /// Type of the Service of each Gateway
+    #[arg(
+        long,
+        env = "NOVAEDGE_SERVICE_TYPE",
+        value_enum,
+        default_value = "load-balancer"
+    )]
+    service_type: GatewayServiceType,
+    /// Serve agents without TLS: snapshots with private keys cross the network in plaintext
+    #[arg(long)]
+    insecure_plaintext: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum GatewayServiceType {
+    LoadBalancer,
+    ClusterIp,
+    NodePort,
+}
+
+impl From<GatewayServiceType> for ServiceType {
+    fn from(service_type: GatewayServiceType) -> Self {
+        match service_type {
+            GatewayServiceType::LoadBalancer => Self::LoadBalancer,
+            GatewayServiceType::ClusterIp => Self::ClusterIp,
+            GatewayServiceType::NodePort => Self::NodePort,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -131,16 +198,18 @@ fn main() -> ExitCode {
             only,
         } => print(&folder, output.into(), only),
         Command::Serve {
-            folder,
+            folder: Some(folder),
             watch,
             grpc,
             state_dir,
+            ..
         } => serve(Config {
             state_dir: state_dir.unwrap_or_else(|| folder.join(".novaedge")),
             folder,
             watch: if watch { Watch::Yes } else { Watch::No },
             grpc,
         }),
+        Command::Serve { grpc, cluster, .. } => serve_cluster(cluster.into_config(grpc)),
     };
     result.unwrap_or_else(|error| {
         tracing::error!("{error:#}");
@@ -167,6 +236,36 @@ fn print(folder: &Path, format: Format, only: Vec<OnlyPart>) -> anyhow::Result<E
     } else {
         ExitCode::SUCCESS
     })
+}
+
+impl ClusterArguments {
+    fn into_config(self, grpc: SocketAddr) -> KubernetesConfig {
+        let mut fleet = novaedge_fleet::Settings::new(self.namespace);
+        fleet.service_type = self.service_type.into();
+        KubernetesConfig {
+            grpc,
+            admin: self.admin,
+            identity: self.identity,
+            pod_ip: self.pod_ip,
+            fleet,
+            plaintext: self.insecure_plaintext,
+        }
+    }
+}
+
+#[tokio::main]
+async fn serve_cluster(config: KubernetesConfig) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut control_plane = KubernetesControlPlane::start(config).await?;
+    tracing::info!(address = %control_plane.address(), "serving the cluster");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        error = control_plane.failed() => return Err(error.into()),
+    }
+    control_plane.stop().await;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[tokio::main(flavor = "current_thread")]

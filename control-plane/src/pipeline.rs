@@ -1,6 +1,7 @@
 //! The one way that data flows: source, translation, compilation, publication; and back, what the
 //! agents acknowledge, as one more input of the translation.
 
+pub mod cluster;
 mod engine;
 mod rejection;
 
@@ -25,8 +26,10 @@ use tokio::{
     time::Instant,
 };
 
+use self::cluster::Cluster;
 use self::engine::{Engine, Step};
-use self::rejection::{Culprit, culprit, problem, rejections};
+pub(crate) use self::rejection::rejections;
+use self::rejection::{Culprit, culprit, problem};
 pub use crate::findings::Findings;
 use crate::{
     problem::{Problem, ProblemBook, Scope},
@@ -49,8 +52,13 @@ pub struct Pipeline {
     assigned: Vec<GatewayStatusAddress>,
     findings: watch::Sender<Findings>,
     problems: ProblemBook,
+    /// Where to tell what the cluster should hear.
+    cluster: Option<Cluster>,
+    /// Gateways that the fleet has problems with.
+    fleet_problems: BTreeSet<ObjectKey>,
     /// The time of the last tick, in seconds since 1970.
     now: i64,
+    ticked: Instant,
     /// Whether the source has told of everything there is.
     loaded: bool,
     /// What the newest snapshot serves, and its sequence.
@@ -77,7 +85,10 @@ impl Pipeline {
             addresses: Box::new(addresses),
             findings,
             problems: ProblemBook::default(),
+            cluster: None,
+            fleet_problems: BTreeSet::new(),
             now: 0,
+            ticked: Instant::now(),
             loaded: false,
             serves: (0, BTreeMap::new()),
             acknowledged: BTreeMap::new(),
@@ -86,11 +97,19 @@ impl Pipeline {
         (pipeline, watched)
     }
 
+    /// The same for a cluster, where the fleet tells the addresses.
+    pub fn in_cluster(publisher: Publisher, cluster: Cluster) -> (Self, watch::Receiver<Findings>) {
+        let config = TranslateConfig::cluster(BTreeSet::new());
+        let (mut pipeline, findings) = Self::new(config, publisher, Vec::new);
+        pipeline.cluster = Some(cluster);
+        pipeline.tick_now();
+        (pipeline, findings)
+    }
+
     /// Runs until the source is gone.
     pub async fn run(mut self, mut batches: mpsc::Receiver<Batch>) {
         let mut acks = self.publisher.acks();
-        self.tick(unix_seconds(SystemTime::now()));
-        let mut ticked = Instant::now();
+        self.tick_now();
         loop {
             tokio::select! {
                 batch = batches.recv() => {
@@ -105,10 +124,7 @@ impl Pipeline {
                         return;
                     }
                 }
-                () = tokio::time::sleep_until(ticked + self.pause()) => {
-                    self.tick(unix_seconds(SystemTime::now()));
-                    ticked = Instant::now();
-                }
+                () = self.next_tick() => self.tick_now(),
             }
             let now = acks.borrow_and_update().clone();
             self.hear(&now);
@@ -116,8 +132,11 @@ impl Pipeline {
     }
 
     /// Takes one batch through to the agents.
-    pub fn take(&mut self, batch: Batch) {
+    pub fn take(&mut self, mut batch: Batch) {
         self.loaded = true;
+        if let Some(cluster) = &self.cluster {
+            cluster.observe(&mut batch);
+        }
         let mut news = false;
         for (place, problems) in batch.problems {
             news |= self.problems.set(Scope::Source(place), problems);
@@ -130,6 +149,9 @@ impl Pipeline {
             news |= self.problems.set(Scope::LeftOut(id), problems);
         }
         let mut steps = result.steps;
+        if let Some(bundles) = batch.bundles {
+            steps.push(self.engine.set_bundles(bundles));
+        }
         if steps.is_empty() {
             // Agents wait for the first snapshot, whatever is in it.
             steps.push(Step::default());
@@ -140,8 +162,21 @@ impl Pipeline {
         }
     }
 
+    /// Waits until the clock should be read.
+    fn next_tick(&self) -> impl Future<Output = ()> + use<> {
+        tokio::time::sleep_until(self.ticked + self.pause())
+    }
+
+    fn tick_now(&mut self) {
+        self.ticked = Instant::now();
+        self.tick(unix_seconds(SystemTime::now()));
+    }
+
     /// How long after the last tick the next one is due.
     fn pause(&self) -> Duration {
+        if self.cluster.as_ref().is_some_and(Cluster::is_beginning) {
+            return MIN_TICK;
+        }
         let next = self.engine.translator().next_clock();
         let pause = next.and_then(|next| u64::try_from(next - self.now).ok());
         let pause = pause.map_or(TICK, Duration::from_secs);
@@ -170,7 +205,8 @@ impl Pipeline {
         if acks.all_at(self.serves.0) {
             self.acknowledged.clone_from(&self.serves.1);
         }
-        let rejected = rejections(acks);
+        let agents = acks.agents.iter();
+        let rejected = rejections(agents.map(|(node, ack)| (&**node, ack.rejected.as_slice())));
         let fleet = self.engine.set_fleet(self.fleet(&rejected));
         let rules = self.engine.set_rejected_rules(rules(&rejected));
         let mut news = self.set_rejected(rejected);
@@ -187,6 +223,13 @@ impl Pipeline {
 
     /// Publishes what was compiled. Returns whether problems came or went.
     fn publish(&mut self, compiled: CompileDelta) -> bool {
+        let compiled = match &mut self.cluster {
+            Some(cluster) => cluster.hold(compiled),
+            None => Some(compiled),
+        };
+        let Some(compiled) = compiled else {
+            return false;
+        };
         let CompileDelta {
             upserts,
             removed,
@@ -275,6 +318,9 @@ impl Pipeline {
     }
 
     fn tell(&mut self, delta: &Delta, mut news: bool) {
+        if let Some(cluster) = &self.cluster {
+            cluster.take(delta, self.engine.translator());
+        }
         for (id, diagnostics) in &delta.diagnostics {
             let problems = problems_of(diagnostics);
             news |= self.problems.set(Scope::Translated(id.clone()), problems);
@@ -317,7 +363,8 @@ fn address(ip: IpAddr) -> GatewayStatusAddress {
     }
 }
 
-fn unix_seconds(time: SystemTime) -> i64 {
+/// Seconds since 1970.
+pub(crate) fn unix_seconds(time: SystemTime) -> i64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .ok()
         .and_then(|elapsed| i64::try_from(elapsed.as_secs()).ok())

@@ -1,6 +1,9 @@
 //! Where objects come from.
 
-use std::{collections::BTreeMap, future::Future};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+};
 
 use novaedge_store::Change;
 use tokio::sync::mpsc;
@@ -16,18 +19,21 @@ pub struct Batch {
     /// What the source could not read, by place (a file), with all that is wrong there now. A place
     /// that is not named is as before.
     pub problems: BTreeMap<String, Vec<Problem>>,
+    /// The bundle versions of the Gateway API's CRDs; absent when they are as before, or there are no CRDs.
+    pub bundles: Option<BTreeSet<String>>,
 }
 
 impl Batch {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.problems.is_empty()
+        self.changes.is_empty() && self.problems.is_empty() && self.bundles.is_none()
     }
 
     /// Adds a later batch.
     pub fn merge(&mut self, later: Self) {
         self.changes.extend(later.changes);
         self.problems.extend(later.problems);
+        self.bundles = later.bundles.or(self.bundles.take());
     }
 }
 

@@ -43,6 +43,25 @@ impl CompileDelta {
     pub fn is_empty(&self) -> bool {
         self.upserts.is_empty() && self.removed.is_empty() && self.diagnostics.is_empty()
     }
+
+    /// Adds what changed later, so that both come to one step.
+    pub fn merge(&mut self, later: Self) {
+        let mut upserts: BTreeMap<_, _> = std::mem::take(&mut self.upserts).into_iter().collect();
+        let mut removed: BTreeSet<_> = std::mem::take(&mut self.removed).into_iter().collect();
+        for name in later.removed {
+            upserts.remove(&name);
+            removed.insert(name);
+        }
+        for (name, resource) in later.upserts {
+            removed.remove(&name);
+            upserts.insert(name, resource);
+        }
+        let diagnostics = std::mem::take(&mut self.diagnostics).into_iter();
+        let diagnostics: BTreeMap<_, _> = diagnostics.chain(later.diagnostics).collect();
+        self.upserts = upserts.into_iter().collect();
+        self.removed = removed.into_iter().collect();
+        self.diagnostics = diagnostics.into_iter().collect();
+    }
 }
 
 impl Default for Compiler {

@@ -4,14 +4,14 @@
 //! for all who share it: the objects that cause it are left out, as they were before, and named.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use novaedge_api::meta::{Object, ObjectId, ObjectKey};
-use novaedge_compile::{CompileDelta, Compiler};
+use novaedge_compile::{CompileDelta, Compiler, GatewayPorts};
 use novaedge_store::Change;
-use novaedge_translate::{Delta, GatewayFleet, RejectedRules, TranslateConfig, Translator};
+use novaedge_translate::{Delta, GatewayFleet, Mode, RejectedRules, TranslateConfig, Translator};
 
 /// How often translation begins anew for one batch of changes, each time at the cost of all objects;
 /// then the rest of the batch is left out untried.
@@ -24,6 +24,8 @@ pub(super) struct Engine {
     /// The objects that went through.
     inputs: BTreeMap<ObjectId, Object>,
     clock: Option<i64>,
+    /// Local ports by ProxyGateway, as they were told last.
+    ports: BTreeMap<ObjectKey, GatewayPorts>,
     /// Panics when it says so.
     #[cfg(test)]
     pub trip: fn(&[Change]) -> bool,
@@ -48,10 +50,11 @@ pub(super) struct Steps {
 impl Engine {
     pub fn new(config: TranslateConfig) -> Self {
         Self {
+            compiler: compiler(&config),
             translator: Translator::new(config),
-            compiler: Compiler::default(),
             inputs: BTreeMap::new(),
             clock: None,
+            ports: BTreeMap::new(),
             #[cfg(test)]
             trip: |_| false,
         }
@@ -103,6 +106,32 @@ impl Engine {
         self.tell(|translator| translator.set_clock(seconds))
     }
 
+    /// Tells the bundle versions of the Gateway API's CRDs.
+    pub fn set_bundles(&mut self, detected: BTreeSet<String>) -> Step {
+        self.tell(|translator| translator.set_detected_bundles(detected))
+    }
+
+    /// Tells the local ports of all ProxyGateways, in a cluster.
+    pub fn set_bind_ports(&mut self, ports: BTreeMap<ObjectKey, GatewayPorts>) -> Step {
+        if ports == self.ports {
+            return Step::default();
+        }
+        self.ports.clone_from(&ports);
+        let compiled = shielded(|| {
+            let store = self.translator.store();
+            self.compiler.set_bind_ports(ports, store)
+        });
+        let Some(compiled) = compiled else {
+            tracing::error!("compilation panicked: translation begins anew");
+            self.restart();
+            return Step::default();
+        };
+        Step {
+            compiled,
+            ..Step::default()
+        }
+    }
+
     /// Tells what agents say of Gateways.
     pub fn set_fleet(&mut self, fleet: BTreeMap<ObjectKey, GatewayFleet>) -> Step {
         self.tell(|translator| translator.set_fleet(fleet))
@@ -148,12 +177,21 @@ impl Engine {
     /// does not depend on the order of changes; what agents say is told again with their next word.
     fn restart(&mut self) {
         self.translator = Translator::new(self.translator.config().clone());
-        self.compiler = Compiler::default();
+        self.compiler = compiler(self.translator.config());
+        let store = self.translator.store();
+        self.compiler.set_bind_ports(self.ports.clone(), store);
         if let Some(seconds) = self.clock {
             self.translator.set_clock(seconds);
         }
         let inputs = self.inputs.values().cloned().map(Change::Upsert).collect();
         run(&mut self.translator, &mut self.compiler, inputs);
+    }
+}
+
+fn compiler(config: &TranslateConfig) -> Compiler {
+    match config.mode {
+        Mode::Standalone => Compiler::default(),
+        Mode::Cluster => Compiler::cluster(),
     }
 }
 

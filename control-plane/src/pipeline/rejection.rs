@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use novaedge_api::meta::{Kind, Object, ObjectId, ObjectKey};
 use novaedge_api::native::OWNER;
-use novaedge_publish::Acks;
+use novaedge_proto::v1;
 
 use crate::problem::Problem;
 
@@ -48,10 +48,12 @@ fn kind_of(word: &str) -> Option<Kind> {
 }
 
 /// What the agents say about each resource that they refuse: the first of them, and how many more.
-pub(super) fn rejections(acks: &Acks) -> BTreeMap<String, String> {
+pub(crate) fn rejections<'a>(
+    agents: impl Iterator<Item = (&'a str, &'a [v1::RejectedResource])>,
+) -> BTreeMap<String, String> {
     let mut found: BTreeMap<&str, (&str, &str, usize)> = BTreeMap::new();
-    for (agent, ack) in &acks.agents {
-        for resource in &ack.rejected {
+    for (agent, rejected) in agents {
+        for resource in rejected {
             found
                 .entry(&resource.name)
                 .and_modify(|(.., others)| *others += 1)
@@ -104,11 +106,6 @@ pub(super) fn problem<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use novaedge_proto::v1;
-    use novaedge_publish::AgentAck;
-
     use super::*;
 
     #[test]
@@ -131,21 +128,15 @@ mod tests {
 
     #[test]
     fn agents_that_refuse_the_same_are_told_once() {
-        let ack = |error: &str| {
-            let rejected = v1::RejectedResource {
+        let refused = |error: &str| {
+            [v1::RejectedResource {
                 name: "backend/a/b".into(),
                 error: error.into(),
                 ..v1::RejectedResource::default()
-            };
-            Arc::new(AgentAck {
-                rejected: vec![rejected],
-                ..AgentAck::default()
-            })
+            }]
         };
-        let mut acks = Acks::default();
-        acks.agents.insert("a".into(), ack("no"));
-        acks.agents.insert("b".into(), ack("never"));
-        let told = rejections(&acks);
+        let (first, second) = (refused("no"), refused("never"));
+        let told = rejections([("a", &first[..]), ("b", &second[..])].into_iter());
         assert_eq!(told["backend/a/b"], "agent a and 1 more: no");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use novaedge_api::meta::ObjectId;
+use novaedge_api::meta::{ObjectId, ObjectKey};
 
 use super::Problem;
 
@@ -25,6 +25,8 @@ pub enum Scope {
     Published(String),
     /// Agents, of a resource.
     Rejected(String),
+    /// The fleet, of a Gateway.
+    Fleet(ObjectKey),
 }
 
 /// The problems by scope, and sorted. The same problem from two scopes is one.

@@ -5,6 +5,7 @@ mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use novaedge_api::gateway::GatewayClass;
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use novaedge_store::{Applied, Change, Load, Reads, Store, Touch};
 
@@ -78,6 +79,17 @@ impl Translator {
             self.fire(&Read::RejectedRules(id.clone()), &mut dirty);
         }
         self.plans.rejected_rules = rejected;
+        self.settle(dirty)
+    }
+
+    /// Tells the bundle versions of the Gateway API's CRDs in the cluster, as in [`BundleVersions::detected`](crate::BundleVersions).
+    pub fn set_detected_bundles(&mut self, detected: BTreeSet<String>) -> Delta {
+        if self.config.bundle_versions.detected == detected {
+            return Delta::default();
+        }
+        self.config.bundle_versions.detected = detected;
+        let classes = self.store.iter::<GatewayClass>();
+        let dirty = classes.map(|(key, _)| Unit::Class(key.clone())).collect();
         self.settle(dirty)
     }
 
