@@ -7,7 +7,7 @@ use novaedge_proto::v1;
 use crate::serves::Serves;
 
 /// The agents of the fleet, by node id.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FleetAcks {
     /// Agents that are connected to some replica, and those that were until a moment ago.
     pub agents: BTreeMap<Arc<str>, Arc<FleetAgent>>,
@@ -17,7 +17,7 @@ pub struct FleetAcks {
 }
 
 /// What one agent has said.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FleetAgent {
     /// Of the snapshot that it acknowledged; empty before the first time on its stream.
     pub digest: String,

@@ -21,6 +21,7 @@ mod agents;
 mod fleet;
 mod metrics;
 mod publisher;
+mod telling;
 
 mod admission;
 mod codec;
@@ -29,6 +30,10 @@ mod server;
 mod service;
 mod stream;
 mod tls;
+mod watching;
+
+mod merging;
+mod peers;
 
 #[cfg(test)]
 mod testing;
@@ -39,6 +44,7 @@ pub use encoded::{Refused, RefusedError};
 pub use fleet::{FleetAcks, FleetAgent};
 pub use log::LogLimits;
 pub use metrics::Metrics;
+pub use peers::{PeerTransport, Peers, PeersConfig};
 pub use publisher::{Publisher, Updated};
 pub use server::{Exposure, ServeError, Server, ServerConfig};
 pub use serves::{ServedGateway, Serves};

@@ -34,11 +34,11 @@ pub struct ServedGateway {
     /// Local UDP ports.
     pub udp_bind_ports: BTreeSet<u16>,
     /// What the above is made of; empty when another replica told it.
-    listeners: BTreeMap<Arc<str>, ServedListener>,
+    pub(crate) listeners: BTreeMap<Arc<str>, ServedListener>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct ServedListener {
+pub(crate) struct ServedListener {
     bind_port: u16,
     transport: Transport,
     listener_set: Option<((String, String), i64)>,

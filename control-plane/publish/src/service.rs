@@ -17,7 +17,7 @@ use tonic::{
     Request, Response, Status, Streaming,
     body::Body,
     codegen::{BoxFuture, Service},
-    server::{Grpc, NamedService, StreamingService, UnaryService},
+    server::{Grpc, NamedService, ServerStreamingService, StreamingService, UnaryService},
 };
 use tonic_prost::ProstCodec;
 
@@ -28,10 +28,14 @@ use crate::{
     fetch::{self, FetchError},
     step::StepMessage,
     stream::{self, StreamContext},
+    watching,
 };
 
 /// Messages that wait for the transport, per stream.
 const OUTBOUND_MESSAGES: usize = 1;
+
+/// Other replicas that watch at one time.
+const MAX_WATCHERS: usize = 64;
 
 /// The largest message that an agent may send, in bytes.
 pub(crate) const MAX_INBOUND_BYTES: usize = 4 << 20;
@@ -50,6 +54,7 @@ struct Shared {
     context: Arc<StreamContext>,
     admission: Admission,
     sessions: Arc<Semaphore>,
+    watchers: Arc<Semaphore>,
     max_sessions: usize,
     tasks: TaskTracker,
 }
@@ -68,6 +73,7 @@ impl Discovery {
                 context: Arc::new(context),
                 admission,
                 sessions: Arc::new(Semaphore::new(max_sessions)),
+                watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
                 max_sessions,
                 tasks,
             }),
@@ -99,6 +105,22 @@ impl Shared {
                 caller,
             };
             stream::serve(context, request.into_inner(), outbound, peer).await;
+            drop(permit);
+        });
+        Ok(Response::new(ReceiverStream::new(messages)))
+    }
+
+    fn watch(&self) -> Result<Response<ReceiverStream<Result<v1::AgentChanges, Status>>>, Status> {
+        let Ok(permit) = Arc::clone(&self.watchers).try_acquire_owned() else {
+            return Err(Status::resource_exhausted(
+                "too many replicas watch already",
+            ));
+        };
+        let (outbound, messages) = mpsc::channel(OUTBOUND_MESSAGES);
+        let fleet = self.context.publisher.fleet_acks();
+        let drain = self.context.drain.clone();
+        self.tasks.spawn(async move {
+            watching::serve(fleet, outbound, drain).await;
             drop(permit);
         });
         Ok(Response::new(ReceiverStream::new(messages)))
@@ -146,6 +168,7 @@ impl Service<http::Request<Body>> for Discovery {
             let path = request.uri().path().rsplit('/').next().unwrap_or_default();
             let (method, rpc) = match path {
                 "StreamSnapshots" => (Method::StreamSnapshots, Rpc::StreamSnapshots),
+                "WatchAgents" => (Method::WatchAgents, Rpc::WatchAgents),
                 "FetchSnapshot" => (Method::Inspect, Rpc::FetchSnapshot),
                 "ListAgents" => (Method::Inspect, Rpc::ListAgents),
                 _ => return Ok(Status::unimplemented("no such method").into_http()),
@@ -164,6 +187,13 @@ impl Service<http::Request<Body>> for Discovery {
                         .max_encoding_message_size(MAX_OUTBOUND_BYTES);
                     grpc.streaming(StreamSnapshots(shared, caller), request)
                         .await
+                }
+                Rpc::WatchAgents => {
+                    let codec = ProstCodec::<v1::AgentChanges, v1::WatchAgentsRequest>::default();
+                    let mut grpc = Grpc::new(codec)
+                        .max_decoding_message_size(MAX_INBOUND_BYTES)
+                        .max_encoding_message_size(MAX_OUTBOUND_BYTES);
+                    grpc.server_streaming(WatchAgents(shared), request).await
                 }
                 Rpc::FetchSnapshot => unary(FetchSnapshot(shared), request).await,
                 Rpc::ListAgents => unary(ListAgents(shared), request).await,
@@ -188,6 +218,7 @@ type Answer<T> = std::future::Ready<Result<Response<T>, Status>>;
 
 enum Rpc {
     StreamSnapshots,
+    WatchAgents,
     FetchSnapshot,
     ListAgents,
 }
@@ -201,6 +232,18 @@ impl StreamingService<v1::AgentMessage> for StreamSnapshots {
 
     fn call(&mut self, request: Request<Streaming<v1::AgentMessage>>) -> Self::Future {
         std::future::ready(self.0.stream(self.1.take(), request))
+    }
+}
+
+struct WatchAgents(Arc<Shared>);
+
+impl ServerStreamingService<v1::WatchAgentsRequest> for WatchAgents {
+    type Response = v1::AgentChanges;
+    type ResponseStream = ReceiverStream<Result<v1::AgentChanges, Status>>;
+    type Future = Answer<Self::ResponseStream>;
+
+    fn call(&mut self, _: Request<v1::WatchAgentsRequest>) -> Self::Future {
+        std::future::ready(self.0.watch())
     }
 }
 

@@ -8,6 +8,8 @@ mod harness;
 mod inspection;
 #[path = "wire/limits.rs"]
 mod limits;
+#[path = "wire/peers.rs"]
+mod peers;
 #[path = "wire/reflection.rs"]
 mod reflection;
 #[path = "wire/stream.rs"]
