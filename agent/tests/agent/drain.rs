@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use novaedge_agent::{Agent, LeaveError, ask_to_leave};
 use novaedge_proto::v1;
-use tokio::time::sleep;
+use novaedge_publish::FleetAcks;
+use tokio::time::{sleep, timeout};
 
+use crate::control_plane::{ControlPlane, subscribed};
 use crate::drain::load::Load;
 use crate::drain::origin::{Origin, Speaks, http_origin};
 use crate::lifecycle::{admin, http};
@@ -102,6 +104,22 @@ async fn a_drain_at_once_fails_no_request_of_kept_connections() {
     fleet.leaving.drain(Duration::from_secs(8)).await;
     check(fleet.load, &fleet.origins).await;
     fleet.staying.drain(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn a_control_plane_knows_who_leaves() {
+    let control_plane = ControlPlane::start().await;
+    control_plane.publish(vec![gateway()], &[]);
+    let agent = subscribed(&control_plane);
+    control_plane.until_refused(&[]).await;
+    let mut fleet = control_plane.publisher.fleet_acks();
+    let draining = |fleet: &FleetAcks| fleet.agents.get("test").is_some_and(|one| one.draining);
+    assert!(!draining(&fleet.borrow()));
+    agent.leave(Duration::from_secs(1));
+    let known = timeout(Duration::from_secs(10), fleet.wait_for(draining)).await;
+    assert!(known.expect("known in 10 s").unwrap().agents["test"].connected);
+    agent.drain(Duration::ZERO).await;
+    control_plane.stop().await;
 }
 
 #[tokio::test]
