@@ -91,7 +91,7 @@ pub(crate) struct SetDetail {
 impl SetDetail {
     /// Whether it is attached: let in, and with something to serve.
     pub(crate) fn accepted(&self) -> bool {
-        self.allowed && !self.parent_refused && self.listeners.iter().any(|l| l.plan.accepted)
+        self.allowed && !self.parent_refused && self.listeners.iter().any(|l| l.plan.usable)
     }
 }
 

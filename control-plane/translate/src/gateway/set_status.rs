@@ -112,17 +112,18 @@ fn accepted(detail: &SetDetail) -> Verdict {
     if let Some((reason, text)) = refusal(detail) {
         return (no, reason, format!("{PARENT_REF}: {text}"));
     }
+    // "ListenersNotValid" (ListenerSetReasonListenersNotValid) also stands for references that do not resolve.
     let bad: Vec<&str> = detail
         .listeners
         .iter()
-        .filter(|listener| !listener.plan.accepted)
+        .filter(|listener| !listener.plan.usable)
         .map(|listener| listener.plan.section_name.as_str())
         .collect();
     if bad.is_empty() {
         let text = "every listener is accepted".to_owned();
         return (ConditionStatus::True, "Accepted", text);
     }
-    let text = format!("not accepted, see status.listeners: {}", bad.join(", "));
+    let text = format!("not valid, see status.listeners: {}", bad.join(", "));
     (detail.accepted().into(), "ListenersNotValid", text)
 }
 
@@ -131,10 +132,6 @@ fn programmed(detail: &SetDetail, accepted: &Verdict, observed: &Observed<'_>) -
     // A set that is not accepted is not programmed for the same reason.
     if let (ConditionStatus::False, reason, text) = accepted {
         return (no, reason, text.clone());
-    }
-    if !detail.listeners.iter().any(|listener| listener.plan.usable) {
-        let text = "no listener can be served; see status.listeners".to_owned();
-        return (no, "Invalid", text);
     }
     if let Some((field, why)) = super::exhausted(&detail.listeners, observed).next() {
         return (no, "NoResources", format!("{field}: {why}"));
