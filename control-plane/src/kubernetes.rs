@@ -3,9 +3,10 @@
 
 mod convert;
 mod metrics;
+mod replicas;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
@@ -15,7 +16,10 @@ use std::{
 use kube::Client;
 use novaedge_fleet::{Agents, Gateways, Inputs, Reconciler, Settings};
 use novaedge_identity::{Accounts, Keeper, KeeperConfig, KubeReview, Names, Verifier};
-use novaedge_publish::{Exposure, LogLimits, Publisher, Server, ServerConfig};
+use novaedge_publish::{
+    Exposure, FleetAcks, LogLimits, PeerTransport, Peers, PeersConfig, Publisher, Server,
+    ServerConfig,
+};
 use novaedge_watch::{ClusterSource, Health};
 use novaedge_write::{Elector, Intake, LeaseConfig, Resource, Timings, WriteConfig, Writer};
 use tokio::{
@@ -109,8 +113,9 @@ impl KubernetesControlPlane {
             config,
         };
         let (leads, intake) = starting.writers();
-        let (health, findings) = starting.flow(intake, leads.clone());
-        starting.endpoint(grpc, leads);
+        let transport = starting.endpoint(grpc, leads.clone());
+        let acks = starting.peers(transport, address.port());
+        let (health, findings) = starting.flow(intake, leads, acks);
         starting.admin(admin, health, findings);
         Ok(Self {
             grpc: address,
@@ -200,6 +205,7 @@ impl Starting {
         &mut self,
         intake: Intake,
         leads: watch::Receiver<bool>,
+        acks: watch::Receiver<FleetAcks>,
     ) -> (watch::Receiver<Health>, watch::Receiver<Findings>) {
         let gateways = watch::Sender::new(Gateways::new());
         let agents = watch::Sender::new(Agents::new());
@@ -214,6 +220,7 @@ impl Starting {
         let word = Word {
             fleet,
             rejected: rejected.subscribe(),
+            troubles: intake.troubles(),
         };
         let cluster = Cluster::new(intake.clone(), gateways);
         let (pipeline, findings) = Pipeline::in_cluster(self.publisher.clone(), cluster);
@@ -222,7 +229,6 @@ impl Starting {
         let health = source.health();
         let (watched, from_watches) = mpsc::channel(QUEUE);
         let (batches, queue) = mpsc::channel(QUEUE);
-        let acks = self.publisher.fleet_acks();
         self.run(source.run(watched, self.shutdown.clone()));
         self.run(convert::batches(from_watches, batches, move |versions| {
             intake.serve(Resource::served(versions));
@@ -234,7 +240,8 @@ impl Starting {
     }
 
     /// The gRPC endpoint: TLS with certificates of our own authority, and agents that prove who they are.
-    fn endpoint(&mut self, listener: TcpListener, leads: watch::Receiver<bool>) {
+    /// Returns how other replicas are reached.
+    fn endpoint(&mut self, listener: TcpListener, leads: watch::Receiver<bool>) -> PeerTransport {
         let publisher = self.publisher.clone();
         let token = self.shutdown.clone();
         if self.config.plaintext {
@@ -247,10 +254,11 @@ impl Starting {
                 let served = server.serve(listener, token.cancelled_owned()).await;
                 Ok(served?)
             });
-            return;
+            return PeerTransport::Plaintext;
         }
         let namespace = self.config.fleet.namespace.clone();
         let names = Names::of_service(SERVICE, &namespace, self.config.pod_ip);
+        let server_name = format!("{SERVICE}.{namespace}.svc");
         let keep = KeeperConfig::new(namespace.clone(), names);
         let (keeper, material) = Keeper::new(self.client.clone(), keep, unix_seconds);
         self.run(keeper.run(leads, self.shutdown.clone()));
@@ -264,6 +272,24 @@ impl Starting {
                 .serve_tls(listener, material.server, shutdown)
                 .await?)
         });
+        PeerTransport::Tls {
+            settings: material.client,
+            server_name,
+        }
+    }
+
+    /// Listens to the other replicas, so that each knows what all agents say.
+    fn peers(&mut self, transport: PeerTransport, port: u16) -> watch::Receiver<FleetAcks> {
+        let peers = Peers::new(self.publisher.clone(), PeersConfig::new(transport));
+        let acks = peers.fleet_acks();
+        let (found, addresses) = watch::channel(BTreeSet::new());
+        let token = self.shutdown.clone();
+        self.run(peers.run(addresses, token.cancelled_owned()));
+        let namespace = self.config.fleet.namespace.clone();
+        let own = self.config.identity.clone();
+        let follow = replicas::follow(self.client.clone(), namespace, own, port, found);
+        self.run_until_shutdown(follow);
+        acks
     }
 
     /// The admin endpoint.

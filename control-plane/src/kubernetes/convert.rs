@@ -109,7 +109,13 @@ fn words(fleet: &FleetAcks, before: &Agents, known: &mut Known) -> Agents {
         };
         (node.to_string(), word)
     });
-    let agents = agents.collect();
+    let mut agents: Agents = agents.collect();
+    // Whom a replica may have that says nothing at the moment, nobody knows to be gone.
+    if fleet.silent_peers > 0 {
+        for (node, word) in before {
+            agents.entry(node.clone()).or_insert_with(|| word.clone());
+        }
+    }
     known.0.retain(|(serves, _)| Arc::strong_count(serves) > 1);
     agents
 }
@@ -160,5 +166,55 @@ fn served(gateway: &ServedGateway) -> Served {
             .map(|((namespace, name), generation)| (ObjectKey::new(namespace, name), *generation))
             .collect(),
         ports: tcp.chain(udp).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use novaedge_publish::FleetAgent;
+
+    use super::*;
+
+    fn fleet(agents: &[(&str, &str)], silent_peers: usize) -> FleetAcks {
+        let agents = agents.iter().map(|(node, digest)| {
+            let gateways = [("gateway/a/b".into(), Arc::default())].into();
+            let agent = FleetAgent {
+                digest: (*digest).to_owned(),
+                serves: Arc::new(Serves { gateways }),
+                ..FleetAgent::default()
+            };
+            ((*node).into(), Arc::new(agent))
+        });
+        FleetAcks {
+            agents: agents.collect(),
+            silent_peers,
+        }
+    }
+
+    #[test]
+    fn who_says_nothing_for_a_moment_serves_what_it_served() {
+        let mut known = Known::default();
+        let mut check = |fleet: &FleetAcks, before: &Agents, expect: &[&str]| {
+            let words = words(fleet, before, &mut known);
+            let served = |word: &AgentWord| word.gateways.contains_key(&ObjectKey::new("a", "b"));
+            assert!(words.values().all(served));
+            let nodes: Vec<&str> = words.keys().map(String::as_str).collect();
+            assert_eq!(nodes, expect);
+            words
+        };
+        let none = Agents::new();
+        check(&fleet(&[("new", "")], 0), &none, &[]);
+        let before = check(
+            &fleet(&[("one", "x"), ("two", "x")], 0),
+            &none,
+            &["one", "two"],
+        );
+        check(
+            &fleet(&[("one", ""), ("two", "x")], 0),
+            &before,
+            &["one", "two"],
+        );
+        check(&fleet(&[("two", "x")], 1), &before, &["one", "two"]);
+        check(&fleet(&[("two", "x")], 0), &before, &["two"]);
     }
 }

@@ -12,7 +12,7 @@ use novaedge_compile::CompileDelta;
 use novaedge_fleet::{FleetState, Gateways, WantedGateway};
 use novaedge_store::Change;
 use novaedge_translate::{Delta, GatewayFleet, Translator, names};
-use novaedge_write::{Intake, is_translated};
+use novaedge_write::{Intake, Trouble, is_translated};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -54,6 +54,8 @@ pub struct Word {
     pub fleet: watch::Receiver<FleetState>,
     /// From the agents of all replicas: what they refuse, by resource.
     pub rejected: watch::Receiver<BTreeMap<String, String>>,
+    /// From the writers: what they could not write.
+    pub troubles: watch::Receiver<Vec<Trouble>>,
 }
 
 impl Cluster {
@@ -172,6 +174,13 @@ impl Pipeline {
                 }
                 changed = word.fleet.changed() => if changed.is_err() { return },
                 changed = word.rejected.changed() => if changed.is_err() { return },
+                changed = word.troubles.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let troubles = word.troubles.borrow_and_update().clone();
+                    self.hear_troubles(&troubles);
+                }
                 () = self.next_tick() => self.tick_now(),
             }
             if self.loaded {
@@ -208,6 +217,17 @@ impl Pipeline {
         }
         if news {
             self.tell(&Delta::default(), news);
+        }
+    }
+
+    /// Takes in what could not be written.
+    fn hear_troubles(&mut self, troubles: &[Trouble]) {
+        let told = troubles.iter().map(|trouble| {
+            let object = trouble.object.to_string();
+            Problem::of_object(object, trouble.reason, trouble.message.clone())
+        });
+        if self.problems.set(Scope::Unwritten, told.collect()) {
+            self.tell(&Delta::default(), true);
         }
     }
 

@@ -25,6 +25,8 @@ pub enum Scope {
     Published(String),
     /// Agents, of a resource.
     Rejected(String),
+    /// The writers, of all that they could not write.
+    Unwritten,
     /// The fleet, of a Gateway.
     Fleet(ObjectKey),
 }
