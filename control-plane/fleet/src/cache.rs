@@ -75,12 +75,14 @@ impl Cache {
         self.slices.put(slice);
     }
 
+    /// Takes in that the API server has deleted a Service.
     pub fn remove_service(&mut self, key: &ObjectKey) {
-        self.services.objects.remove(key);
+        self.services.bury(key);
     }
 
+    /// Takes in that the API server has deleted an EndpointSlice.
     pub fn remove_slice(&mut self, key: &ObjectKey) {
-        self.slices.objects.remove(key);
+        self.slices.bury(key);
     }
 }
 
@@ -90,6 +92,8 @@ struct Table<K> {
     objects: BTreeMap<ObjectKey, Arc<K>>,
     /// What a list that is not complete yet has told.
     listed: BTreeMap<ObjectKey, Arc<K>>,
+    /// Uids of objects that we have deleted, until the watch tells so: what it tells of them before is old.
+    buried: BTreeSet<String>,
     complete: bool,
 }
 
@@ -98,6 +102,7 @@ impl<K> Default for Table<K> {
         Self {
             objects: BTreeMap::new(),
             listed: BTreeMap::new(),
+            buried: BTreeSet::new(),
             complete: false,
         }
     }
@@ -107,7 +112,14 @@ impl<K: kube::Resource> Table<K> {
     fn take(&mut self, event: Event<K>) -> bool {
         match event {
             Event::Apply(object) => self.put(object),
-            Event::Delete(object) => self.objects.remove(&key(&object)).is_some(),
+            Event::Delete(object) => {
+                if let Some(uid) = &object.meta().uid {
+                    self.buried.remove(uid);
+                }
+                let key = key(&object);
+                let is_held = |held: &Arc<K>| held.meta().uid == object.meta().uid;
+                self.objects.get(&key).is_some_and(is_held) && self.objects.remove(&key).is_some()
+            }
             Event::Init => {
                 self.listed.clear();
                 false
@@ -118,15 +130,27 @@ impl<K: kube::Resource> Table<K> {
             }
             Event::InitDone => {
                 self.objects = std::mem::take(&mut self.listed);
+                self.buried.clear();
                 self.complete = true;
                 true
             }
         }
     }
 
+    /// Forgets an object that is deleted.
+    fn bury(&mut self, key: &ObjectKey) {
+        if let Some(held) = self.objects.remove(key) {
+            self.buried.extend(held.meta().uid.clone());
+        }
+    }
+
     /// Keeps the newer of two versions of an object: a watch may lag behind the answers to our own writes. Returns
     /// whether it is this one.
     fn put(&mut self, object: K) -> bool {
+        let uid = object.meta().uid.as_ref();
+        if uid.is_some_and(|uid| self.buried.contains(uid)) {
+            return false;
+        }
         let key = key(&object);
         if let Some(held) = self.objects.get(&key)
             && held.meta().uid == object.meta().uid

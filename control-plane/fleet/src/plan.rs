@@ -239,9 +239,10 @@ fn acknowledge(scene: &Scene<'_>, bound: &Ports, state: &mut GatewayState) {
         .filter_map(|name| Some((*name, scene.agents.get(*name)?)));
     let mut acknowledged: Option<(i64, BTreeMap<ObjectKey, i64>)> = None;
     for (name, word) in heard.filter(|(_, word)| !word.draining) {
+        let refuses = word.refuses.contains(scene.gateway);
         let everywhere = bound.keys().all(|port| {
             let agents = ready.get(port);
-            agents.is_some_and(|agents| agents.contains(name))
+            refuses || agents.is_some_and(|agents| agents.contains(name))
         });
         let Some(served) = word.gateways.get(scene.gateway).filter(|_| everywhere) else {
             return;

@@ -18,6 +18,8 @@ pub struct AgentWord {
     pub draining: bool,
     /// The Gateways in the snapshot that it has acknowledged.
     pub gateways: Arc<BTreeMap<ObjectKey, Served>>,
+    /// Gateways of which it refuses something: that it does not serve all of their ports is all it has to say.
+    pub refuses: BTreeSet<ObjectKey>,
 }
 
 /// One Gateway as an agent serves it.

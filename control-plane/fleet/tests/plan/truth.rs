@@ -86,3 +86,24 @@ fn the_lowest_generation_of_each_listenerset_counts() {
     let expected: BTreeMap<ObjectKey, i64> = [(key("both"), 2)].into();
     assert_eq!(state.acknowledged_listener_sets, expected);
 }
+
+#[test]
+fn a_refused_listener_holds_its_neighbours_statuses_up_for_nobody() {
+    let mut world = World::served(&[("gw", &[HTTP])]);
+    world.want("gw", &[HTTP, HTTPS]);
+    world.settle();
+    for agent in ["a", "b"] {
+        world.acknowledge(agent, 2);
+        let local = world.local("gw", HTTPS).unwrap();
+        let word = world.agents.get_mut(agent).unwrap();
+        word.refuses.insert(key("gw"));
+        let served = Arc::make_mut(&mut word.gateways)
+            .get_mut(&key("gw"))
+            .unwrap();
+        served.ports.remove(&(local, HTTPS.1));
+    }
+    world.settle();
+    assert_eq!(world.takers("gw", HTTP), ["a", "b"]);
+    assert_eq!(world.takers("gw", HTTPS), [""; 0]);
+    assert_eq!(acknowledged(&world), Some(2));
+}

@@ -115,6 +115,7 @@ impl World {
         let word = AgentWord {
             draining: false,
             gateways: Arc::new(served.collect()),
+            refuses: BTreeSet::new(),
         };
         self.agents.insert(agent.to_owned(), word);
     }
