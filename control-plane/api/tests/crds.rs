@@ -95,7 +95,10 @@ fn check_structure(schema: &Value, path: &str) {
     }
     // A map says what its values are, and has no other fields.
     if let Some(values) = schema.get("additionalProperties") {
-        assert!(schema.get("properties").is_none(), "{path} is map and object");
+        assert!(
+            schema.get("properties").is_none(),
+            "{path} is map and object"
+        );
         check_structure(values, &format!("{path}{{}}"));
     }
     // Within a logical junction only values may be judged.

@@ -15,9 +15,9 @@ use crate::pod::AgentPod;
 /// News of one watch.
 #[derive(Debug)]
 pub(crate) enum News {
-    Service(Event<Service>),
-    Slice(Event<EndpointSlice>),
-    Pod(Event<Pod>),
+    Service(Box<Event<Service>>),
+    Slice(Box<Event<EndpointSlice>>),
+    Pod(Box<Event<Pod>>),
 }
 
 /// Everything that the watches have told.
@@ -49,11 +49,11 @@ impl Cache {
     /// Takes in news. Returns whether something changed that matters.
     pub fn take(&mut self, news: News) -> bool {
         match news {
-            News::Service(event) => self.services.take(event),
-            News::Slice(event) => self.slices.take(event),
+            News::Service(event) => self.services.take(*event),
+            News::Slice(event) => self.slices.take(*event),
             News::Pod(event) => {
                 let was_complete = self.pods.complete;
-                self.pods.take(event);
+                self.pods.take(*event);
                 let pods = self.pods.objects.iter();
                 let agents = pods
                     .filter_map(|(key, pod)| Some((key.name.clone(), AgentPod::of(pod)?)))

@@ -1,6 +1,6 @@
 //! Watches what there is, plans what is to be, and as leader writes the difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
@@ -113,7 +113,7 @@ impl Reconciler {
                         continue;
                     }
                 }
-                Some((write, result)) = self.in_flight.next() => self.finish(write, result),
+                Some((write, result)) = self.in_flight.next() => self.finish(&write, result),
                 changed = self.inputs.gateways.changed() => {
                     if changed.is_err() { break }
                     self.loaded = true;
@@ -164,7 +164,7 @@ impl Reconciler {
     fn start(&mut self, due: Vec<Write>) {
         let now = Instant::now();
         // A failure of what is no longer to be written is no failure.
-        let targets: std::collections::BTreeSet<Target> = due.iter().map(Write::object).collect();
+        let targets: BTreeSet<Target> = due.iter().map(Write::object).collect();
         self.targets
             .retain(|target, attempt| attempt.under_way || targets.contains(target));
         for write in due {
@@ -193,14 +193,14 @@ impl Reconciler {
     }
 
     /// Takes in how a write ended.
-    fn finish(&mut self, write: Write, result: Result<Written, String>) {
+    fn finish(&mut self, write: &Write, result: Result<Written, String>) {
         let target = write.object();
         let (kind, key) = &target;
         let error = match result {
             Ok(written) => {
                 tracing::info!(kind, object = %key, write = write.verb(), "written");
                 self.targets.remove(&target);
-                self.take(&write, written);
+                self.take(write, written);
                 return;
             }
             Err(error) => error,
@@ -214,7 +214,7 @@ impl Reconciler {
         attempt.under_way = false;
         attempt.failures = attempt.failures.saturating_add(1);
         attempt.after = Some(Instant::now() + pause + jitter);
-        attempt.problem = match &write {
+        attempt.problem = match write {
             Write::CreateService(service) | Write::ApplyService(service) => gateway_of(service)
                 .map(|gateway| (gateway, format!("Service {key} cannot be written: {error}"))),
             _ => None,
@@ -263,7 +263,7 @@ fn watches(client: &Client, settings: &Settings) -> SelectAll<BoxStream<'static,
     all
 }
 
-fn told<K, S>(stream: S, news: fn(watcher::Event<K>) -> News) -> BoxStream<'static, News>
+fn told<K, S>(stream: S, news: fn(Box<watcher::Event<K>>) -> News) -> BoxStream<'static, News>
 where
     K: Send + 'static,
     S: futures_util::Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static,
@@ -272,7 +272,7 @@ where
         let event = event
             .inspect_err(|error| tracing::warn!(%error, "a watch of the fleet begins anew"))
             .ok();
-        std::future::ready(event.map(news))
+        std::future::ready(event.map(Box::new).map(news))
     });
     told.boxed()
 }

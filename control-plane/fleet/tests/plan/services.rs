@@ -185,7 +185,7 @@ fn addresses_are_those_of_the_load_balancer() {
     world.want("gw", &[HTTP]);
     world.settle();
     world.edit_service("gw", |service| {
-        service.status = balanced("192.0.2.9");
+        service.status = Some(balanced("192.0.2.9"));
         let status = service.status.as_mut().unwrap();
         let ingress = &mut status.load_balancer.as_mut().unwrap().ingress;
         ingress.as_mut().unwrap().push(LoadBalancerIngress {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use novaedge_api::meta::ObjectKey;
+use novaedge_fleet::AgentWord;
 
 use crate::world::{HTTP, HTTPS, World, key};
 
@@ -47,7 +48,7 @@ fn an_agent_that_nobody_hears_or_that_drains_holds_nothing_up() {
 fn an_agent_that_has_just_come_holds_nothing_up() {
     let mut world = World::served(&[("gw", &[HTTP])]);
     world.pod("c", 3);
-    world.agents.insert("c".into(), Default::default());
+    world.agents.insert("c".into(), AgentWord::default());
     assert_eq!(acknowledged(&world), Some(1));
     assert_eq!(world.due(), []);
 }

@@ -173,7 +173,7 @@ impl World {
                     let time = Timestamp::from_second(self.clock).unwrap();
                     after.metadata.creation_timestamp = Some(Time(time));
                     after.metadata.uid = Some(format!("uid-{}", self.clock));
-                    after.status = balanced(&format!("192.0.2.{}", self.clock));
+                    after.status = Some(balanced(&format!("192.0.2.{}", self.clock)));
                 }
                 self.services.insert(key, Arc::new(after));
             }
@@ -225,15 +225,15 @@ impl World {
 }
 
 /// The status of a Service with this address of a load balancer.
-pub(crate) fn balanced(ip: &str) -> Option<ServiceStatus> {
+pub(crate) fn balanced(ip: &str) -> ServiceStatus {
     let ingress = LoadBalancerIngress {
         ip: Some(ip.to_owned()),
         ..LoadBalancerIngress::default()
     };
-    Some(ServiceStatus {
+    ServiceStatus {
         load_balancer: Some(LoadBalancerStatus {
             ingress: Some(vec![ingress]),
         }),
         ..ServiceStatus::default()
-    })
+    }
 }
