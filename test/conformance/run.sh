@@ -3,8 +3,8 @@
 #
 # With KUBECONFIG set it uses that cluster, which must have NovaEdge's images and be able to pull the suite's own.
 # Otherwise it uses the project's test cluster and brings it up if needed. With DEPLOYED=1 it takes all as it is; without,
-# it makes and loads images, and applies the overlay ha. USABLE_ADDRESS and UNUSABLE_ADDRESS are what a Gateway may and may not ask
-# for in its spec.addresses. Flags are added to the suite's; with -run-test NAME no report is written.
+# it makes and loads images, and applies the overlay ha. USABLE_ADDRESS and UNUSABLE_ADDRESS are what a Gateway may and
+# may not ask for in its spec.addresses. Flags are added to the suite's; with -run-test NAME no report is written.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -33,6 +33,9 @@ flags=(-gateway-class novaedge -conformance-profiles "$profiles"
 	-organization novaedge -project novaedge -url https://novaedge.io -version "$version" -contact @novaedge/maintainers)
 report=${REPORT:-$here/report/$channel-$version-default-report.yaml}
 [[ " $* " == *" -run-test "* ]] || flags+=(-report-output "$report")
+# Namespaces of an earlier run may still be ending.
+nothing_left() { [[ -z $(kubectl get namespaces -o name | grep gateway-conformance- || true) ]]; }
+wait_for 120 'no earlier run is left' nothing_left
 cd "$here"
 say "running the suite"
 exec "$cache/bin/conformance.test" -test.v -test.count=1 -test.timeout=60m "${flags[@]}" "$@"

@@ -6,6 +6,7 @@
 
 pub mod certificates;
 pub mod clients;
+pub mod cluster;
 pub mod fixture;
 pub mod manifests;
 pub mod origins;

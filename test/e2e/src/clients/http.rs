@@ -95,6 +95,11 @@ impl Http1 {
         Ok(Self { sender, task })
     }
 
+    /// Whether it takes another request: neither side has ended the connection or said that it will.
+    pub fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
     /// Sends a request and reads the whole answer, or the error that ended the connection.
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, hyper::Error> {
         within("an HTTP/1.1 answer", async {
@@ -148,6 +153,11 @@ impl Http2 {
             let _ = connection.await;
         });
         Self { sender, task }
+    }
+
+    /// Whether it takes another request.
+    pub fn is_open(&self) -> bool {
+        !self.sender.is_closed()
     }
 
     /// Sends a request; its URI must be absolute.
