@@ -6,6 +6,7 @@
 mod cases;
 mod cost;
 mod golden;
+mod ports;
 mod random;
 mod shown;
 mod steps;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use novaedge_api::meta::ObjectId;
-use novaedge_compile::{CompileDelta, Compiler};
+use novaedge_api::meta::{ObjectId, ObjectKey};
+use novaedge_compile::{CompileDelta, Compiler, GatewayPorts};
 use novaedge_proto::v1;
 use novaedge_store::Change;
 use novaedge_translate::{Diagnostic, TranslateConfig, Translator};
@@ -32,6 +32,21 @@ impl System {
             snapshot: Snapshot::default(),
             touched: 0,
         }
+    }
+
+    /// The same in a cluster, where local ports are told.
+    pub(crate) fn told(config: TranslateConfig) -> Self {
+        Self {
+            compiler: Compiler::cluster(),
+            ..Self::new(config)
+        }
+    }
+
+    pub(crate) fn set_bind_ports(&mut self, ports: BTreeMap<ObjectKey, GatewayPorts>) {
+        let store = self.translator.store();
+        let delta = self.compiler.set_bind_ports(ports, store);
+        self.touched += delta.upserts.len() + delta.removed.len();
+        self.snapshot.follow(delta);
     }
 
     pub(crate) fn update(&mut self, changes: Vec<Change>) {
