@@ -134,7 +134,7 @@ impl Pipeline {
     /// Takes one batch through to the agents.
     pub fn take(&mut self, mut batch: Batch) {
         self.loaded = true;
-        if let Some(cluster) = &self.cluster {
+        if let Some(cluster) = &mut self.cluster {
             cluster.observe(&mut batch);
         }
         let mut news = false;
@@ -318,7 +318,7 @@ impl Pipeline {
     }
 
     fn tell(&mut self, delta: &Delta, mut news: bool) {
-        if let Some(cluster) = &self.cluster {
+        if let Some(cluster) = &mut self.cluster {
             cluster.take(delta, self.engine.translator());
         }
         for (id, diagnostics) in &delta.diagnostics {

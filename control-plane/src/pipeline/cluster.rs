@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use novaedge_api::{
     gateway::Gateway,
-    meta::{Kind, Object, ObjectKey, Typed as _},
+    meta::{Kind, Object, ObjectId, ObjectKey, Typed as _},
     native::ProxyGateway,
 };
 use novaedge_compile::CompileDelta;
@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Cluster {
     intake: Intake,
     gateways: watch::Sender<Gateways>,
+    /// Whether the Gateways may be other ones than those that were told.
+    gateways_changed: bool,
     beginning: Beginning,
 }
 
@@ -64,6 +66,7 @@ impl Cluster {
         Self {
             intake,
             gateways,
+            gateways_changed: true,
             beginning: Beginning::Held(CompileDelta::default()),
         }
     }
@@ -108,8 +111,9 @@ impl Cluster {
     }
 
     /// Shows a batch to the writers, and takes the echo of what they wrote out of it.
-    pub(super) fn observe(&self, batch: &mut Batch) {
+    pub(super) fn observe(&mut self, batch: &mut Batch) {
         self.intake.observe(&batch.changes);
+        self.gateways_changed |= concern_gateways(&batch.changes);
         batch.changes.retain(|change| match change {
             Change::Upsert(object) => !is_translated(object),
             Change::Delete(_) => true,
@@ -117,9 +121,12 @@ impl Cluster {
     }
 
     /// Tells what a step of the translation changed.
-    pub(super) fn take(&self, delta: &Delta, translator: &Translator) {
+    pub(super) fn take(&mut self, delta: &Delta, translator: &Translator) {
         self.intake.take(delta);
-        self.want(translator);
+        self.gateways_changed |= concern_gateways(&delta.natives);
+        if std::mem::take(&mut self.gateways_changed) {
+            self.want(translator);
+        }
     }
 
     /// Tells which Gateways want a Service.
@@ -137,11 +144,22 @@ impl Cluster {
     }
 }
 
+fn concern_gateways(changes: &[Change]) -> bool {
+    let mut kinds = changes.iter().map(|change| change.id().kind);
+    kinds.any(|kind| {
+        matches!(
+            kind,
+            Kind::GatewayClass | Kind::Gateway | Kind::ListenerSet | Kind::ProxyGateway
+        )
+    })
+}
+
 /// The Gateways that want a Service: those that have something to serve, and those that had perhaps and keep their
 /// address.
 fn wanted(translator: &Translator) -> Gateways {
-    let natives = translator.output().natives.iter();
-    let translated = natives.filter_map(|(_, object)| match object {
+    let first = ObjectId::new(Kind::ProxyGateway, "", "");
+    let natives = translator.output().natives.range(first..);
+    let translated = natives.map_while(|(_, object)| match object {
         Object::ProxyGateway(gateway) => Some(gateway),
         _ => None,
     });
@@ -274,3 +292,6 @@ fn fleet_of(
     }
     fleet
 }
+
+#[cfg(test)]
+mod tests;
