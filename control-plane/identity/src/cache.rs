@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn verdicts_end_and_are_bounded() {
-        let life = Duration::from_secs(60);
+        let life = Duration::from_mins(1);
         let mut cache = Cache::new(life);
         let begin = Instant::now();
         cache.put(key("a"), 1, begin);

@@ -232,23 +232,19 @@ impl Keeper {
         let data = authorities.to_data().into_iter();
         let data = data.map(|(key, value)| (key, ByteString(value))).collect();
         let name = &self.config.secret;
-        let written = match stored {
+        let written = if let Some(mut secret) = stored {
             // The resourceVersion in it makes the write fail when somebody else was faster.
-            Some(mut secret) => {
-                secret.data = Some(data);
-                self.secrets
-                    .replace(name, &PostParams::default(), &secret)
-                    .await
-            }
-            None => {
-                let secret = Secret {
-                    metadata: metadata(name),
-                    type_: Some("Opaque".into()),
-                    data: Some(data),
-                    ..Secret::default()
-                };
-                self.secrets.create(&PostParams::default(), &secret).await
-            }
+            secret.data = Some(data);
+            let params = PostParams::default();
+            self.secrets.replace(name, &params, &secret).await
+        } else {
+            let secret = Secret {
+                metadata: metadata(name),
+                type_: Some("Opaque".into()),
+                data: Some(data),
+                ..Secret::default()
+            };
+            self.secrets.create(&PostParams::default(), &secret).await
         };
         written
             .map(drop)

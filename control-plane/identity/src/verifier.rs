@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long a verdict holds. A token that is withdrawn opens no new stream after that.
-const VERDICT_LIFE: Duration = Duration::from_secs(60);
+const VERDICT_LIFE: Duration = Duration::from_mins(1);
 
 type Verdict = Result<Caller, AuthenticateError>;
 
