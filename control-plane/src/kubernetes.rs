@@ -322,6 +322,17 @@ async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, Ku
     })
 }
 
+/// Tells a value to those who watch, if it is another one.
+fn replace<T: PartialEq>(sender: &watch::Sender<T>, value: T) {
+    sender.send_if_modified(|before| {
+        let changed = *before != value;
+        if changed {
+            *before = value;
+        }
+        changed
+    });
+}
+
 fn unix_seconds() -> i64 {
     pipeline::unix_seconds(SystemTime::now())
 }

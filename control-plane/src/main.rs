@@ -16,7 +16,7 @@ use novaedge_control_plane::{
     translate::{Format, Part, translate},
 };
 use novaedge_fleet::ServiceType;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// The exit code for findings that keep something from being served.
@@ -253,32 +253,47 @@ impl ClusterArguments {
     }
 }
 
+/// The signals that end a process in order.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Catches them from now on.
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for one of them; what fails before is an error.
+    async fn wait<E>(&mut self, failed: impl Future<Output = E>) -> Result<(), E> {
+        tokio::select! {
+            _ = self.terminate.recv() => Ok(()),
+            _ = self.interrupt.recv() => Ok(()),
+            error = failed => Err(error),
+        }
+    }
+}
+
 #[tokio::main]
 async fn serve_cluster(config: KubernetesConfig) -> anyhow::Result<ExitCode> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::catch()?;
     let mut control_plane = KubernetesControlPlane::start(config).await?;
     tracing::info!(address = %control_plane.address(), "serving the cluster");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        error = control_plane.failed() => return Err(error.into()),
-    }
+    signals.wait(control_plane.failed()).await?;
     control_plane.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn serve(config: Config) -> anyhow::Result<ExitCode> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::catch()?;
     let mut control_plane = ControlPlane::start(config).await?;
     tracing::info!(address = %control_plane.address(), "serving snapshots");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        error = control_plane.failed() => return Err(error.into()),
-    }
+    signals.wait(control_plane.failed()).await?;
     control_plane.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ use novaedge_proto::v1;
 use novaedge_publish::{FleetAcks, ServedGateway, Serves};
 use tokio::sync::{mpsc, watch};
 
+use super::replace;
 use crate::{
     pipeline::rejections,
     problem::{Level, Problem},
@@ -78,17 +79,6 @@ pub(super) async fn acks(
             return;
         }
     }
-}
-
-/// Tells a value to those who watch, if it is another one.
-fn replace<T: PartialEq>(sender: &watch::Sender<T>, value: T) {
-    sender.send_if_modified(|before| {
-        let changed = *before != value;
-        if changed {
-            *before = value;
-        }
-        changed
-    });
 }
 
 /// What the agents say. One that has just come back has acknowledged nothing yet, and serves what it served `before`.

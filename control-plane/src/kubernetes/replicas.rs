@@ -16,6 +16,8 @@ use kube::{
 };
 use tokio::sync::watch;
 
+use super::replace;
+
 /// Label of the pods of the control plane.
 const PODS: &str = "app.kubernetes.io/name=novaedge-control-plane";
 
@@ -40,14 +42,7 @@ pub(super) async fn follow(
                 continue;
             }
         }
-        let others = known.others(&own, port);
-        addresses.send_if_modified(|before| {
-            let changed = *before != others;
-            if changed {
-                *before = others;
-            }
-            changed
-        });
+        replace(&addresses, known.others(&own, port));
     }
 }
 
