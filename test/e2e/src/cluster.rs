@@ -1,20 +1,28 @@
 //! A real cluster with NovaEdge on it, through kubectl.
 
+mod audit;
+mod load;
+mod open_loop;
+mod parts;
+
 use std::{
     env,
     io::Write as _,
     net::SocketAddr,
     process::{Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
     time::{Duration, Instant},
 };
 
-use tokio::task::JoinSet;
-
-use crate::clients::{Http1, Http2};
+pub use self::{
+    audit::{Audit, Write},
+    load::Load,
+    open_loop::{Measured, OpenLoop},
+    parts::{
+        Agent, CutOff, FixedScale, agents, component, holder, is_own, ready_pods, restarts,
+        rolled_out, run_as_host,
+    },
+};
+use crate::clients::get;
 
 /// Where NovaEdge is deployed.
 pub const SYSTEM: &str = "novaedge-system";
@@ -159,113 +167,46 @@ pub fn route(name: &str, host: &str) -> String {
     )
 }
 
-/// Clients that keep their connections and ask one thing after the other.
-pub struct Load {
-    over: Arc<AtomicBool>,
-    answers: Arc<AtomicUsize>,
-    failures: Arc<Mutex<Vec<String>>>,
-    clients: JoinSet<()>,
+/// A Service `hello-grpc` of the same pods, and a GRPCRoute from `edge` to it for one host.
+pub fn grpc(host: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: hello-grpc}}\nspec:\n  selector: {{app: hello}}\n  \
+         ports: [{{port: 80, targetPort: 8080, appProtocol: kubernetes.io/h2c}}]\n---\n\
+         apiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: {{name: hello}}\nspec:\n  \
+         parentRefs: [{{name: edge}}]\n  hostnames: [{host}]\n  rules: [{{backendRefs: [{{name: hello-grpc, port: 80}}]}}]\n"
+    )
 }
 
-impl Load {
-    /// Starts `connections` clients of HTTP/1.1 and as many of HTTP/2, each asking about every 10 ms.
-    pub fn start(address: SocketAddr, host: &'static str, connections: usize) -> Self {
-        let mut load = Self {
-            over: Arc::default(),
-            answers: Arc::default(),
-            failures: Arc::default(),
-            clients: JoinSet::new(),
-        };
-        for _ in 0..connections {
-            let client = load.client(address, host);
-            load.clients.spawn(client.http1());
-            let client = load.client(address, host);
-            load.clients.spawn(client.http2());
-        }
-        load
-    }
-
-    /// Answers so far.
-    pub fn answers(&self) -> usize {
-        self.answers.load(Ordering::Relaxed)
-    }
-
-    /// Ends the clients: how many answers came, and what went wrong.
-    pub async fn finish(mut self) -> (usize, Vec<String>) {
-        self.over.store(true, Ordering::Relaxed);
-        while self.clients.join_next().await.is_some() {}
-        let failures = std::mem::take(&mut *self.failures.lock().expect("no client panics"));
-        (self.answers(), failures)
-    }
-
-    fn client(&self, address: SocketAddr, host: &'static str) -> LoadClient {
-        LoadClient {
-            address,
-            host,
-            begin: Instant::now(),
-            over: Arc::clone(&self.over),
-            answers: Arc::clone(&self.answers),
-            failures: Arc::clone(&self.failures),
-        }
-    }
+/// How often or long a test does what it does: the number in this variable, or what suits a build.
+pub fn size(variable: &str, default: usize) -> usize {
+    env::var(variable).map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is {text:?}, not a number"))
+    })
 }
 
-struct LoadClient {
-    address: SocketAddr,
-    host: &'static str,
-    begin: Instant,
-    over: Arc<AtomicBool>,
-    answers: Arc<AtomicUsize>,
-    failures: Arc<Mutex<Vec<String>>>,
+/// A namespace with a Gateway, a route for `host` and `replicas` pods behind it, and where that is served.
+pub async fn bed(name: &str, host: &str, replicas: u32) -> (Namespace, SocketAddr) {
+    let namespace = Namespace::new(name);
+    namespace.apply(&hello(replicas));
+    namespace.kubectl(&["rollout", "status", "deployment/hello", "--timeout=120s"]);
+    namespace.apply(GATEWAY);
+    namespace.apply(&route("hello", host));
+    let address = namespace.address("edge", 80);
+    serves(address, host).await;
+    (namespace, address)
 }
 
-impl LoadClient {
-    async fn http1(self) {
-        while !self.over.load(Ordering::Relaxed) {
-            let Ok(mut client) = Http1::try_connect(self.address).await else {
-                self.failed("HTTP/1.1: cannot connect").await;
-                continue;
-            };
-            // A connection that the server has announced to end is not used again.
-            while !self.over.load(Ordering::Relaxed) && client.is_open() {
-                match client.get(self.host, "/").await {
-                    Ok(answer) if answer.status == 200 => self.answered().await,
-                    Ok(answer) => self.failed(&format!("HTTP/1.1: {}", answer.status)).await,
-                    Err(error) => self.failed(&format!("HTTP/1.1: {error:?}")).await,
-                }
-            }
-        }
-    }
+/// Waits until the backend of `host` answers.
+pub async fn serves(address: SocketAddr, host: &str) {
+    answers(address, host, 200).await;
+}
 
-    async fn http2(self) {
-        while !self.over.load(Ordering::Relaxed) {
-            let mut client = Http2::connect(self.address).await;
-            while !self.over.load(Ordering::Relaxed) && client.is_open() {
-                match client.get(self.host, "/").await {
-                    Ok(answer) if answer.status == 200 => self.answered().await,
-                    Ok(answer) => self.failed(&format!("HTTP/2: {}", answer.status)).await,
-                    Err(error) => self.failed(&format!("HTTP/2: {error:?}")).await,
-                }
-            }
-        }
-    }
-
-    async fn answered(&self) {
-        self.answers.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-
-    async fn failed(&self, what: &str) {
-        self.note(what);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-
-    fn note(&self, what: &str) {
-        let when = self.begin.elapsed().as_millis();
-        let mut failures = self.failures.lock().expect("no client panics");
-        // The first ones tell enough.
-        if failures.len() < 100 {
-            failures.push(format!("{when} ms: {what}"));
-        }
-    }
+/// Waits until requests for `host` are answered with `status`.
+pub async fn answers(address: SocketAddr, host: &str, status: u16) {
+    let what = format!("{status} for {host} from {address}");
+    within(Duration::from_mins(1), &what, async || {
+        (get(address, host, "/").await.status == status).then_some(())
+    })
+    .await;
 }

@@ -1,7 +1,8 @@
 // Command box is what test pods need: a process that waits, a web server, and a client for it.
 //
 //	box pause            waits for SIGTERM or SIGINT (the cluster's pause container)
-//	box serve ADDRESS    answers every request with the host's name; ends in peace on SIGTERM
+//	box serve ADDRESS    answers every request with the host's name, and gRPC calls with what they send;
+//	                     HTTP/1.1 and HTTP/2 in cleartext; ends in peace on SIGTERM
 //	box get URL          prints what the URL answers; fails unless the status is 200
 package main
 
@@ -41,9 +42,20 @@ func serve(stop context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Addr: address, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, name)
-	})}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Content-Type") != "application/grpc" {
+			fmt.Fprintln(w, name)
+			return
+		}
+		w.Header().Set("Content-Type", "application/grpc")
+		w.Header().Set("Trailer", "Grpc-Status")
+		_, _ = io.Copy(w, r.Body)
+		w.Header().Set("Grpc-Status", "0")
+	}
+	server := &http.Server{Addr: address, Handler: http.HandlerFunc(handler), Protocols: protocols}
 	failed := make(chan error, 1)
 	go func() { failed <- server.ListenAndServe() }()
 	select {
