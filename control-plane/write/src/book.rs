@@ -155,8 +155,8 @@ impl Book {
     }
 
     /// Everything observed so far was compiled, and these objects have these diagnostics from now on. Native objects
-    /// that users wrote get a status by that; those that the translation made speak through the objects they were made
-    /// for.
+    /// that users wrote get a status by that, and so does every `ProxyGateway`. Routes and backends that the translation
+    /// made speak through the objects they were made for: a status of their own would double the writes.
     pub(crate) fn compiled(&mut self, diagnostics: &[(ObjectId, Vec<Diagnostic>)]) {
         let mut ids = mem::take(&mut self.uncompiled);
         for (id, found) in diagnostics {
@@ -169,7 +169,9 @@ impl Book {
         }
         for id in ids {
             let seen = self.seen.get(&id);
-            let seen = seen.filter(|seen| is_native(id.kind) && !seen.is_translated());
+            let seen = seen.filter(|seen| {
+                id.kind == Kind::ProxyGateway || is_native(id.kind) && !seen.is_translated()
+            });
             let status = seen.map(|seen| {
                 let found = self.findings.get(&id).map_or(&[][..], Vec::as_slice);
                 Wanted::Native(ready(found, seen.generation))

@@ -14,7 +14,7 @@ use kube::{Client, client::Body};
 use novaedge_api::{
     gateway::{Gateway, HttpRoute},
     meta::Object,
-    native::ProxyGateway,
+    native::{ProxyBackend, ProxyGateway},
 };
 use novaedge_store::Change;
 use serde_json::{Value, json};
@@ -234,6 +234,7 @@ fn decode(object: &Value) -> Option<Object> {
         "HTTPRoute" => serde_json::from_value::<HttpRoute>(object).ok()?.into(),
         "Gateway" => serde_json::from_value::<Gateway>(object).ok()?.into(),
         "ProxyGateway" => serde_json::from_value::<ProxyGateway>(object).ok()?.into(),
+        "ProxyBackend" => serde_json::from_value::<ProxyBackend>(object).ok()?.into(),
         _ => return None,
     })
 }

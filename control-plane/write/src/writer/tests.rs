@@ -3,7 +3,7 @@ use k8s_openapi::jiff::Timestamp;
 use novaedge_api::{
     gateway::{ParentReference, RouteParentStatus},
     meta::{Kind, ObjectId, ObjectKey},
-    native::{CONTROLLER_NAME, ProxyGateway, ProxyGatewaySpec},
+    native::{CONTROLLER_NAME, ProxyBackend, ProxyBackendSpec, ProxyGateway, ProxyGatewaySpec},
 };
 use novaedge_translate::{DesiredStatus, names::native_metadata};
 use serde_json::json;
@@ -13,6 +13,7 @@ use crate::testing::{Fault, Server};
 
 const ROUTES: &str = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes";
 const NATIVES: &str = "/apis/novaedge.io/v1alpha1/namespaces/default/proxygateways";
+const BACKENDS: &str = "/apis/novaedge.io/v1alpha1/namespaces/default/proxybackends";
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/default/events";
 
 /// One replica on a server.
@@ -91,15 +92,25 @@ fn theirs() -> Value {
     })
 }
 
-fn native(name: &str) -> novaedge_api::meta::Object {
+fn made_for(kind: Kind, name: &str) -> ObjectMeta {
     let owner = ObjectMeta {
         name: Some(name.to_owned()),
         namespace: Some("default".to_owned()),
         uid: Some("owner".to_owned()),
         ..ObjectMeta::default()
     };
+    native_metadata(ObjectKey::new("default", name), kind, &owner)
+}
+
+fn native(name: &str) -> novaedge_api::meta::Object {
     let mut native = ProxyGateway::new(name, ProxyGatewaySpec::default());
-    native.metadata = native_metadata(ObjectKey::new("default", name), Kind::Gateway, &owner);
+    native.metadata = made_for(Kind::Gateway, name);
+    native.into()
+}
+
+fn native_backend(name: &str) -> novaedge_api::meta::Object {
+    let mut native = ProxyBackend::new(name, ProxyBackendSpec::default());
+    native.metadata = made_for(Kind::HttpRoute, name);
     native.into()
 }
 
@@ -287,16 +298,21 @@ async fn natives_are_applied_pruned_and_never_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn natives_of_users_get_a_status_and_translated_ones_none() {
+async fn natives_of_users_and_gateways_get_a_status_and_translated_backends_none() {
     let server = Server::default();
     let mut hand = native("hand").to_value().expect("JSON");
     hand["metadata"] = json!({"name": "hand", "namespace": "default", "generation": 3});
     server.put(&format!("{NATIVES}/hand"), hand);
     let made = native("made");
     server.put(&format!("{NATIVES}/made"), made.to_value().expect("JSON"));
+    let backend = native_backend("made");
+    server.put(
+        &format!("{BACKENDS}/made"),
+        backend.to_value().expect("JSON"),
+    );
     let replica = Replica::start(&server);
     replica.intake.take(&Delta {
-        natives: vec![Change::Upsert(made)],
+        natives: vec![Change::Upsert(made), Change::Upsert(backend)],
         ..Delta::default()
     });
     replica.observe();
@@ -306,7 +322,8 @@ async fn natives_of_users_get_a_status_and_translated_ones_none() {
     assert!(server.writes().is_empty(), "nothing is compiled yet");
     replica.intake.compiled(&[]);
     soon().await;
-    assert_eq!(server.writes(), [format!("PATCH {NATIVES}/hand/status")]);
+    let statuses = ["hand", "made"].map(|name| format!("PATCH {NATIVES}/{name}/status"));
+    assert_eq!(server.writes(), statuses);
     let ready = || server.get(&format!("{NATIVES}/hand"))["status"]["conditions"][0].clone();
     assert_eq!(
         (&ready()["status"], &ready()["observedGeneration"]),
