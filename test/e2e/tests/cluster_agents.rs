@@ -5,8 +5,8 @@ use std::time::Duration;
 use novaedge_e2e::{
     clients::Http1,
     cluster::{
-        FixedScale, Load, SYSTEM, agents, answers, bed, grpc, kubectl, rolled_out, route, serves,
-        within,
+        FixedScale, Load, SYSTEM, agents, bed, grpc, kubectl, rolled_out, route, serves,
+        serves_grpc, within,
     },
 };
 
@@ -19,7 +19,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 async fn agents_restart_and_scale_under_load_without_an_error() {
     let (namespace, address) = bed("agents", HOST, 2).await;
     namespace.apply(&grpc(GRPC));
-    answers(address, GRPC, 200).await;
+    serves_grpc(address, GRPC).await;
     let scale = FixedScale::take();
     let mut load = Load::start(address, HOST, 6);
     load.add_grpc(address, GRPC, 6);

@@ -14,6 +14,7 @@ use http::Request;
 use http_body_util::Full;
 use tokio::task::JoinSet;
 
+use super::within;
 use crate::clients::{Answer, Http1, Http2};
 
 /// Between two requests of a connection.
@@ -185,6 +186,16 @@ impl Client {
             failures.push(format!("{when} ms, {}: {what}", self.address));
         }
     }
+}
+
+/// Waits until a gRPC call for `host` succeeds.
+pub async fn serves_grpc(address: SocketAddr, host: &str) {
+    within(Duration::from_mins(1), "a gRPC answer", async || {
+        let mut client = Http2::connect(address).await;
+        let answer = client.send(call(host)).await.ok()?;
+        (grpc_status(&answer) == "0").then_some(())
+    })
+    .await;
 }
 
 /// A unary call with an empty message.

@@ -1,8 +1,10 @@
 //! The pods of NovaEdge, and what can be done to them and to the cluster's own programs.
 
 use std::{
+    collections::BTreeMap,
     env,
     fmt::Write as _,
+    fs,
     io::Write as _,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
@@ -95,6 +97,23 @@ pub fn restarts() -> Vec<String> {
     let mut pods: Vec<_> = text.lines().map(str::to_owned).collect();
     pods.sort();
     pods
+}
+
+/// Resident memory of each program of NovaEdge on this machine in KiB, by program and process id.
+pub fn memory() -> BTreeMap<String, u64> {
+    let processes = fs::read_dir("/proc").expect("Linux").flatten();
+    let ours = processes.filter_map(|process| {
+        let command = fs::read_to_string(process.path().join("cmdline")).ok()?;
+        let program = command.split('\0').next()?.strip_prefix("/novaedge-")?;
+        let status = fs::read_to_string(process.path().join("status")).ok()?;
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib = resident.trim().strip_suffix(" kB")?.parse().ok()?;
+        let id = process.file_name().to_string_lossy().into_owned();
+        Some((format!("{program} {id}"), kib))
+    });
+    ours.collect()
 }
 
 /// The agents under the test's own hand: their autoscaler is away until this is dropped.
