@@ -1,5 +1,8 @@
 //! A real cluster with NovaEdge on it, through kubectl.
 
+// These tests tell the numbers that they saw.
+#![allow(clippy::print_stderr)]
+
 mod audit;
 mod load;
 mod open_loop;

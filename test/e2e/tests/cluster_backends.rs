@@ -92,7 +92,11 @@ fn edit(namespace: &Namespace, number: usize) {
 }
 
 fn backend_of(number: usize) -> &'static str {
-    if number % 2 == 0 { "hello" } else { "world" }
+    if number.is_multiple_of(2) {
+        "hello"
+    } else {
+        "world"
+    }
 }
 
 /// Waits until each agent gives this edit. They are asked often: what comes between is what the test is about.
@@ -160,7 +164,7 @@ impl Truth {
                         last = number;
                     }
                     Ok(number) => {
-                        wrong.push(format!("{address}: {number}, not {last} to {written}"))
+                        wrong.push(format!("{address}: {number}, not {last} to {written}"));
                     }
                     Err(error) => wrong.push(format!("{address}: {error}")),
                 }

@@ -1,5 +1,8 @@
 //! The API server, its history and the network go away and come back: on a real cluster.
 
+// The numbers that were seen.
+#![allow(clippy::print_stderr)]
+
 use std::{
     net::IpAddr,
     process::Command,
@@ -46,7 +49,7 @@ async fn traffic_goes_on_while_the_api_server_is_away() {
     if !is_own() {
         return;
     }
-    let away = Duration::from_secs(size("NOVAEDGE_E2E_AWAY_SECONDS", 30) as u64);
+    let away = Duration::from_secs(size("NOVAEDGE_E2E_AWAY_SECONDS", 15) as u64);
     let (namespace, address) = bed("apiserver", HOST, 2).await;
     let before = restarts();
     let load = Load::start(address, HOST, 4);
@@ -65,7 +68,7 @@ async fn agents_that_were_cut_off_catch_up() {
     if !is_own() {
         return;
     }
-    let cut_off = Duration::from_secs(size("NOVAEDGE_E2E_AWAY_SECONDS", 30) as u64);
+    let cut_off = Duration::from_secs(size("NOVAEDGE_E2E_AWAY_SECONDS", 15) as u64);
     let (namespace, address) = bed("cut", HOST, 2).await;
     let before = restarts();
     let load = Load::start(address, HOST, 4);

@@ -1,5 +1,8 @@
 //! What NovaEdge writes and keeps, and what it does not: on a real cluster.
 
+// The numbers that were seen.
+#![allow(clippy::print_stderr)]
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,

@@ -130,8 +130,8 @@ impl Client {
                     }
                 }
                 Err(error) => {
-                    self.failed(&format!("HTTP/1.1: cannot connect: {error}"))
-                        .await
+                    let what = format!("HTTP/1.1: cannot connect: {error}");
+                    self.failed(&what).await;
                 }
             }
         }
