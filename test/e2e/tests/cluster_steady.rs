@@ -69,7 +69,7 @@ async fn many_routes_are_counted_at_once_written_once_and_forgotten() {
     written_once(&audit, count).await;
     let with = memory();
 
-    namespace.kubectl(&["delete", "httproute", "--all"]);
+    namespace.kubectl(&["delete", "httproute", "--all", "--wait=false"]);
     attached(&namespace, 0).await;
     made(&namespace, "proxyroutes", 0).await;
     made(&namespace, "proxybackends", 0).await;
