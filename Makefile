@@ -1,5 +1,5 @@
 # Every task is one word; each prints the command it runs.
-.PHONY: help tools build run test smoke lint deny fmt golden bench fuzz cluster-up cluster-down images conformance e2e
+.PHONY: help tools build run test smoke lint deny fmt golden bench bench-cluster fuzz cluster-up cluster-down images conformance e2e
 
 programs := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
@@ -40,6 +40,9 @@ golden: ## Rewrites golden files from what the code says now; read the differenc
 
 bench: ## Measures propagation, translation, lookup and the data path beside nginx and HAProxy (10 minutes).
 	./bench/run.sh
+
+bench-cluster: ## Measures propagation, attached routes and scale on that cluster or on KUBECONFIG's (10 minutes).
+	./bench/cluster/run.sh
 
 fuzz: ## Fuzzes what reads bytes from outside, half a minute each; FUZZ_SECONDS=300 for longer.
 	./fuzz/run.sh

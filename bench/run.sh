@@ -6,6 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 all="propagation translation lookup dataplane"
+more="cluster cluster-traefik"
 out=${OUT:-docs/benchmarks}
 
 if [ -z "${BINARIES:-}" ]; then
@@ -21,8 +22,15 @@ run() {
     propagation) "$BINARIES/propagation" --out "$out" --novaedge "$BINARIES/novaedge" ;;
     dataplane) "$BINARIES/dataplane" --out "$out" --binaries "$BINARIES" ;;
     translation | lookup) "$BINARIES/$1" --out "$out" ;;
+    # These need a cluster, so they run only when named.
+    cluster) OUT=$out BINARIES=$BINARIES bench/cluster/run.sh ;;
+    cluster-traefik)
+        bench/cluster/traefik up
+        OUT=$out BINARIES=$BINARIES bench/cluster/run.sh --system traefik
+        bench/cluster/traefik down
+        ;;
     *)
-        echo "no benchmark $1: use ${all}" >&2
+        echo "no benchmark $1: use ${all} ${more}" >&2
         exit 2
         ;;
     esac
@@ -37,9 +45,10 @@ done
     printf '# Benchmarks\n\n'
     printf 'Made by `make bench`; each page says on which machine and how.\n'
     printf '`bench/run.sh lookup` runs one of them; it wants a machine with two cores that does nothing else.\n'
+    printf '`bench/run.sh cluster` needs a [cluster](../../test/e2e/cluster/README.md), and `cluster-traefik` measures Traefik there.\n'
     printf 'The peers are Debian packages: `apt-get install nginx-light libnginx-mod-stream haproxy wrk`.\n'
     printf 'CPU per operation is the figure that other work on the machine distorts least.\n'
-    for name in $all; do
+    for name in $all $more; do
         page=$out/$name.md
         [ -f "$page" ] || continue
         printf '\n## [%s](%s.md)\n\n' "$(sed -n '1s/^# //p' "$page")" "$name"
