@@ -19,6 +19,10 @@ use novaedge_fleet::ServiceType;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+// What a burst of thousands of objects took is given back with MIMALLOC_PURGE_DELAY; the allocator of libc keeps it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The exit code for findings that keep something from being served.
 const FOUND_ERRORS: u8 = 1;
 /// The exit code when the command could not do its work; clap gives it for a wrong usage.
