@@ -19,11 +19,13 @@ mod change;
 mod plan;
 
 mod cache;
+mod patience;
 mod reconciler;
 mod writing;
 
 pub use change::{Write, writes};
 pub use gateway::{Gateways, WantedGateway};
+pub use patience::Patience;
 pub use plan::{Observed, Plan, plan};
 pub use pod::AgentPod;
 pub use reconciler::{Inputs, Reconciler};

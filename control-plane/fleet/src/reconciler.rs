@@ -20,6 +20,7 @@ use crate::cache::{Cache, News};
 use crate::change::{Write, writes};
 use crate::gateway::Gateways;
 use crate::name::{GATEWAY_NAME, MANAGED_BY, MANAGER, SLICE_MANAGED_BY};
+use crate::patience::Patience;
 use crate::plan::plan;
 use crate::service::gateway_of;
 use crate::settings::Settings;
@@ -268,11 +269,13 @@ where
     K: Send + 'static,
     S: futures_util::Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static,
 {
-    let told = stream.default_backoff().filter_map(move |event| {
-        let event = event
-            .inspect_err(|error| tracing::warn!(%error, "a watch of the fleet begins anew"))
-            .ok();
-        std::future::ready(event.map(Box::new).map(news))
-    });
+    let told = stream
+        .backoff(Patience::default())
+        .filter_map(move |event| {
+            let event = event
+                .inspect_err(|error| tracing::warn!(%error, "a watch of the fleet begins anew"))
+                .ok();
+            std::future::ready(event.map(Box::new).map(news))
+        });
     told.boxed()
 }

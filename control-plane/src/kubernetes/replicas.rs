@@ -14,6 +14,7 @@ use kube::{
         watcher::{self, Event},
     },
 };
+use novaedge_fleet::Patience;
 use tokio::sync::watch;
 
 use super::replace;
@@ -31,7 +32,7 @@ pub(super) async fn follow(
 ) {
     let pods: Api<Pod> = Api::namespaced(client, &namespace);
     let config = watcher::Config::default().labels(PODS);
-    let mut events = std::pin::pin!(watcher::watcher(pods, config).default_backoff());
+    let mut events = std::pin::pin!(watcher::watcher(pods, config).backoff(Patience::default()));
     let mut known = Replicas::default();
     while let Some(event) = events.next().await {
         match event {
