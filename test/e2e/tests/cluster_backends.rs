@@ -21,7 +21,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster (make cluster-up, then make e2e)"]
 async fn backends_restart_at_500_requests_per_second_without_an_error() {
-    let restarts = size("NOVAEDGE_E2E_RESTARTS", 5);
+    let restarts = size("NOVAEDGE_E2E_RESTARTS", 3);
     let (namespace, address) = bed("backends", HOST, 5).await;
     let begin = Instant::now();
     let load = OpenLoop::start(address, HOST, 500);
@@ -42,7 +42,7 @@ async fn backends_restart_at_500_requests_per_second_without_an_error() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster (make cluster-up, then make e2e)"]
 async fn every_answer_is_right_while_a_route_is_edited() {
-    let edits = size("NOVAEDGE_E2E_EDITS", 50);
+    let edits = size("NOVAEDGE_E2E_EDITS", 30);
     let (namespace, address) = bed("edits", HOST, 2).await;
     namespace.apply(&hello(2).replace("hello", "world"));
     namespace.kubectl(&["rollout", "status", "deployment/world", "--timeout=120s"]);

@@ -20,7 +20,7 @@ async fn nothing_is_written_in_a_steady_state() {
     if !is_own() {
         return;
     }
-    let seconds = size("NOVAEDGE_E2E_STEADY_SECONDS", 60);
+    let seconds = size("NOVAEDGE_E2E_STEADY_SECONDS", 30);
     let (_namespace, _) = bed("steady", HOST, 2).await;
     // Pods that became ready and what was said of them.
     tokio::time::sleep(Duration::from_secs(5)).await;
