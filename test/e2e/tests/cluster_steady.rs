@@ -22,8 +22,13 @@ async fn nothing_is_written_in_a_steady_state() {
     }
     let seconds = size("NOVAEDGE_E2E_STEADY_SECONDS", 30);
     let (_namespace, _) = bed("steady", HOST, 2).await;
-    // Pods that became ready and what was said of them.
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    // What tests before this one have left behind goes first.
+    within(2 * MINUTE, "the end of all changes", async || {
+        let audit = Audit::begin();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        audit.writes().is_empty().then_some(())
+    })
+    .await;
     let audit = Audit::begin();
     tokio::time::sleep(Duration::from_secs(seconds as u64)).await;
     assert_eq!(audit.writes(), BTreeMap::new());
