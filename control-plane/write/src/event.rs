@@ -56,7 +56,8 @@ pub(crate) struct EventBook {
     /// By object: what is wrong, and since when.
     current: BTreeMap<ObjectId, BTreeMap<Finding, Duration>>,
     told: BTreeMap<Finding, Told>,
-    queue: VecDeque<Finding>,
+    /// What waits, each with the object that it was found for.
+    queue: VecDeque<(ObjectId, Finding)>,
     queued: BTreeSet<Finding>,
     active: bool,
     /// Events sent lately, less one for each [`REFILL`].
@@ -91,16 +92,19 @@ impl EventBook {
         if !self.active {
             return Vec::new();
         }
-        new.into_iter().map(|f| self.offer(f, now)).collect()
+        new.into_iter().map(|f| self.offer(id, f, now)).collect()
     }
 
     /// This process begins to tell.
     pub(crate) fn activate(&mut self, now: Duration) -> Vec<Offer> {
         self.active = true;
-        let findings = self.current.values().flatten();
-        let untold = findings.filter(|(_, since)| now <= **since + HANDOVER);
-        let untold: Vec<Finding> = untold.map(|(finding, _)| finding.clone()).collect();
-        untold.into_iter().map(|f| self.offer(f, now)).collect()
+        let current = self.current.iter();
+        let findings = current.flat_map(|(id, found)| found.iter().map(move |found| (id, found)));
+        let untold = findings.filter(|(_, (_, since))| now <= **since + HANDOVER);
+        let untold = untold.map(|(id, (finding, _))| (id.clone(), finding.clone()));
+        let untold: Vec<(ObjectId, Finding)> = untold.collect();
+        let offer = |(id, finding): (ObjectId, Finding)| self.offer(&id, finding, now);
+        untold.into_iter().map(offer).collect()
     }
 
     /// Others tell from now on.
@@ -110,7 +114,7 @@ impl EventBook {
         self.queued.clear();
     }
 
-    fn offer(&mut self, finding: Finding, now: Duration) -> Offer {
+    fn offer(&mut self, id: &ObjectId, finding: Finding, now: Duration) -> Offer {
         let told = self.told.get(&finding);
         if told.is_some_and(|told| now < told.at + PAUSE) || self.queued.contains(&finding) {
             return Offer::Repeated;
@@ -119,11 +123,11 @@ impl EventBook {
             return Offer::Dropped;
         }
         self.queued.insert(finding.clone());
-        self.queue.push_back(finding);
+        self.queue.push_back((id.clone(), finding));
         Offer::Queued
     }
 
-    /// The next one to tell, and how often it was told with that.
+    /// The next one to tell, and how often it was told with that. What was mended while it waited is nobody's to fix.
     pub(crate) fn next(&mut self, now: Duration) -> Option<(Finding, i32)> {
         let refills = now.saturating_sub(self.refilled).as_millis() / REFILL.as_millis();
         let refills = u32::try_from(refills).unwrap_or(u32::MAX);
@@ -134,8 +138,14 @@ impl EventBook {
         if self.spent >= BURST {
             return None;
         }
-        let finding = self.queue.pop_front()?;
-        self.queued.remove(&finding);
+        let finding = loop {
+            let (id, finding) = self.queue.pop_front()?;
+            self.queued.remove(&finding);
+            let found = self.current.get(&id);
+            if found.is_some_and(|found| found.contains_key(&finding)) {
+                break finding;
+            }
+        };
         self.spent += 1;
         let told = self.told.get(&finding);
         let told = told.filter(|told| now < told.at + KEPT);
@@ -225,6 +235,20 @@ mod tests {
         book.set(&id("a"), &[wrong("a", "bad")], SECOND * 61);
         book.deactivate();
         assert_eq!(drain(&mut book, SECOND * 61), []);
+    }
+
+    #[test]
+    fn what_is_mended_before_its_turn_is_not_told() {
+        let mut book = EventBook::default();
+        book.activate(SECOND);
+        book.set(&id("gone"), &[wrong("gone", "bad")], SECOND);
+        book.set(&id("kept"), &[wrong("kept", "bad")], SECOND);
+        book.set(&id("gone"), &[], SECOND);
+        let next = book.next(SECOND).map(|(finding, _)| finding.object);
+        assert_eq!(next, Some(id("kept")));
+        assert_eq!(book.next(SECOND), None);
+        book.set(&id("gone"), &[wrong("gone", "bad")], SECOND);
+        assert!(book.next(SECOND).is_some(), "it was never told");
     }
 
     #[test]
