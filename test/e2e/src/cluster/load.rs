@@ -169,6 +169,7 @@ impl Client {
                 self.answers.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(PAUSE).await;
             }
+            Err(error) if never_processed(&error) => tokio::time::sleep(PAUSE).await,
             Err(error) => self.failed(&format!("{protocol}: {error:?}")).await,
         }
     }
@@ -186,6 +187,17 @@ impl Client {
             failures.push(format!("{when} ms, {}: {what}", self.address));
         }
     }
+}
+
+/// Whether a request crossed the server's GOAWAY: it was not sent, or the server says that it did not process it. Every
+/// client of HTTP/2 asks again then, on a new connection (RFC 9113, section 6.8); what was processed never ends so.
+fn never_processed(error: &hyper::Error) -> bool {
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    let refused = cause.is_some_and(|cause| {
+        cause.is_go_away() && cause.is_remote() && cause.reason() == Some(h2::Reason::NO_ERROR)
+    });
+    refused || error.is_canceled()
 }
 
 /// Waits until a gRPC call for `host` succeeds.
