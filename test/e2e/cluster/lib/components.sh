@@ -8,6 +8,13 @@ program=$cache/bin/cluster
 # start_component NAME
 start_component() { "component_${1//-/_}"; }
 
+# settings FILE: writes standard input there, unless the same stands there: kube-proxy ends when its settings are written.
+settings() {
+	local text
+	text=$(cat)
+	[[ -f $1 && $(<"$1") == "$text" ]] || printf '%s\n' "$text" >"$1"
+}
+
 component_etcd() {
 	# Nothing is synced to disk: the data is meant to be thrown away.
 	launch etcd "$program" etcd --data-dir "$state/etcd" --unsafe-no-fsync --log-level warn \
@@ -103,7 +110,7 @@ component_kubelet() {
 }
 
 component_proxy() {
-	cat >"$state/proxy.yaml" <<-YAML
+	settings "$state/proxy.yaml" <<-YAML
 		apiVersion: kubeproxy.config.k8s.io/v1alpha1
 		kind: KubeProxyConfiguration
 		mode: nftables
