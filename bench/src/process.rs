@@ -148,7 +148,8 @@ fn cpu_of(pid: u32) -> Duration {
     Duration::from_nanos(nanoseconds)
 }
 
-fn memory_of(pid: u32) -> u64 {
+/// Resident memory of one process, in bytes; 0 where it is gone.
+pub fn memory_of(pid: u32) -> u64 {
     let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
         return 0;
     };

@@ -21,8 +21,8 @@ pub use self::{
     load::{Load, serves_grpc},
     open_loop::{Measured, OpenLoop},
     parts::{
-        Agent, CutOff, FixedScale, agents, component, holder, is_own, memory, ready_pods, restarts,
-        rolled_out, run_as_host,
+        Agent, CutOff, FixedScale, agents, component, holder, is_own, kill, memory, ready_pods,
+        restarts, rolled_out, run_as_host,
     },
 };
 use crate::clients::get;

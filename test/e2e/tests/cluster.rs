@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use novaedge_e2e::{
     clients::get,
-    cluster::{Load, SYSTEM, bed, holder, kubectl, rolled_out, route, serves, within},
+    cluster::{Load, bed, holder, kill, rolled_out, route, serves, within},
 };
 
 const HOST: &str = "hello.example.com";
@@ -61,15 +61,7 @@ async fn nobody_notices_a_killed_leader() {
     let (namespace, address) = bed("leader", HOST, 2).await;
     let load = Load::start(address, HOST, 4);
     let first = holder();
-    kubectl(&[
-        "--namespace",
-        SYSTEM,
-        "delete",
-        "pod",
-        &first,
-        "--grace-period=0",
-        "--force",
-    ]);
+    kill(&first);
     let second = within(MINUTE, "another leader", async || {
         let now = holder();
         (now != first && !now.is_empty()).then_some(now)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use novaedge_e2e::{
     clients::Http1,
     cluster::{
-        FixedScale, Load, SYSTEM, agents, bed, grpc, kubectl, rolled_out, route, serves,
+        FixedScale, Load, SYSTEM, agents, bed, grpc, kill, kubectl, rolled_out, route, serves,
         serves_grpc, within,
     },
 };
@@ -68,15 +68,7 @@ async fn others_do_not_notice_a_killed_agent() {
     for other in &others[1..] {
         load.add(other.address, HOST, 2);
     }
-    kubectl(&[
-        "--namespace",
-        SYSTEM,
-        "delete",
-        "pod",
-        &killed.pod,
-        "--grace-period=0",
-        "--force",
-    ]);
+    kill(&killed.pod);
     // New connections go to those that live as soon as the slices and the rules of the node have changed.
     tokio::time::sleep(Duration::from_secs(5)).await;
     for _ in 0..100 {

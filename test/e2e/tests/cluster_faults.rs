@@ -10,8 +10,8 @@ use std::{
 };
 
 use novaedge_e2e::cluster::{
-    CutOff, Load, Namespace, SYSTEM, agents, answers, bed, component, holder, is_own, kubectl,
-    ready_pods, restarts, rolled_out, route, run_as_host, serves, size, try_kubectl, within,
+    CutOff, Load, Namespace, agents, answers, bed, component, holder, is_own, kill, ready_pods,
+    restarts, rolled_out, route, run_as_host, serves, size, try_kubectl, within,
 };
 
 const HOST: &str = "hello.example.com";
@@ -28,15 +28,7 @@ async fn nobody_notices_a_killed_replica() {
     let other = pods.iter().find(|(name, _)| *name != leader);
     let (other, _) = other.expect("a replica that does not lead");
     let load = Load::start(address, HOST, 4);
-    kubectl(&[
-        "--namespace",
-        SYSTEM,
-        "delete",
-        "pod",
-        other,
-        "--grace-period=0",
-        "--force",
-    ]);
+    kill(other);
     everywhere(&namespace).await;
     assert_eq!(holder(), leader);
     load.finish_without_failure().await;

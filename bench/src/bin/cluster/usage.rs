@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use novaedge_bench::process::memory_of;
 
 use crate::{
     api::Api,
@@ -66,22 +67,17 @@ async fn total(api: &Api, name: &str) -> anyhow::Result<f64> {
 
 /// Resident memory in MiB of the largest process of this name.
 fn largest(name: &str) -> anyhow::Result<f64> {
-    let mut largest: f64 = 0.0;
+    let mut largest = 0;
     for entry in fs::read_dir("/proc")? {
-        let folder = entry?.path();
-        let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap_or_default();
-        if read("comm").trim() != name {
-            continue;
+        let entry = entry?;
+        let comm = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        if comm.trim() == name {
+            largest = largest.max(memory_of(entry.file_name().to_string_lossy().parse()?));
         }
-        let status = read("status");
-        let resident = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
-        let kib: f64 = resident.unwrap_or("0").parse()?;
-        largest = largest.max(kib / 1024.0);
     }
-    anyhow::ensure!(largest > 0.0, "no process {name} runs on this machine");
-    Ok(largest)
+    anyhow::ensure!(largest > 0, "no process {name} runs on this machine");
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
+    Ok(largest as f64 / 1024.0 / 1024.0)
 }
 
 fn counter(address: (std::net::IpAddr, u16), name: &str) -> anyhow::Result<f64> {

@@ -30,6 +30,11 @@ pub fn rolled_out(name: &str) {
     system(&["rollout", "status", &deployment, "--timeout=300s"]);
 }
 
+/// Ends a pod of ours at once, as a machine that fails would.
+pub fn kill(pod: &str) {
+    system(&["delete", "pod", pod, "--grace-period=0", "--force"]);
+}
+
 /// The control plane that leads; empty if none does.
 pub fn holder() -> String {
     system(&[
