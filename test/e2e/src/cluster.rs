@@ -96,6 +96,11 @@ impl Namespace {
         namespace
     }
 
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Runs kubectl in it.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         kubectl(&[&["--namespace", self.name.as_str()], arguments].concat())

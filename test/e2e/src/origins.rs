@@ -15,7 +15,7 @@ use std::{
 use tokio::task::JoinHandle;
 
 pub use self::http::{Echo, http, http_tls};
-pub use layer4::{tcp, udp};
+pub use layer4::{resetting, tcp, udp};
 
 /// A running origin.
 pub struct Origin {

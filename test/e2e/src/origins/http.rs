@@ -3,14 +3,16 @@
 //! | request | answer |
 //! |---|---|
 //! | content-type `application/grpc*` | the body as it comes, then trailer `grpc-status: 0` |
+//! | the same, method `Describe` | one message, an [`Echo`] as JSON, then that trailer |
 //! | `Upgrade: websocket` | 101, then every message is sent back |
 //! | `/stream` | the frames of the body as they come, trailers too |
 //! | `/status/N` | status N |
 //! | `/delay/MS` | after MS milliseconds |
 //! | `/flaky/KEY/N` | 503 to the first N requests with that KEY, then 200 |
+//! | `/retry/KEY/N/CODE/MS` | CODE after MS milliseconds to the first N, then 200 at once |
 //! | anything else | 200 |
 //!
-//! All but the first three carry an [`Echo`] as JSON and the header `x-origin`.
+//! All but those of gRPC, WebSockets and `/stream` carry an [`Echo`] as JSON and the header `x-origin`.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -99,6 +101,16 @@ struct State {
     flaky: Mutex<HashMap<String, u32>>,
 }
 
+impl State {
+    /// Whether this is one of the first `times` requests with that key.
+    fn fails(&self, key: &str, times: &str) -> bool {
+        let mut flaky = self.flaky.lock().expect("no holder panics");
+        let seen = flaky.entry(key.to_owned()).or_default();
+        *seen += 1;
+        *seen <= times.parse().expect("a number in the path")
+    }
+}
+
 /// An HTTP/1.1 and h2c origin.
 pub async fn http(name: &str) -> Origin {
     start(name, None).await
@@ -156,7 +168,7 @@ async fn answer(state: &State, request: Request<Incoming>) -> Response<Body> {
     state.hits.fetch_add(1, Ordering::SeqCst);
     let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
     if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
-        return grpc(&state.name, request);
+        return grpc(&state.name, request).await;
     }
     if request.headers().contains_key(header::UPGRADE) {
         return web_socket(request);
@@ -174,13 +186,14 @@ async fn answer(state: &State, request: Request<Incoming>) -> Response<Body> {
         (Some("delay"), Some(ms), _) => {
             tokio::time::sleep(Duration::from_millis(ms.parse().expect("milliseconds"))).await;
         }
-        (Some("flaky"), Some(key), Some(times)) => {
-            let mut flaky = state.flaky.lock().expect("no holder panics");
-            let seen = flaky.entry(key.to_owned()).or_default();
-            *seen += 1;
-            if *seen <= times.parse().expect("a number in the path") {
-                status = StatusCode::SERVICE_UNAVAILABLE;
-            }
+        (Some("flaky"), Some(key), Some(times)) if state.fails(key, times) => {
+            status = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        (Some("retry"), Some(key), Some(times)) if state.fails(key, times) => {
+            let code = parts.next().expect("a code in the path");
+            let ms = parts.next().expect("a time in the path");
+            status = code.parse().expect("a status code in the path");
+            tokio::time::sleep(Duration::from_millis(ms.parse().expect("milliseconds"))).await;
         }
         _ => {}
     }
@@ -188,6 +201,18 @@ async fn answer(state: &State, request: Request<Incoming>) -> Response<Body> {
 }
 
 async fn describe(name: &str, status: StatusCode, request: Request<Incoming>) -> Response<Body> {
+    let echo = echo(name, request).await;
+    let full = Full::new(Bytes::from(echo.to_string())).map_err(|never| match never {});
+    let mut response = Response::new(full.boxed_unsync());
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        "x-origin",
+        HeaderValue::from_str(name).expect("a header value"),
+    );
+    response
+}
+
+async fn echo(name: &str, request: Request<Incoming>) -> Value {
     let (parts, body) = request.into_parts();
     let body = body
         .collect()
@@ -203,7 +228,7 @@ async fn describe(name: &str, status: StatusCode, request: Request<Incoming>) ->
         .headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    let echo = json!({
+    json!({
         "origin": name,
         "method": parts.method.as_str(),
         "path": parts.uri.path_and_query().map_or("/", |p| p.as_str()),
@@ -211,31 +236,31 @@ async fn describe(name: &str, status: StatusCode, request: Request<Incoming>) ->
         "version": format!("{:?}", parts.version),
         "headers": headers,
         "body": String::from_utf8_lossy(&body),
-    });
-    let full = Full::new(Bytes::from(echo.to_string())).map_err(|never| match never {});
-    let mut response = Response::new(full.boxed_unsync());
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        "x-origin",
-        HeaderValue::from_str(name).expect("a header value"),
-    );
-    response
+    })
 }
 
-/// Sends the messages back as they come: unary and every kind of streaming call.
-fn grpc(name: &str, request: Request<Incoming>) -> Response<Body> {
+/// Sends the messages back as they come: unary and every kind of streaming call. The method `Describe` describes its
+/// request instead.
+async fn grpc(name: &str, request: Request<Incoming>) -> Response<Body> {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     trailers.insert(
         "x-origin",
         HeaderValue::from_str(name).expect("a header value"),
     );
-    let data = request
-        .into_body()
-        .into_data_stream()
-        .map(|data| data.map(Frame::data));
     let end = tokio_stream::once(Ok(Frame::trailers(trailers)));
-    let mut response = Response::new(StreamBody::new(data.chain(end)).boxed_unsync());
+    let body = if request.uri().path().ends_with("/Describe") {
+        let text = echo(name, request).await.to_string();
+        let length = u32::try_from(text.len()).expect("a short text");
+        let message = [&[0], &length.to_be_bytes()[..], text.as_bytes()].concat();
+        let data = tokio_stream::once(Ok(Frame::data(Bytes::from(message))));
+        StreamBody::new(data.chain(end)).boxed_unsync()
+    } else {
+        let data = request.into_body().into_data_stream();
+        let data = data.map(|data| data.map(Frame::data));
+        StreamBody::new(data.chain(end)).boxed_unsync()
+    };
+    let mut response = Response::new(body);
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/grpc"),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, UdpSocket},
     task::JoinSet,
 };
@@ -50,6 +50,28 @@ pub async fn udp(name: &str) -> Origin {
             let mut answer = format!("{name}:{}:", peer.port()).into_bytes();
             answer.extend_from_slice(&buffer[..length]);
             let _ = socket.send_to(&answer, peer).await;
+        }
+    })
+}
+
+/// Reads something from each connection, then resets it. The hits are the connections that sent something.
+pub async fn resetting() -> Origin {
+    let listener = TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .expect("a free port");
+    let address = listener
+        .local_addr()
+        .expect("a bound socket has an address");
+    Origin::spawn(address, |hits| async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let hits = hits.clone();
+            connections.spawn(async move {
+                if matches!(stream.read(&mut [0; 1]).await, Ok(1)) {
+                    hits.fetch_add(1, Ordering::SeqCst);
+                }
+                // What is left unread makes the kernel reset the connection when it is closed.
+            });
         }
     })
 }
