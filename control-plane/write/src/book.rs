@@ -1,5 +1,6 @@
 //! What should be written, and what is there as far as the watches have told.
 
+mod ending;
 mod native_status;
 mod plan;
 mod seen;
@@ -20,6 +21,7 @@ use serde_json::Value;
 pub(crate) use self::plan::Plan;
 pub use self::seen::is_translated;
 use self::{
+    ending::Ending,
     native_status::ready,
     seen::{Digest, Seen},
 };
@@ -74,6 +76,7 @@ pub(crate) struct Book {
     statuses: BTreeMap<ObjectId, Wanted>,
     natives: BTreeMap<ObjectId, Object>,
     seen: BTreeMap<ObjectId, Seen>,
+    ending: Ending,
     /// Diagnostics of native objects, where there are any.
     findings: BTreeMap<ObjectId, Vec<Diagnostic>>,
     /// Native objects that were observed and not compiled yet.
@@ -96,6 +99,7 @@ impl Default for Book {
             statuses: BTreeMap::new(),
             natives: BTreeMap::new(),
             seen: BTreeMap::new(),
+            ending: Ending::default(),
             findings: BTreeMap::new(),
             uncompiled: BTreeSet::new(),
             written: BTreeMap::new(),
@@ -128,6 +132,9 @@ impl Book {
     /// Takes in what a watch told.
     pub(crate) fn observe(&mut self, change: &Change) {
         let id = change.id();
+        if let Some(back) = self.ending.observe(change) {
+            self.mark_namespace(back);
+        }
         match change {
             Change::Upsert(object) => {
                 let Some(seen) = Seen::of(object) else { return };
@@ -251,6 +258,20 @@ impl Book {
         self.natives.contains_key(id)
     }
 
+    /// Whether the namespace of an object is about to be gone with all that is in it.
+    pub(crate) fn is_ending(&self, id: &ObjectId) -> bool {
+        self.ending.contains(&id.key.namespace)
+    }
+
+    /// The API server says that the namespace of an object ends. Where a watch told of it, nothing is tried in it any
+    /// more.
+    pub(crate) fn ends(&mut self, id: &ObjectId) {
+        let namespace = ObjectId::new(Kind::Namespace, "", &*id.key.namespace);
+        if self.seen.contains_key(&namespace) {
+            self.ending.insert(namespace.key.name);
+        }
+    }
+
     /// The object is gone, although no watch has told yet.
     pub(crate) fn forget(&mut self, id: &ObjectId) {
         self.seen.remove(id);
@@ -297,6 +318,18 @@ impl Book {
         }
         if is_native(id.kind) {
             self.mark(Work::Native(id));
+        }
+    }
+
+    /// A namespace of a name that ended is there again: what was not tried there is due.
+    fn mark_namespace(&mut self, name: &str) {
+        let within = |id: &&ObjectId| id.key.namespace == name;
+        let statuses = self.statuses.keys().filter(within);
+        let natives = self.natives.keys().filter(within);
+        let works = statuses.cloned().map(Work::Status);
+        let works = works.chain(natives.cloned().map(Work::Native));
+        for work in works.collect::<Vec<_>>() {
+            self.mark(work);
         }
     }
 

@@ -62,6 +62,22 @@ pub(crate) fn is_not_found(error: &WriteError) -> bool {
     status(error).is_some_and(|status| status.code == 404 && names(status))
 }
 
+/// Whether the namespace of the object is there no longer, or not for long: it takes nothing new.
+pub(crate) fn is_namespace_ending(error: &WriteError) -> bool {
+    let ends = |status: &kube::core::Status| {
+        let Some(details) = &status.details else {
+            return false;
+        };
+        let mut causes = details.causes.iter();
+        match status.code {
+            403 => causes.any(|cause| cause.reason == "NamespaceTerminating"),
+            404 => details.kind == "namespaces",
+            _ => false,
+        }
+    };
+    status(error).is_some_and(ends)
+}
+
 fn status(error: &WriteError) -> Option<&kube::core::Status> {
     match error {
         WriteError::Api(error) => match &**error {

@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{Client, client::Body};
 use novaedge_api::{
     gateway::{Gateway, HttpRoute},
@@ -41,6 +42,8 @@ struct State {
 /// What goes wrong.
 pub(crate) enum Fault {
     Status(u16),
+    /// The namespace ends.
+    Ending,
     /// Somebody else writes first.
     Meanwhile(String, Value),
     /// No answer, ever.
@@ -115,6 +118,7 @@ impl Server {
         };
         match fault {
             Some(Fault::Status(code)) => return response(Err(code)),
+            Some(Fault::Ending) => return refusal(403, &ending()),
             Some(Fault::Meanwhile(path, object)) => self.put(&path, object),
             Some(Fault::Silence) => std::future::pending().await,
             None => {}
@@ -193,17 +197,27 @@ impl State {
 type Answer = Result<Value, u16>;
 
 fn response(answer: Answer) -> Response<Full<Bytes>> {
-    let (code, body) = match answer {
-        Ok(body) => (200, body),
-        Err(code) => {
-            let status = json!({
-                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                "message": "refused", "reason": "Test", "code": code,
-                "details": {"name": "x"},
-            });
-            (code, status)
-        }
-    };
+    match answer {
+        Ok(body) => full(200, &body),
+        Err(code) => refusal(code, &json!({"name": "x"})),
+    }
+}
+
+/// What the API server says of a namespace that ends.
+fn ending() -> Value {
+    let cause = json!({"reason": "NamespaceTerminating", "field": "metadata.namespace"});
+    json!({"name": "x", "causes": [cause]})
+}
+
+fn refusal(code: u16, details: &Value) -> Response<Full<Bytes>> {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "refused", "reason": "Test", "code": code, "details": details,
+    });
+    full(code, &status)
+}
+
+fn full(code: u16, body: &Value) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = StatusCode::from_u16(code).expect("a code");
     response
@@ -233,6 +247,7 @@ fn decode(object: &Value) -> Option<Object> {
     Some(match object["kind"].as_str()? {
         "HTTPRoute" => serde_json::from_value::<HttpRoute>(object).ok()?.into(),
         "Gateway" => serde_json::from_value::<Gateway>(object).ok()?.into(),
+        "Namespace" => serde_json::from_value::<Namespace>(object).ok()?.into(),
         "ProxyGateway" => serde_json::from_value::<ProxyGateway>(object).ok()?.into(),
         "ProxyBackend" => serde_json::from_value::<ProxyBackend>(object).ok()?.into(),
         _ => return None,

@@ -45,6 +45,9 @@ pub(crate) struct Write {
 impl Book {
     /// What `work` needs, at the time of day `now`. `fresh` is the object as it was just read.
     pub(crate) fn plan(&self, work: &Work, fresh: Option<&Value>, now: &str) -> Plan {
+        if self.is_ending(work.id()) {
+            return Plan::Nothing;
+        }
         match work {
             Work::Status(id) => self.plan_status(work, id, fresh, now),
             Work::Native(id) => self.plan_native(work, id),

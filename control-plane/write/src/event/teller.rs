@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::Finding;
 use crate::{
-    error::{WriteError, is_conflict, is_not_found},
+    error::{WriteError, is_conflict, is_namespace_ending, is_not_found},
     resource::Resource,
     writer::Shared,
 };
@@ -36,7 +36,13 @@ pub(crate) async fn tell(shared: &Shared) {
         let Some((finding, count)) = next else {
             continue;
         };
+        if shared.book().is_ending(&finding.object) {
+            // Nobody mends what is about to be gone.
+            shared.metrics.events_dropped.add(1);
+            continue;
+        }
         match send(shared, &finding, count).await {
+            Err(error) if is_namespace_ending(&error) => shared.metrics.events_dropped.add(1),
             Ok(true) => shared.metrics.events_written.add(1),
             Ok(false) => shared.metrics.events_repeated.add(1),
             Err(error) => {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Shared;
 use crate::{
     book::{Plan, Trouble, Work},
-    error::{WriteError, is_conflict, is_not_found},
+    error::{WriteError, is_conflict, is_namespace_ending, is_not_found},
     schedule::Outcome,
 };
 
@@ -24,6 +24,12 @@ impl Shared {
                     return outcome;
                 }
                 Ok(Progress::Read(live)) => fresh = live,
+                Err(error) if is_namespace_ending(&error) => {
+                    let mut book = self.book();
+                    book.ends(work.id());
+                    book.set_trouble(work, None);
+                    return Outcome::Done;
+                }
                 Err(error) => return self.fail(work, &error),
             }
         }
@@ -96,7 +102,7 @@ impl Shared {
         }
     }
 
-    /// Whether the object should be made: one that is not found then means that its kind or namespace is missing.
+    /// Whether the object should be made: one that is not found then means that its kind is missing.
     fn creates(&self, work: &Work) -> bool {
         matches!(work, Work::Native(id) if self.book().wants_native(id))
     }

@@ -8,6 +8,8 @@ use novaedge_api::{
 use novaedge_translate::{DesiredStatus, names::native_metadata};
 use serde_json::json;
 
+mod ending;
+
 use super::*;
 use crate::testing::{Fault, Server};
 
