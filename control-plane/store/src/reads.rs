@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::ops::RangeBounds;
+use std::sync::Arc;
 
 /// What units of work have read, indexed both ways.
 ///
 /// A unit is a pure function of what it reads. Whoever runs units records their reads here; when something changes, its
-/// readers are run again, and no others.
+/// readers are run again, and no others. Each unit and each read is held once, whoever reads it: there are several per
+/// object, and most are read by one unit.
 #[derive(Clone, Debug)]
 pub struct Reads<U, R> {
-    reads: HashMap<U, BTreeSet<R>>,
-    readers: BTreeMap<R, BTreeSet<U>>,
+    /// Sorted.
+    reads: HashMap<Arc<U>, Box<[Arc<R>]>>,
+    readers: BTreeMap<Arc<R>, Readers<U>>,
 }
 
 /// How much an engine that records reads has done, and how much it keeps track of.
@@ -23,6 +26,13 @@ pub struct Load {
     pub units: usize,
     /// Things that some unit has read.
     pub reads: usize,
+}
+
+/// Who reads something; at least one unit.
+#[derive(Clone, Debug)]
+enum Readers<U> {
+    One(Arc<U>),
+    Several(BTreeSet<Arc<U>>),
 }
 
 impl<U, R> Default for Reads<U, R> {
@@ -38,39 +48,49 @@ impl<U: Clone + Ord + Hash, R: Clone + Ord> Reads<U, R> {
     /// Replaces what a unit reads; a unit that reads nothing is forgotten. Returns what nobody reads any more.
     pub fn record(&mut self, unit: &U, reads: BTreeSet<R>) -> Vec<R> {
         // Most runs read what the run before has read.
-        if self.reads.get(unit) == Some(&reads) {
+        let known = self.reads.get(unit);
+        if known.is_some_and(|known| known.iter().map(AsRef::as_ref).eq(&reads)) {
             return Vec::new();
         }
-        let before = self.reads.remove(unit).unwrap_or_default();
+        let known = self.reads.remove_entry(unit);
+        let (unit, before) = known.unwrap_or_else(|| (Arc::new(unit.clone()), Box::default()));
         let mut unread = Vec::new();
-        for read in before.difference(&reads) {
+        for read in before.iter().filter(|read| !reads.contains(&***read)) {
             let Some(readers) = self.readers.get_mut(read) else {
                 continue;
             };
-            readers.remove(unit);
-            if readers.is_empty() {
+            if readers.lose(&unit) {
                 self.readers.remove(read);
-                unread.push(read.clone());
+                unread.push(R::clone(read));
             }
         }
-        for read in reads.difference(&before) {
-            let readers = self.readers.entry(read.clone()).or_default();
-            readers.insert(unit.clone());
-        }
+        let reads = reads.into_iter().map(|read| self.read(read, &unit));
+        let reads: Box<[Arc<R>]> = reads.collect();
         if !reads.is_empty() {
-            self.reads.insert(unit.clone(), reads);
+            self.reads.insert(unit, reads);
         }
         unread
     }
 
-    /// The units that read something, in order.
-    pub fn readers(&self, read: &R) -> impl Iterator<Item = &U> + use<'_, U, R> {
-        self.readers.get(read).into_iter().flatten()
+    /// Takes in that a unit reads something.
+    fn read(&mut self, read: R, unit: &Arc<U>) -> Arc<R> {
+        let known = self.readers.get_key_value(&read);
+        let read = known.map_or_else(|| Arc::new(read), |(known, _)| Arc::clone(known));
+        let readers = self.readers.entry(Arc::clone(&read));
+        readers
+            .and_modify(|readers| readers.win(unit))
+            .or_insert_with(|| Readers::One(Arc::clone(unit)));
+        read
     }
 
-    /// What is read in a range, each with its readers.
-    pub fn range(&self, range: impl RangeBounds<R>) -> impl Iterator<Item = (&R, &BTreeSet<U>)> {
-        self.readers.range(range)
+    /// The units that read something, in order.
+    pub fn readers(&self, read: &R) -> impl Iterator<Item = &U> + use<'_, U, R> {
+        self.readers.get(read).into_iter().flat_map(Readers::iter)
+    }
+
+    /// What is read in a range, in order.
+    pub fn range(&self, range: impl RangeBounds<R>) -> impl Iterator<Item = &R> {
+        self.readers.range(range).map(|(read, _)| &**read)
     }
 
     /// Whether anybody reads something.
@@ -84,6 +104,40 @@ impl<U: Clone + Ord + Hash, R: Clone + Ord> Reads<U, R> {
             computed,
             units: self.reads.len(),
             reads: self.readers.len(),
+        }
+    }
+}
+
+impl<U: Ord> Readers<U> {
+    fn iter(&self) -> impl Iterator<Item = &U> {
+        let (one, several) = match self {
+            Self::One(unit) => (Some(unit), None),
+            Self::Several(units) => (None, Some(units)),
+        };
+        let several = several.into_iter().flatten();
+        one.into_iter().chain(several).map(AsRef::as_ref)
+    }
+
+    fn win(&mut self, unit: &Arc<U>) {
+        match self {
+            Self::One(known) if known == unit => {}
+            Self::One(known) => {
+                *self = Self::Several([Arc::clone(known), Arc::clone(unit)].into());
+            }
+            Self::Several(units) => {
+                units.insert(Arc::clone(unit));
+            }
+        }
+    }
+
+    /// Returns whether nobody is left.
+    fn lose(&mut self, unit: &Arc<U>) -> bool {
+        match self {
+            Self::One(known) => known == unit,
+            Self::Several(units) => {
+                units.remove(unit);
+                units.is_empty()
+            }
         }
     }
 }
@@ -127,11 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn readers_are_found_by_range() {
+    fn what_is_read_is_found_by_range() {
         let mut reads: Reads<char, u8> = Reads::default();
         reads.record(&'a', BTreeSet::from([1, 5]));
         reads.record(&'b', BTreeSet::from([5, 9]));
-        let found = reads.range(2..9).map(|(read, units)| (*read, units.len()));
-        assert_eq!(found.collect::<Vec<_>>(), [(5, 2)]);
+        assert_eq!(reads.range(2..9).collect::<Vec<_>>(), [&5]);
+        assert_eq!(readers(&reads, 5), ['a', 'b']);
     }
 }

@@ -104,7 +104,8 @@ impl Translator {
         let asked = self
             .reads
             .range(Read::Past(changed.start)..Read::Past(changed.end));
-        let dirty = asked.flat_map(|(_, units)| units).cloned().collect();
+        let dirty = asked.flat_map(|read| self.reads.readers(read));
+        let dirty = dirty.cloned().collect();
         self.settle(dirty)
     }
 
@@ -113,7 +114,7 @@ impl Translator {
     pub fn next_clock(&self) -> Option<i64> {
         let from = self.plans.clock.unwrap_or(i64::MIN);
         let mut later = self.reads.range(Read::Past(from)..=Read::Past(i64::MAX));
-        let Some((Read::Past(next), _)) = later.next() else {
+        let Some(Read::Past(next)) = later.next() else {
             return None;
         };
         let untold = self.plans.clock.is_none();
