@@ -2,10 +2,16 @@
 //!
 //! The pipeline hands changed resources to a [`Publisher`]; a [`Server`] brings them to the agents
 //! that subscribe. Pure parts (no IO, no clock, no tokio): [`encoded`], [`log`], [`step`],
-//! [`session`], [`fetch`].
+//! [`session`], [`fetch`], and what belongs to a [`Scope`].
 
 pub mod encoded;
 pub mod serves;
+
+mod scope;
+
+mod references;
+
+mod closure;
 
 pub mod log;
 pub mod step;
@@ -46,6 +52,7 @@ pub use log::LogLimits;
 pub use metrics::Metrics;
 pub use peers::{PeerTransport, Peers, PeersConfig};
 pub use publisher::{Publisher, Updated};
+pub use scope::Scope;
 pub use server::{Exposure, ServeError, Server, ServerConfig};
 pub use serves::{ServedGateway, Serves};
 pub use tls::{Peer, TlsConnection, TlsError, TlsSettings, server_config};

@@ -11,6 +11,7 @@ use novaedge_proto::{
 };
 
 use crate::{
+    closure::Changed,
     encoded::{EncodedResource, Refused, RefusedError},
     serves::{Serves, ServesBook},
 };
@@ -131,9 +132,18 @@ impl SnapshotLog {
     /// Applies removals, then upserts. The first update makes a snapshot even when it is empty; a
     /// later one makes one only when something changed.
     pub fn apply(&mut self, upserts: Vec<EncodedResource>, removed: &[String]) -> Applied {
+        self.apply_shared(upserts.into_iter().map(Arc::new), removed)
+    }
+
+    /// The same for resources that another log has as well.
+    pub(crate) fn apply_shared(
+        &mut self,
+        upserts: impl IntoIterator<Item = Arc<EncodedResource>>,
+        removed: &[impl AsRef<str>],
+    ) -> Applied {
         let mut before = BTreeMap::new();
         for name in removed {
-            if let Some((name, old)) = self.resources.remove_entry(name.as_str()) {
+            if let Some((name, old)) = self.resources.remove_entry(name.as_ref()) {
                 before.entry(name).or_insert(Some(old.version()));
             }
         }
@@ -152,7 +162,7 @@ impl SnapshotLog {
                 continue;
             }
             before.entry(Arc::clone(name)).or_insert(current);
-            self.resources.insert(Arc::clone(name), Arc::new(resource));
+            self.resources.insert(Arc::clone(name), resource);
         }
         let from = self.version.digest;
         let changes = self.settle(before);
@@ -161,6 +171,15 @@ impl SnapshotLog {
             self.version
         });
         Applied { version, refused }
+    }
+
+    /// What the newest step changed; `None` stands for a resource that is gone.
+    pub(crate) fn newest_changes(&self) -> impl Iterator<Item = Changed> + '_ {
+        let changes = self.steps.back().into_iter().flat_map(|step| &step.changes);
+        changes.map(|change| {
+            let now = self.resources.get(&change.name).map(Arc::clone);
+            (Arc::clone(&change.name), now)
+        })
     }
 
     /// The current version; sequence 0 before the first update.
