@@ -61,6 +61,9 @@ pub enum ForwardError {
     /// The connection ended before a response began.
     #[error("connection closed before a response")]
     Reset(#[source] TransportError),
+    /// The endpoint took nothing of the request: the connection closed before it, or its stream was refused.
+    #[error("endpoint did not take the request")]
+    Unprocessed(#[source] TransportError),
     /// The endpoint does not speak the expected protocol.
     #[error("endpoint broke the protocol")]
     Protocol(#[source] TransportError),
@@ -84,6 +87,15 @@ impl ForwardError {
             Self::TlsConfiguration | Self::NoEndpoints => Side::Internal,
             _ => Side::Upstream,
         }
+    }
+
+    /// Whether the endpoint may have acted upon the request before the connection broke. A request that is not
+    /// idempotent is then not sent again (`HTTPRouteRetry` in Gateway API v1.7; RFC 9110 section 9.2.2).
+    ///
+    /// A try whose time is over is no such case: who sets `backendRequest` beside `retry` asks for another one.
+    #[must_use]
+    pub fn may_have_acted(&self) -> bool {
+        matches!(self, Self::Reset(_) | Self::Protocol(_))
     }
 
     /// Whether another try may succeed.

@@ -86,6 +86,7 @@ impl Route<'_> {
         }
         let replay =
             (!body.is_end_stream()).then(|| Replay::new(body, self.worker.config.replay_buffer));
+        let method = outgoing.method.clone();
         let mut tried: SmallVec<[Rc<Endpoint>; 4]> = SmallVec::new();
         let mut left = retries;
         loop {
@@ -93,7 +94,7 @@ impl Route<'_> {
             let body = replay.as_ref().map_or_else(Body::empty, Replay::pass);
             let result = self.attempt(&endpoint, outgoing.clone(), body).await;
             let replayable = replay.as_ref().is_none_or(Replay::is_possible);
-            if left == 0 || !self.wants_retry(&result) || self.is_too_late() {
+            if left == 0 || !self.wants_retry(&result, &method) || self.is_too_late() {
                 return result;
             }
             if !replayable {
@@ -110,14 +111,16 @@ impl Route<'_> {
         }
     }
 
-    fn wants_retry(&self, result: &Result<Forwarded, ForwardError>) -> bool {
+    fn wants_retry(&self, result: &Result<Forwarded, ForwardError>, method: &Method) -> bool {
         match result {
             Ok(forwarded) => {
                 let status = forwarded.answer.response.status().as_u16();
                 self.retry
                     .is_some_and(|retry| retry.codes.contains(&status))
             }
-            Err(error) => error.is_retryable(),
+            Err(error) => {
+                error.is_retryable() && (!error.may_have_acted() || headers::is_idempotent(method))
+            }
         }
     }
 
@@ -203,7 +206,9 @@ impl Route<'_> {
                 Err(failure) => *failure,
             };
             let SendFailure { error, unsent } = failure;
-            let again = unsent.or(spare.filter(|_| matches!(error, ForwardError::Reset(_))));
+            let again = unsent.or(spare.filter(|_| {
+                matches!(error, ForwardError::Reset(_) | ForwardError::Unprocessed(_))
+            }));
             match again {
                 Some(again) if stale < STALE_CONNECTIONS && reused => request = again,
                 _ => return Err(error),

@@ -223,7 +223,7 @@ impl From<&ForwardError> for Reason {
             ForwardError::TlsConfiguration => Self::TlsConfiguration,
             ForwardError::NoEndpoints => Self::NoEndpoints,
             ForwardError::Overflow => Self::Overflow,
-            ForwardError::Reset(_) => Self::UpstreamReset,
+            ForwardError::Reset(_) | ForwardError::Unprocessed(_) => Self::UpstreamReset,
             ForwardError::Protocol(_) => Self::UpstreamProtocol,
             ForwardError::RequestBody(_) => Self::RequestBody,
             ForwardError::TryTimeout => Self::BackendTimeout,

@@ -71,13 +71,34 @@ impl Link {
     }
 }
 
-/// Tells a broken connection from a broken protocol and from a broken request body.
+impl SendFailure {
+    /// From an error, and the request if no byte of it was sent.
+    fn new(error: hyper::Error, unsent: Option<Request<Body>>) -> Self {
+        let error = if unsent.is_some() {
+            ForwardError::Unprocessed(error.into())
+        } else {
+            classify(error)
+        };
+        Self { error, unsent }
+    }
+}
+
+/// Tells a broken connection from a broken protocol, from a broken request body and from a request not taken.
 fn classify(error: hyper::Error) -> ForwardError {
-    if error.is_user() {
+    if is_refused(&error) {
+        ForwardError::Unprocessed(error.into())
+    } else if error.is_user() {
         ForwardError::RequestBody(error.into())
     } else if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
         ForwardError::Protocol(error.into())
     } else {
         ForwardError::Reset(error.into())
     }
+}
+
+/// Whether the peer says that it did nothing with the stream (RFC 9113 section 8.7).
+fn is_refused(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error);
+    let source = source.and_then(|source| source.downcast_ref::<h2::Error>());
+    source.is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }

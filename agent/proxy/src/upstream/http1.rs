@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use super::connect::{Connector, Stream};
 use super::endpoint::Active;
 use super::pool::{Pool, Slot};
-use super::{Answer, SendFailure, classify};
+use super::{Answer, SendFailure};
 use crate::body::{Body, OnEnd};
 use crate::error::ForwardError;
 use crate::upgrade::PendingUpgrade;
@@ -83,10 +83,7 @@ impl Lease {
         let response = self.connection.sender.try_send_request(request).await;
         let mut response = response.map_err(|mut failure| {
             let unsent = failure.take_message();
-            Box::new(SendFailure {
-                error: classify(failure.into_error()),
-                unsent,
-            })
+            Box::new(SendFailure::new(failure.into_error(), unsent))
         })?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let upgrade = PendingUpgrade::hyper(hyper::upgrade::on(&mut response));

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::connect::{Connector, Stream};
 use super::endpoint::Active;
 use super::pool::{Pool, Slot};
-use super::{Answer, SendFailure, classify};
+use super::{Answer, SendFailure};
 use crate::body::{Body, OnEnd};
 use crate::error::ForwardError;
 
@@ -153,10 +153,7 @@ impl Lease {
             .await;
         let response = response.map_err(|mut failure| {
             let unsent = failure.take_message();
-            Box::new(SendFailure {
-                error: classify(failure.into_error()),
-                unsent,
-            })
+            Box::new(SendFailure::new(failure.into_error(), unsent))
         })?;
         let response = response.map(|body| Body::incoming(body).on_end(Box::new(self)));
         Ok(Answer {

@@ -105,6 +105,40 @@ fn connection_errors_are_retried_on_another_endpoint_only_where_the_rule_retries
 }
 
 #[test]
+fn a_request_that_may_have_been_done_is_sent_again_only_if_that_does_no_harm() {
+    run(async {
+        let seen = Rc::new(Cell::new(0));
+        let closing = raw({
+            let seen = Rc::clone(&seen);
+            move |mut stream| {
+                seen.set(seen.get() + 1);
+                async move {
+                    read_head(&mut stream).await;
+                }
+            }
+        })
+        .await;
+        let bed = Bed::new(|port| with_route(port, &[closing], retrying(2, &[]))).await;
+        for (method, tries) in [("GET", 3), ("PUT", 3), ("POST", 1), ("PATCH", 1)] {
+            seen.set(0);
+            let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+            let got = Http1::connect(&bed).await.send(&request).await;
+            assert_eq!((got.status, seen.get()), (502, tries), "{method}");
+        }
+        let (origin, dead) = (Origin::http1(|_| text("ok")).await, refusing().await);
+        let both = Bed::new(|port| with_route(port, &[dead, origin.port], retrying(1, &[]))).await;
+        for _ in 0..4 {
+            let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+            let got = Http1::connect(&both).await.send(request).await;
+            assert_eq!(
+                got.status, 200,
+                "nothing was sent to the endpoint that refuses"
+            );
+        }
+    });
+}
+
+#[test]
 fn timeouts_bound_a_try_and_the_whole() {
     run(async {
         let slow = Origin::http1_async(|_| {
