@@ -16,10 +16,29 @@ use novaedge_e2e::{
 /// A service and method that origins answer with an [`Echo`].
 pub const DESCRIBE: &str = "/echo.Echo/Describe";
 
-/// Starts a system with the class `novaedge` and these documents.
+/// Starts a system with the class `novaedge` and these documents, and waits until its Gateways are programmed.
 pub async fn start(documents: impl IntoIterator<Item = String>) -> System {
     let all = [GATEWAY_CLASS.to_owned()].into_iter().chain(documents);
-    System::start(&[("base.yaml", &manifests::documents(all))]).await
+    let system = System::start(&[("base.yaml", &manifests::documents(all))]).await;
+    eventually("the Gateways", async || {
+        let findings = system.findings();
+        let findings = findings.borrow();
+        let gateways = findings
+            .statuses
+            .iter()
+            .filter(|(id, _)| id.to_string().starts_with("Gateway/"));
+        let programmed = gateways.map(|(_, status)| {
+            let status = to_value(status);
+            let mut conditions = status["conditions"].as_array()?.iter();
+            conditions
+                .find(|one| one["type"] == "Programmed" && one["status"] == "True")
+                .map(|_| ())
+        });
+        let programmed: Vec<Option<()>> = programmed.collect();
+        (!programmed.is_empty() && programmed.iter().all(Option::is_some)).then_some(())
+    })
+    .await;
+    system
 }
 
 /// Waits until the conditions of that type in all entries of a route's or policy's status are `expect`, for instance

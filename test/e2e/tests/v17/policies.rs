@@ -18,7 +18,6 @@ use novaedge_e2e::{
 };
 use rustls::{
     ServerConfig,
-    crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     server::ResolvesServerCertUsingSni,
     sign::CertifiedKey,
@@ -31,13 +30,14 @@ const NAME: &str = "abc.example.com";
 
 /// A server that closes the connection unless it is asked for [`NAME`].
 fn named_server(identity: &Identity, alpn: &[&str]) -> Arc<ServerConfig> {
-    let provider = CryptoProvider::get_default().expect("a running system has installed one");
+    let builder = ServerConfig::builder();
     let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).expect("PEM");
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("PEM");
-    let key = CertifiedKey::from_der(vec![certificate], key, provider).expect("a pair");
+    let key =
+        CertifiedKey::from_der(vec![certificate], key, builder.crypto_provider()).expect("a pair");
     let mut names = ResolvesServerCertUsingSni::new();
     names.add(NAME, key).expect("the certificate has that name");
-    let mut config = ServerConfig::builder()
+    let mut config = builder
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(names));
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
