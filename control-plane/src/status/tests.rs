@@ -135,7 +135,7 @@ fn the_file_reads_as_kubernetes_shows_the_object() {
     let id = ObjectId::new(Kind::HttpRoute, "shop", "n".repeat(253));
     take(
         &mut findings,
-        vec![(id, Some(DesiredStatus::Route(Vec::new())))],
+        vec![(id, Some(DesiredStatus::Route([].into())))],
     );
     let mut writer = StatusWriter::new(state.path()).unwrap();
     write(&mut writer, &findings, THEN);

@@ -3,6 +3,8 @@
 pub(crate) mod reference;
 pub(crate) mod service;
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Service;
 use novaedge_api::meta::{Kind, ObjectId};
 use novaedge_api::native::{
@@ -56,7 +58,7 @@ pub fn plan_backend(view: &View<'_>, key: &BackendKey) -> Option<BackendPlan> {
     };
     let clash = clash::check::<ProxyBackend>(view, &name, &owner);
     Some(BackendPlan {
-        native,
+        native: Arc::new(native),
         diagnostics: clash.into_iter().collect(),
     })
 }

@@ -1,6 +1,7 @@
 //! What the translation gives: native objects, statuses, findings.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use novaedge_api::gateway::{
     GatewayClassStatus, GatewayStatus, GatewayStatusAddress, ListenerSetStatus,
@@ -51,7 +52,7 @@ pub enum DesiredStatus {
     /// Of a ListenerSet.
     ListenerSet(ListenerSetStatus),
     /// Of a route: our entries of `status.parents`.
-    Route(Vec<RouteParentStatus>),
+    Route(Arc<[RouteParentStatus]>),
     /// Of a BackendTLSPolicy: our entries of `status.ancestors`.
     BackendTlsPolicy(Vec<PolicyAncestorStatus>),
 }

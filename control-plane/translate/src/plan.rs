@@ -1,6 +1,7 @@
 //! What units of the translation come to, and what other units may read of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use novaedge_api::gateway::{PolicyAncestorStatus, RouteParentStatus};
@@ -92,19 +93,20 @@ impl AllowedNamespaces {
     }
 }
 
-/// What a route comes to.
+/// What a route comes to. There is one for each of many routes, so what others hold too is shared, and nothing has room
+/// to spare.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RoutePlan {
     /// The native route; absent when it is attached nowhere.
-    pub native: Option<ProxyRoute>,
+    pub native: Option<Arc<ProxyRoute>>,
     /// Our entries of `status.parents`, in the order of `spec.parentRefs`.
-    pub parents: Vec<RouteParentStatus>,
-    /// The listeners that count this route: Gateway and native listener name.
-    pub attached: BTreeSet<(ObjectKey, String)>,
-    /// The ProxyBackends that the native route needs.
-    pub backends: BTreeSet<BackendKey>,
-    /// The Services that are referred to and may be, existing or not.
-    pub services: BTreeSet<ObjectKey>,
+    pub parents: Arc<[RouteParentStatus]>,
+    /// The listeners that count this route, sorted: Gateway and native listener name.
+    pub attached: Box<[(ObjectKey, String)]>,
+    /// The ProxyBackends that the native route needs, sorted.
+    pub backends: Box<[BackendKey]>,
+    /// The Services that are referred to and may be, existing or not, sorted.
+    pub services: Box<[ObjectKey]>,
     /// Findings.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -135,7 +137,7 @@ pub enum Traffic {
 #[derive(Clone, Debug, PartialEq)]
 pub struct BackendPlan {
     /// The native backend.
-    pub native: ProxyBackend,
+    pub native: Arc<ProxyBackend>,
     /// Findings.
     pub diagnostics: Vec<Diagnostic>,
 }

@@ -73,20 +73,20 @@ impl Ledger {
         let mut change = LedgerChange::default();
         let empty = RoutePlan::default();
         let (old, new) = (old.unwrap_or(&empty), new.unwrap_or(&empty));
-        for key in old.attached.difference(&new.attached) {
+        for key in difference(&old.attached, &new.attached) {
             remove(&mut self.attached, key);
             change.attached.insert(key.clone());
         }
-        for key in new.attached.difference(&old.attached) {
+        for key in difference(&new.attached, &old.attached) {
             add(&mut self.attached, key);
             change.attached.insert(key.clone());
         }
-        for key in old.backends.difference(&new.backends) {
+        for key in difference(&old.backends, &new.backends) {
             if remove(&mut self.users, key) {
                 self.backends.insert(key.clone());
             }
         }
-        for key in new.backends.difference(&old.backends) {
+        for key in difference(&new.backends, &old.backends) {
             if add(&mut self.users, key) {
                 self.backends.insert(key.clone());
             }
@@ -144,6 +144,12 @@ impl Ledger {
             .cloned()
             .collect()
     }
+}
+
+/// What is in the first and not in the second; both are sorted.
+fn difference<'a, T: Ord>(first: &'a [T], second: &'a [T]) -> impl Iterator<Item = &'a T> {
+    let is_missing = |key: &&T| second.binary_search(key).is_err();
+    first.iter().filter(is_missing)
 }
 
 /// Every Service of a route with every Gateway that it is attached to.

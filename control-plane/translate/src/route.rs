@@ -13,6 +13,7 @@ mod status;
 pub use hostname::intersect as intersect_hostnames;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::empty;
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use novaedge_api::gateway::{
@@ -154,9 +155,11 @@ fn plan(view: &View<'_>, head: &Head<'_>, convert: impl FnOnce(&mut Rules<'_, '_
         found,
         ..
     } = converted;
+    let mut parents = Vec::with_capacity(attachments.len());
+    let mut attached = BTreeSet::new();
     for (parent, attachment) in &attachments {
         let refusal = attachment.refusal.as_ref();
-        plan.parents.push(status::parent_status(
+        parents.push(status::parent_status(
             parent,
             &view.config().controller_name,
             refusal,
@@ -165,19 +168,21 @@ fn plan(view: &View<'_>, head: &Head<'_>, convert: impl FnOnce(&mut Rules<'_, '_
         ));
         if refusal.is_none() && !judgement.hopeless {
             let bound = attachment.listeners.iter();
-            plan.attached
-                .extend(bound.map(|bound| (attachment.gateway.clone(), bound.name.clone())));
+            attached.extend(bound.map(|bound| (attachment.gateway.clone(), bound.name.clone())));
         }
     }
+    plan.parents = parents.into();
+    plan.attached = attached.into_iter().collect();
     let parent_refs = native_parents(head, &attachments);
     if !parent_refs.is_empty() && !native.is_empty() {
         let name = names::proxy_route(head.id.kind, &head.id.key);
         let clash = clash::check::<ProxyRoute>(view, &name, head.id);
         plan.diagnostics.extend(clash);
-        plan.native = Some(native_route(head, name, hostnames, parent_refs, native));
-        plan.backends = found.backends;
+        let native = native_route(head, name, hostnames, parent_refs, native);
+        plan.native = Some(Arc::new(tight(&native)));
+        plan.backends = found.backends.into_iter().collect();
     }
-    plan.services = found.services;
+    plan.services = found.services.into_iter().collect();
     let refusals = attachments
         .iter()
         .filter_map(|(_, attachment)| attachment.refusal.as_ref());
@@ -194,6 +199,11 @@ fn plan(view: &View<'_>, head: &Head<'_>, convert: impl FnOnce(&mut Rules<'_, '_
     plan.diagnostics
         .extend(found.ignored.iter().map(|fault| head.warning(fault)));
     plan
+}
+
+/// The same without room to spare in its lists: it is kept as long as the route.
+fn tight(native: &ProxyRoute) -> ProxyRoute {
+    native.clone()
 }
 
 /// The hostnames that can be used, in lower case, and a fault for each other one.

@@ -366,7 +366,7 @@ async fn a_thousand_route_statuses_are_written_once_each() {
             controller_name: CONTROLLER_NAME.to_owned(),
             conditions: vec![accepted],
         };
-        (change.id(), Some(DesiredStatus::Route(vec![ours])))
+        (change.id(), Some(DesiredStatus::Route([ours].into())))
     });
     let delta = Delta {
         statuses: statuses.collect(),

@@ -210,12 +210,13 @@ impl Translator {
         if old == new {
             return Vec::new();
         }
-        let native = |plan: &Arc<crate::plan::RoutePlan>| plan.native.clone().map(Object::from);
+        let native =
+            |plan: &Arc<crate::plan::RoutePlan>| plan.native.clone().map(Object::ProxyRoute);
         let old_native = old.as_ref().and_then(native).map(|object| object.id());
         self.collector
             .native(old_native, new.as_ref().and_then(native));
         let ours = new.as_ref().filter(|plan| !plan.parents.is_empty());
-        let status = ours.map(|plan| DesiredStatus::Route(plan.parents.clone()));
+        let status = ours.map(|plan| DesiredStatus::Route(Arc::clone(&plan.parents)));
         self.collector.status(
             ObjectId {
                 kind,
@@ -241,7 +242,9 @@ impl Translator {
             .map(Arc::new);
         let old = replace(&mut self.plans.backends, key, new.clone());
         if old != new {
-            let native = |plan: &Arc<crate::plan::BackendPlan>| Object::from(plan.native.clone());
+            let native = |plan: &Arc<crate::plan::BackendPlan>| {
+                Object::ProxyBackend(Arc::clone(&plan.native))
+            };
             let old_native = old.as_ref().map(native).map(|object| object.id());
             self.collector.native(old_native, new.as_ref().map(native));
             self.collector

@@ -72,9 +72,9 @@ fn an_object_that_is_gone_needs_nothing() {
     book.activate();
     book.want_status(
         status_work().id(),
-        Some(DesiredStatus::Route(vec![
-            novaedge_api::gateway::RouteParentStatus::default(),
-        ])),
+        Some(DesiredStatus::Route(
+            [novaedge_api::gateway::RouteParentStatus::default()].into(),
+        )),
     );
     assert!(matches!(
         book.plan(&status_work(), None, "now"),

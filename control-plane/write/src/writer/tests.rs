@@ -69,7 +69,7 @@ fn route(name: &str, parents: &[Value]) -> Value {
 }
 
 fn accepted(status: &str) -> DesiredStatus {
-    DesiredStatus::Route(vec![RouteParentStatus {
+    let parent = RouteParentStatus {
         parent_ref: ParentReference {
             name: "gw".to_owned(),
             ..ParentReference::default()
@@ -83,7 +83,8 @@ fn accepted(status: &str) -> DesiredStatus {
             observed_generation: Some(1),
             last_transition_time: Time(Timestamp::UNIX_EPOCH),
         }],
-    }])
+    };
+    DesiredStatus::Route([parent].into())
 }
 
 fn theirs() -> Value {
