@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::batch::{Finding, Severity};
 use crate::raw::{Identified as _, Raw};
+use crate::refs::is_made;
 use crate::served::CRD_GROUPS;
 use crate::watch::Event;
 
@@ -23,7 +24,7 @@ pub(crate) struct Effect {
     pub findings: Vec<(ObjectId, Vec<Finding>)>,
 }
 
-/// The objects of one kind. They share memory with what was given on.
+/// The objects of one kind. They share memory with those who were given them.
 #[derive(Debug)]
 pub(crate) struct Cache {
     kind: Kind,
@@ -38,10 +39,39 @@ pub(crate) struct Cache {
 struct Entry {
     /// Resource version that was looked at last.
     version: Box<str>,
-    /// The last version that could be read.
-    object: Option<Object>,
+    /// The last version that could be read, as it was given on.
+    given: Option<Given>,
     /// Whether there are findings.
     troubled: bool,
+}
+
+#[derive(Debug)]
+enum Given {
+    /// One that others keep, too.
+    Kept(Object),
+    /// One that was made: its writer has looked at it, and keeps a digest. All that is left is its uid.
+    Made(Box<str>),
+}
+
+impl Given {
+    fn of(object: Object) -> Self {
+        if is_made(&object) {
+            Self::Made(object.metadata().uid.as_deref().unwrap_or_default().into())
+        } else {
+            Self::Kept(object)
+        }
+    }
+
+    fn uid(&self) -> Option<&str> {
+        match self {
+            Self::Kept(object) => object.metadata().uid.as_deref(),
+            Self::Made(uid) => Some(uid),
+        }
+    }
+
+    fn is_same(&self, object: &Object) -> bool {
+        matches!(self, Self::Kept(before) if is_same(before, object))
+    }
 }
 
 impl Cache {
@@ -113,7 +143,7 @@ impl Cache {
         if entry.troubled {
             effect.findings.push((id.clone(), Vec::new()));
         }
-        if entry.object.is_some() {
+        if entry.given.is_some() {
             effect.changes.push(Change::Delete(id));
         }
     }
@@ -127,39 +157,33 @@ impl Cache {
         }
         let mut entry = Entry {
             version: raw.version().into(),
-            object: None,
+            given: None,
             troubled: false,
         };
         let before = self.entries.remove(&key);
         let was_troubled = before.as_ref().is_some_and(|entry| entry.troubled);
-        let before = before.and_then(|entry| entry.object);
+        let before = before.and_then(|entry| entry.given);
         let uid = raw.uid().to_owned();
         let findings = match self.read(raw) {
             Ok((object, findings)) => {
-                if before
-                    .as_ref()
-                    .is_some_and(|before| is_same(before, &object))
-                {
-                    entry.object = before;
-                } else {
+                let same = before.filter(|before| before.is_same(&object));
+                entry.given = same.or_else(|| {
                     effect.changes.push(Change::Upsert(object.clone()));
-                    entry.object = Some(object);
-                }
+                    Some(Given::of(object))
+                });
                 findings
             }
             Err(error) => {
                 // Another object of the same name is not an older version of this one.
                 let (kept, other) = match before {
-                    Some(object) if object.metadata().uid.as_deref() == Some(&uid) => {
-                        (Some(object), false)
-                    }
+                    Some(before) if before.uid() == Some(&uid) => (Some(before), false),
                     other => (None, other.is_some()),
                 };
                 if other {
                     effect.changes.push(Change::Delete(id.clone()));
                 }
-                entry.object = kept;
-                unreadable(&id, error, entry.object.is_some())
+                entry.given = kept;
+                unreadable(&id, error, entry.given.is_some())
             }
         };
         entry.troubled = !findings.is_empty();

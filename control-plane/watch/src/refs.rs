@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use novaedge_api::meta::{Kind, Object, ObjectId};
-use novaedge_api::native::{CaRef, NamespacedRef, OWNER, ProxyBackend, ProxyGateway};
+use novaedge_api::native::{CaRef, GROUP, NamespacedRef, OWNER, ProxyBackend, ProxyGateway};
 use novaedge_store::references;
 
 use crate::served::NARROW;
@@ -24,7 +24,11 @@ pub(crate) fn narrow_references(object: &Object) -> BTreeSet<ObjectId> {
     }
 }
 
-fn is_made(object: &Object) -> bool {
+/// Whether a native object was made for another one, so that nobody reads it.
+pub(crate) fn is_made(object: &Object) -> bool {
+    if object.kind().group() != GROUP {
+        return false;
+    }
     let labels = object.metadata().labels.as_ref();
     labels.is_some_and(|labels| labels.contains_key(OWNER))
 }
