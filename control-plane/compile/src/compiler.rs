@@ -1,6 +1,6 @@
 //! The incremental engine: recomputes the units that a change concerns, and no others.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use novaedge_api::meta::{Kind, Object, ObjectId, ObjectKey};
 use novaedge_proto::digest::ContentVersion;
@@ -17,13 +17,13 @@ use crate::{backend, endpoint, gateway, route, tls};
 /// Compiles native objects, endpoints and certificates into resources, by differences.
 pub struct Compiler {
     /// Natives that the translation made.
-    generated: HashMap<ObjectId, Object>,
+    generated: BTreeMap<ObjectId, Object>,
     ports: PortSource,
     reads: Reads<Unit, Input>,
-    outcomes: HashMap<Unit, Outcome>,
-    /// Name and version of every resource, by the unit that it comes from.
-    resources: HashMap<Unit, BTreeMap<String, ContentVersion>>,
-    diagnostics: HashMap<ObjectId, Vec<Diagnostic>>,
+    outcomes: BTreeMap<Unit, Outcome>,
+    /// Name and version of every resource, sorted, by the unit that it comes from.
+    resources: BTreeMap<Unit, Box<[(String, ContentVersion)]>>,
+    diagnostics: BTreeMap<ObjectId, Vec<Diagnostic>>,
     computed: u64,
 }
 
@@ -84,12 +84,12 @@ impl Compiler {
 
     fn of(ports: PortSource) -> Self {
         Self {
-            generated: HashMap::new(),
+            generated: BTreeMap::new(),
             ports,
             reads: Reads::default(),
-            outcomes: HashMap::new(),
-            resources: HashMap::new(),
-            diagnostics: HashMap::new(),
+            outcomes: BTreeMap::new(),
+            resources: BTreeMap::new(),
+            diagnostics: BTreeMap::new(),
             computed: 0,
         }
     }
@@ -221,7 +221,8 @@ impl Compiler {
     }
 
     fn accept_resources(&mut self, unit: &Unit, resources: Vec<(String, Body)>, delta: &mut Step) {
-        let before = self.resources.remove(unit).unwrap_or_default();
+        let before = self.resources.remove(unit).into_iter().flatten();
+        let mut before: BTreeMap<String, ContentVersion> = before.collect();
         let mut after = BTreeMap::new();
         for (name, body) in resources {
             let mut resource = v1::Resource {
@@ -230,19 +231,18 @@ impl Compiler {
                 body: Some(body),
             };
             let version = ContentVersion::of(&resource);
-            let old = before.get(&name);
-            if old != Some(&version) {
+            let old = before.remove(&name);
+            if old != Some(version) {
                 resource.version = version.to_string();
                 delta.upsert(name.clone(), old, resource);
             }
             after.insert(name, version);
         }
         for (name, version) in before {
-            if !after.contains_key(&name) {
-                delta.remove(name, version);
-            }
+            delta.remove(name, version);
         }
         if !after.is_empty() {
+            let after = after.into_iter().collect();
             self.resources.insert(unit.clone(), after);
         }
     }
@@ -259,8 +259,8 @@ struct Step {
 }
 
 impl Step {
-    fn upsert(&mut self, name: String, old: Option<&ContentVersion>, resource: v1::Resource) {
-        self.before.entry(name.clone()).or_insert(old.copied());
+    fn upsert(&mut self, name: String, old: Option<ContentVersion>, resource: v1::Resource) {
+        self.before.entry(name.clone()).or_insert(old);
         self.removed.remove(&name);
         self.upserts.insert(name, resource);
     }

@@ -1,7 +1,7 @@
 //! What a unit may look at. Every look is recorded.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use novaedge_api::gateway::ReferenceGrant;
@@ -28,10 +28,10 @@ pub(crate) enum Origin {
 
 /// What stays the same during an update.
 pub(crate) struct Inputs<'a> {
-    pub generated: &'a HashMap<ObjectId, Object>,
+    pub generated: &'a BTreeMap<ObjectId, Object>,
     pub store: &'a Store,
     pub ports: &'a PortSource,
-    pub outcomes: &'a HashMap<Unit, Outcome>,
+    pub outcomes: &'a BTreeMap<Unit, Outcome>,
 }
 
 /// The view of one unit.
