@@ -283,6 +283,8 @@ impl Book {
         let id = work.id();
         let seen = match (work, self.seen.get(id)) {
             (Work::Status(_), None) => return,
+            // The watch was faster, and what it told is shared.
+            (Work::Status(_), Some(before)) if before.is_at(live) => return,
             (Work::Status(_), Some(before)) => before.with_status(live),
             (Work::Native(_), before) => Seen::applied(digest, before, live),
         };

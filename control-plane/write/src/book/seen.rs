@@ -134,6 +134,11 @@ impl Seen {
         matches!(&self.live, Live::Native { digest, .. } if digest == wanted)
     }
 
+    /// Whether it was seen at the version that the API server answered.
+    pub(super) fn is_at(&self, live: &Value) -> bool {
+        live["metadata"]["resourceVersion"] == *self.version
+    }
+
     /// Whether this was seen after `other`. Resource versions are numbers that grow, as every API server has them; one
     /// that is no number is never newer.
     pub(super) fn is_newer(&self, other: &Self) -> bool {
