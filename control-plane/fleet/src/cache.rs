@@ -10,31 +10,54 @@ use kube::runtime::watcher::Event;
 use novaedge_api::meta::ObjectKey;
 
 use crate::plan::Observed;
-use crate::pod::AgentPod;
+use crate::pod::{AgentPod, node_id};
+use crate::settings::Settings;
 
 /// News of one watch.
 #[derive(Debug)]
 pub(crate) enum News {
     Service(Box<Event<Service>>),
     Slice(Box<Event<EndpointSlice>>),
-    Pod(Box<Event<Pod>>),
+    /// Of agents in a namespace.
+    Pod(String, Box<Event<Pod>>),
 }
 
 /// Everything that the watches have told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Cache {
     services: Table<Service>,
     slices: Table<EndpointSlice>,
-    pods: Table<Pod>,
+    system: String,
+    /// By namespace.
+    pods: BTreeMap<String, Table<Pod>>,
+    /// Namespaces of agents of which nothing has been told yet.
+    unseen: BTreeSet<String>,
     agents: BTreeMap<String, AgentPod>,
     /// Names of Services of others that were found to be in the way.
     pub taken: BTreeSet<ObjectKey>,
 }
 
 impl Cache {
-    /// Whether every watch has told all that there was when it began.
+    /// Knows nothing yet.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            services: Table::default(),
+            slices: Table::default(),
+            system: settings.namespace.clone(),
+            pods: BTreeMap::new(),
+            unseen: settings.agent_namespaces.clone(),
+            agents: BTreeMap::new(),
+            taken: BTreeSet::new(),
+        }
+    }
+
+    /// Whether every watch has told all that there was when it began. A namespace of agents that cannot be watched
+    /// holds nobody else back.
     pub fn is_complete(&self) -> bool {
-        self.services.complete && self.slices.complete && self.pods.complete
+        let agents = self.pods.get(&self.system);
+        self.services.complete
+            && self.slices.complete
+            && agents.is_some_and(|agents| agents.complete)
     }
 
     pub fn observed(&self) -> Observed<'_> {
@@ -42,6 +65,7 @@ impl Cache {
             services: &self.services.objects,
             slices: &self.slices.objects,
             pods: &self.agents,
+            unseen: &self.unseen,
             taken: &self.taken,
         }
     }
@@ -51,14 +75,21 @@ impl Cache {
         match news {
             News::Service(event) => self.services.take(*event),
             News::Slice(event) => self.slices.take(*event),
-            News::Pod(event) => {
-                let was_complete = self.pods.complete;
-                self.pods.take(*event);
-                let pods = self.pods.objects.iter();
-                let agents = pods
-                    .filter_map(|(key, pod)| Some((key.name.clone(), AgentPod::of(pod)?)))
-                    .collect();
-                let changed = self.agents != agents || self.pods.complete != was_complete;
+            News::Pod(namespace, event) => {
+                let table = self.pods.entry(namespace.clone()).or_default();
+                let was_complete = table.complete;
+                table.take(*event);
+                let is_complete = table.complete;
+                if is_complete {
+                    self.unseen.remove(&namespace);
+                }
+                let pods = self.pods.values().flat_map(|table| &table.objects);
+                let agents = pods.filter_map(|(key, pod)| {
+                    let node = node_id(&self.system, &key.namespace, &key.name);
+                    Some((node, AgentPod::of(pod)?))
+                });
+                let agents = agents.collect();
+                let changed = self.agents != agents || is_complete != was_complete;
                 self.agents = agents;
                 changed
             }

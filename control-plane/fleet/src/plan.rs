@@ -27,8 +27,10 @@ pub struct Observed<'a> {
     pub services: &'a BTreeMap<ObjectKey, Arc<Service>>,
     /// EndpointSlices that carry the labels of the fleet.
     pub slices: &'a BTreeMap<ObjectKey, Arc<EndpointSlice>>,
-    /// The pods of agents, by name.
+    /// The pods of agents, by node id.
     pub pods: &'a BTreeMap<String, AgentPod>,
+    /// Namespaces of agents whose pods cannot be seen, or not yet.
+    pub unseen: &'a BTreeSet<String>,
     /// Names of Services of others, as far as they are known to be in the way.
     pub taken: &'a BTreeSet<ObjectKey>,
 }
@@ -103,7 +105,8 @@ pub fn plan(
                 service: &service,
                 found,
             };
-            for slice in slice::build(&scene, &bound) {
+            let built = slice::kept(&scene).unwrap_or_else(|| slice::build(&scene, &bound));
+            for slice in built {
                 plan.slices.insert(ObjectKey::of(&slice.metadata), slice);
             }
             state.addresses = service::addresses(holding.service);
@@ -224,9 +227,9 @@ fn exhaust(settings: &Settings, wanted: &WantedGateway, ports: &Ports, state: &m
 
 /// What the agents that a Service leads to have acknowledged of its Gateway, once they serve all of its ports.
 fn acknowledge(scene: &Scene<'_>, bound: &Ports, state: &mut GatewayState) {
-    let ready = slice::ready_agents(scene.found, bound);
-    let listed: BTreeSet<&str> = ready.values().flatten().copied().collect();
-    state.agents = listed.iter().map(|name| (*name).to_owned()).collect();
+    let ready = slice::ready_agents(scene, bound);
+    let listed: BTreeSet<&String> = ready.values().flatten().collect();
+    state.agents = listed.iter().map(|name| (*name).clone()).collect();
     let is_bound = |(listener, port): (&String, &(u16, Transport))| {
         bound.contains_key(port) || state.exhausted_listeners.contains_key(listener)
     };

@@ -7,6 +7,10 @@ use k8s_openapi::api::core::v1::Pod;
 /// One agent's pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentPod {
+    /// Where it runs.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
     /// Tells it from another pod of its name.
     pub uid: String,
     /// Its addresses, at most one of each family.
@@ -33,6 +37,8 @@ impl AgentPod {
         }
         let conditions = status.conditions.iter().flatten();
         Some(Self {
+            namespace: pod.metadata.namespace.clone().unwrap_or_default(),
+            name: pod.metadata.name.clone().unwrap_or_default(),
             uid: pod.metadata.uid.clone().unwrap_or_default(),
             ips,
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
@@ -41,5 +47,15 @@ impl AgentPod {
                 .any(|condition| condition.status == "True"),
             terminating: pod.metadata.deletion_timestamp.is_some(),
         })
+    }
+}
+
+/// The node id of the agent in a pod: its name, and outside of the system's namespace its own before that, so that
+/// nobody who names his pods as he likes is taken for another.
+pub(crate) fn node_id(system: &str, namespace: &str, name: &str) -> String {
+    if namespace == system {
+        name.to_owned()
+    } else {
+        format!("{namespace}/{name}")
     }
 }

@@ -83,11 +83,11 @@ impl Reconciler {
     ) -> (Self, watch::Receiver<FleetState>) {
         let (state, watched) = watch::channel(FleetState::default());
         let reconciler = Self {
+            cache: Cache::new(&settings),
             client,
             settings,
             inputs,
             state,
-            cache: Cache::default(),
             in_flight: FuturesUnordered::new(),
             targets: BTreeMap::new(),
             loaded: false,
@@ -250,7 +250,6 @@ fn watches(client: &Client, settings: &Settings) -> SelectAll<BoxStream<'static,
     let slices = watcher::Config::default().labels(&format!("{SLICE_MANAGED_BY}={MANAGER}"));
     let app = format!("app.kubernetes.io/name={}", settings.agent_app);
     let pods = watcher::Config::default().labels(&app);
-    let pods_api: Api<Pod> = Api::namespaced(client.clone(), &settings.namespace);
     let mut all = SelectAll::new();
     all.push(told(
         watcher(Api::<Service>::all(client.clone()), services),
@@ -260,12 +259,23 @@ fn watches(client: &Client, settings: &Settings) -> SelectAll<BoxStream<'static,
         watcher(Api::<EndpointSlice>::all(client.clone()), slices),
         News::Slice,
     ));
-    all.push(told(watcher(pods_api, pods), News::Pod));
+    let namespaces = settings
+        .agent_namespaces
+        .iter()
+        .chain([&settings.namespace]);
+    let namespaces: BTreeSet<&String> = namespaces.collect();
+    for namespace in namespaces {
+        let agents: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let namespace = namespace.clone();
+        let news = move |event| News::Pod(namespace.clone(), event);
+        all.push(told(watcher(agents, pods.clone()), news));
+    }
     all
 }
 
-fn told<K, S>(stream: S, news: fn(Box<watcher::Event<K>>) -> News) -> BoxStream<'static, News>
+fn told<K, S, N>(stream: S, news: N) -> BoxStream<'static, News>
 where
+    N: Fn(Box<watcher::Event<K>>) -> News + Send + 'static,
     K: Send + 'static,
     S: futures_util::Stream<Item = Result<watcher::Event<K>, watcher::Error>> + Send + 'static,
 {
@@ -275,7 +285,7 @@ where
             let event = event
                 .inspect_err(|error| tracing::warn!(%error, "a watch of the fleet begins anew"))
                 .ok();
-            std::future::ready(event.map(Box::new).map(news))
+            std::future::ready(event.map(Box::new).map(&news))
         });
     told.boxed()
 }

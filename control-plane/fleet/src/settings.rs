@@ -1,12 +1,15 @@
 //! What the fleet is told once.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 /// Settings of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The namespace that the agents run in.
+    /// The namespace of the system, with the agents that serve everybody.
     pub namespace: String,
+    /// Further namespaces that agents run in.
+    pub agent_namespaces: BTreeSet<String>,
     /// The value of the label `app.kubernetes.io/name` of agent pods.
     pub agent_app: String,
     /// The type of the Services of Gateways.
@@ -22,6 +25,7 @@ impl Settings {
     pub fn new(namespace: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
+            agent_namespaces: BTreeSet::new(),
             agent_app: "novaedge-agent".to_owned(),
             service_type: ServiceType::default(),
             families: Families::default(),

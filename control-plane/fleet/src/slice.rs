@@ -12,7 +12,7 @@ use novaedge_api::native::Transport;
 use crate::gateway::WantedGateway;
 use crate::name::{self, MANAGER, SERVICE_NAME, SLICE_MANAGED_BY};
 use crate::plan::Observed;
-use crate::pod::AgentPod;
+use crate::pod::{AgentPod, node_id};
 use crate::port::Ports;
 use crate::service::port_name;
 use crate::state::Agents;
@@ -66,6 +66,19 @@ pub(crate) fn build(scene: &Scene<'_>, ports: &Ports) -> Vec<EndpointSlice> {
         }
     }
     slices
+}
+
+/// The EndpointSlices that there are, if they lead to pods that cannot be seen: those may be well, and whoever cannot
+/// look takes nobody away from them.
+pub(crate) fn kept(scene: &Scene<'_>) -> Option<Vec<EndpointSlice>> {
+    let mut endpoints = scene.found.iter().flat_map(|(_, slice)| &slice.endpoints);
+    let is_unseen = endpoints.any(|endpoint| {
+        let target = endpoint.target_ref.as_ref();
+        let namespace = target.and_then(|target| target.namespace.as_ref());
+        namespace.is_some_and(|namespace| scene.observed.unseen.contains(namespace))
+    });
+    let slices = scene.found.iter().map(|(_, slice)| (*slice).clone());
+    is_unseen.then(|| slices.collect())
 }
 
 type IsFamily = fn(&IpAddr) -> bool;
@@ -130,7 +143,7 @@ fn slice(
     let endpoints = agents.iter().filter_map(|(name, standing)| {
         let pod = scene.observed.pods.get(*name)?;
         let ip = pod.ips.iter().find(|ip| is_family(ip))?;
-        Some(endpoint(scene.namespace, name, pod, *ip, *standing))
+        Some(endpoint(pod, *ip, *standing))
     });
     EndpointSlice {
         metadata: ObjectMeta {
@@ -156,13 +169,7 @@ fn slice(
     }
 }
 
-fn endpoint(
-    namespace: &str,
-    name: &str,
-    pod: &AgentPod,
-    ip: IpAddr,
-    standing: Standing,
-) -> Endpoint {
+fn endpoint(pod: &AgentPod, ip: IpAddr, standing: Standing) -> Endpoint {
     Endpoint {
         addresses: vec![ip.to_string()],
         conditions: Some(EndpointConditions {
@@ -173,8 +180,8 @@ fn endpoint(
         node_name: pod.node.clone(),
         target_ref: Some(ObjectReference {
             kind: Some("Pod".to_owned()),
-            namespace: Some(namespace.to_owned()),
-            name: Some(name.to_owned()),
+            namespace: Some(pod.namespace.clone()),
+            name: Some(pod.name.clone()),
             uid: Some(pod.uid.clone()),
             ..ObjectReference::default()
         }),
@@ -183,14 +190,14 @@ fn endpoint(
 }
 
 /// The agents that new connections come to, for each of `ports` that some slice has.
-pub(crate) fn ready_agents<'a>(
-    found: &[(&ObjectKey, &'a EndpointSlice)],
+pub(crate) fn ready_agents(
+    scene: &Scene<'_>,
     ports: &Ports,
-) -> BTreeMap<(u16, Transport), BTreeSet<&'a str>> {
-    let mut ready: BTreeMap<(u16, Transport), BTreeSet<&str>> = BTreeMap::new();
+) -> BTreeMap<(u16, Transport), BTreeSet<String>> {
+    let mut ready: BTreeMap<(u16, Transport), BTreeSet<String>> = BTreeMap::new();
     for (port, local) in ports {
         let name = port_name(*port);
-        for (_, slice) in found {
+        for (_, slice) in scene.found {
             let mut listed = slice.ports.iter().flatten();
             if !listed
                 .any(|p| p.name.as_deref() == Some(&name) && p.port == Some(i32::from(*local)))
@@ -201,8 +208,12 @@ pub(crate) fn ready_agents<'a>(
                 let conditions = endpoint.conditions.as_ref();
                 conditions.is_none_or(|conditions| conditions.ready != Some(false))
             });
-            let names = takes.filter_map(|endpoint| endpoint.target_ref.as_ref()?.name.as_deref());
-            ready.entry(*port).or_default().extend(names);
+            let nodes = takes.filter_map(|endpoint| {
+                let pod = endpoint.target_ref.as_ref()?;
+                let namespace = pod.namespace.as_deref().unwrap_or(scene.namespace);
+                Some(node_id(scene.namespace, namespace, pod.name.as_deref()?))
+            });
+            ready.entry(*port).or_default().extend(nodes);
         }
     }
     ready

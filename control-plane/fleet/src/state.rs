@@ -8,7 +8,8 @@ use novaedge_api::meta::ObjectKey;
 use novaedge_api::native::Transport;
 use novaedge_translate::GatewayFleet;
 
-/// What the connected agents of all replicas say, by node id, which is the name of the pod.
+/// What the connected agents of all replicas say, by node id, which is the name of the pod, and outside of the system's
+/// namespace `<namespace>/<name>`.
 pub type Agents = BTreeMap<String, AgentWord>;
 
 /// What one agent says.

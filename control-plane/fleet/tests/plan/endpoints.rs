@@ -1,6 +1,6 @@
 //! Which agents take connections of a Gateway.
 
-use novaedge_fleet::Write;
+use novaedge_fleet::{AgentWord, Write};
 
 use crate::world::{HTTP, HTTPS, World, key};
 
@@ -129,4 +129,59 @@ fn each_family_has_slices_of_its_own() {
         .collect();
     assert_eq!(found, [("IPv4", 2), ("IPv6", 1)]);
     assert!(world.slices.contains_key(&key("gw-ipv6-0")));
+}
+
+#[test]
+fn a_gateway_is_served_by_the_agents_that_are_given_it() {
+    let mut world = World::new();
+    world.want("gw", &[HTTP]);
+    world.pod("a", 1);
+    world.pod("tenant/a", 2);
+    world.settle();
+    // The agent of the same name in another namespace is given this Gateway, and the other one nothing of it.
+    world.acknowledge("tenant/a", 1);
+    world.agents.insert("a".to_owned(), AgentWord::default());
+    world.settle();
+    assert_eq!(world.takers("gw", HTTP), ["a"]);
+    let slice = world.slices.values().next().unwrap();
+    let pod = slice.endpoints[0].target_ref.clone().unwrap();
+    assert_eq!(pod.namespace.as_deref(), Some("tenant"));
+    assert_eq!(slice.endpoints[0].addresses, ["10.0.0.2"]);
+    let state = world.plan().state.gateways[&key("gw")].clone();
+    assert_eq!(
+        state.acknowledged_generation,
+        Some(1),
+        "the others do not count"
+    );
+    assert_eq!(state.agents, ["tenant/a".to_owned()].into());
+}
+
+#[test]
+fn whose_pods_cannot_be_seen_keeps_his_connections() {
+    let mut world = World::new();
+    world.want("gw", &[HTTP]);
+    world.want("other", &[HTTP]);
+    world.pod("a", 1);
+    world.pod("tenant/b", 2);
+    world.settle();
+    for agent in ["a", "tenant/b"] {
+        world.acknowledge(agent, 1);
+    }
+    let word = world.agents["a"].clone();
+    let mut gateways = (*word.gateways).clone();
+    gateways.remove(&key("gw"));
+    world.agents.get_mut("a").unwrap().gateways = gateways.into();
+    world.settle();
+    assert_eq!(world.takers("gw", HTTP), ["b"]);
+    // A control plane that has just begun, or lost the right to look there.
+    let pod = world.pods.remove("tenant/b").unwrap();
+    world.unseen.insert("tenant".to_owned());
+    assert_eq!(world.settle(), []);
+    assert_eq!(world.takers("gw", HTTP), ["b"]);
+    world.unseen.clear();
+    world.settle();
+    assert_eq!(world.takers("gw", HTTP), [""; 0]);
+    world.pods.insert("tenant/b".to_owned(), pod);
+    world.settle();
+    assert_eq!(world.takers("gw", HTTP), ["b"]);
 }

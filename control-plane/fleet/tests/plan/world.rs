@@ -26,6 +26,7 @@ pub(crate) struct World {
     pub(crate) services: BTreeMap<ObjectKey, Arc<Service>>,
     pub(crate) slices: BTreeMap<ObjectKey, Arc<EndpointSlice>>,
     pub(crate) pods: BTreeMap<String, AgentPod>,
+    pub(crate) unseen: BTreeSet<String>,
     pub(crate) taken: BTreeSet<ObjectKey>,
     clock: i64,
 }
@@ -57,6 +58,7 @@ impl World {
             services: BTreeMap::new(),
             slices: BTreeMap::new(),
             pods: BTreeMap::new(),
+            unseen: BTreeSet::new(),
             taken: BTreeSet::new(),
             clock: 0,
         }
@@ -83,7 +85,10 @@ impl World {
     }
 
     pub(crate) fn pod(&mut self, name: &str, number: u8) -> &mut AgentPod {
+        let (namespace, own) = name.split_once('/').unwrap_or(("novaedge-system", name));
         let pod = AgentPod {
+            namespace: namespace.to_owned(),
+            name: own.to_owned(),
             uid: format!("pod-{name}"),
             ips: vec![IpAddr::V4(Ipv4Addr::new(10, 0, 0, number))],
             node: Some("node".to_owned()),
@@ -125,6 +130,7 @@ impl World {
             services: &self.services,
             slices: &self.slices,
             pods: &self.pods,
+            unseen: &self.unseen,
             taken: &self.taken,
         }
     }
