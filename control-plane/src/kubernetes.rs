@@ -9,13 +9,16 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use kube::Client;
 use novaedge_fleet::{Agents, Gateways, Inputs, Reconciler, Settings};
-use novaedge_identity::{Accounts, Keeper, KeeperConfig, KubeReview, Names, Verifier};
+use novaedge_identity::{
+    Accounts, AgentAccount, AgentAccountError, Keeper, KeeperConfig, KubeReview, Names, Verifier,
+};
 use novaedge_publish::{
     Exposure, FleetAcks, LogLimits, PeerTransport, Peers, PeersConfig, Publisher, Server,
     ServerConfig,
@@ -59,6 +62,10 @@ pub struct KubernetesConfig {
     pub pod_ip: Option<IpAddr>,
     /// Settings of the fleet of agents, among them the namespace of the system.
     pub fleet: Settings,
+    /// ServiceAccounts of agents besides the usual one, and the Gateways that each owns.
+    pub agents: Vec<AgentAccount>,
+    /// Authorities of agents' certificates (PEM), besides the tokens of their pods.
+    pub client_authorities: Option<PathBuf>,
     /// Whether the stream may leave this host in plaintext.
     pub plaintext: bool,
 }
@@ -87,6 +94,9 @@ pub enum KubernetesError {
         #[source]
         source: io::Error,
     },
+    /// The accounts of agents contradict each other.
+    #[error("--agents: {0}")]
+    Agents(#[from] AgentAccountError),
     /// The gRPC server ended.
     #[error(transparent)]
     Serve(#[from] novaedge_publish::ServeError),
@@ -98,7 +108,9 @@ pub enum KubernetesError {
 impl KubernetesControlPlane {
     /// Starts all tasks with the cluster that the environment or KUBECONFIG tells of. Returns once the
     /// endpoints listen.
-    pub async fn start(config: KubernetesConfig) -> Result<Self, KubernetesError> {
+    pub async fn start(mut config: KubernetesConfig) -> Result<Self, KubernetesError> {
+        let accounts = Accounts::with_agents(&config.fleet.namespace, &config.agents)?;
+        config.fleet.agent_namespaces = accounts.agent_namespaces();
         let client = Client::try_default().await;
         let client = client.map_err(|error| KubernetesError::Client(Box::new(error)))?;
         let grpc = bind(config.grpc, "--grpc").await?;
@@ -113,7 +125,7 @@ impl KubernetesControlPlane {
             config,
         };
         let (leads, intake) = starting.writers();
-        let transport = starting.endpoint(grpc, leads.clone());
+        let transport = starting.endpoint(grpc, accounts, leads.clone());
         let acks = starting.peers(transport, address.port());
         let (health, findings) = starting.flow(intake, leads, acks);
         starting.admin(admin, health, findings);
@@ -241,7 +253,12 @@ impl Starting {
 
     /// The gRPC endpoint: TLS with certificates of our own authority, and agents that prove who they are.
     /// Returns how other replicas are reached.
-    fn endpoint(&mut self, listener: TcpListener, leads: watch::Receiver<bool>) -> PeerTransport {
+    fn endpoint(
+        &mut self,
+        listener: TcpListener,
+        accounts: Accounts,
+        leads: watch::Receiver<bool>,
+    ) -> PeerTransport {
         let publisher = self.publisher.clone();
         let token = self.shutdown.clone();
         if self.config.plaintext {
@@ -259,11 +276,13 @@ impl Starting {
         let namespace = self.config.fleet.namespace.clone();
         let names = Names::of_service(SERVICE, &namespace, self.config.pod_ip);
         let server_name = format!("{SERVICE}.{namespace}.svc");
-        let keep = KeeperConfig::new(namespace.clone(), names);
+        let mut keep = KeeperConfig::new(namespace.clone(), names);
+        keep.bundle_namespaces = accounts.agent_namespaces();
+        keep.client_authorities = self.config.client_authorities.take();
         let (keeper, material) = Keeper::new(self.client.clone(), keep, unix_seconds);
         self.run(keeper.run(leads, self.shutdown.clone()));
         let review = Arc::new(KubeReview::new(self.client.clone()));
-        let verifier = Verifier::new(Accounts::of_namespace(&namespace), review);
+        let verifier = Verifier::new(accounts, review, material.own);
         let server = Server::new(publisher, ServerConfig::default());
         let server = server.authenticating(Arc::new(verifier));
         self.tasks.spawn(async move {

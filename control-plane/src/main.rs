@@ -16,6 +16,7 @@ use novaedge_control_plane::{
     translate::{Format, Part, translate},
 };
 use novaedge_fleet::ServiceType;
+use novaedge_identity::AgentAccount;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -132,8 +133,22 @@ struct ClusterArguments {
         default_value = "load-balancer"
     )]
     service_type: GatewayServiceType,
-    /// Serve agents without TLS: snapshots with private keys cross the network in plaintext
-    #[arg(long)]
+    /// Agents that own the Gateways of some namespaces, which then no others are given: NAMESPACE/ACCOUNT of their
+    /// ServiceAccount, and the namespaces that they own. Without these they are given what nobody owns, as are those
+    /// of the account novaedge-agent. May be repeated, or several with ; between them
+    #[arg(
+        long,
+        env = "NOVAEDGE_AGENTS",
+        value_name = "NAMESPACE/ACCOUNT[=NAMESPACE,...]",
+        value_delimiter = ';'
+    )]
+    agents: Vec<AgentAccount>,
+    /// Authorities of agents' certificates (PEM). A certificate names its ServiceAccount as
+    /// spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT; agents without one show the token of their pod
+    #[arg(long, env = "NOVAEDGE_CLIENT_CA", value_name = "FILE")]
+    client_ca: Option<PathBuf>,
+    /// Serve agents without TLS: snapshots with private keys cross the network in plaintext, to whoever asks
+    #[arg(long, conflicts_with_all = ["agents", "client_ca"])]
     insecure_plaintext: bool,
 }
 
@@ -252,6 +267,8 @@ impl ClusterArguments {
             identity: self.identity,
             pod_ip: self.pod_ip,
             fleet,
+            agents: self.agents,
+            client_authorities: self.client_ca,
             plaintext: self.insecure_plaintext,
         }
     }

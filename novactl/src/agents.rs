@@ -27,11 +27,12 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// How `agent` stands to `newest`.
+    /// How `agent` stands to `newest`, or to the newest of its own, if it is not given all Gateways.
     pub fn of(agent: &AgentStatus, newest: Option<&Version>) -> Self {
         let Some(held) = &agent.acknowledged else {
             return Self::New;
         };
+        let newest = agent.newest.as_ref().or(newest);
         if newest.is_some_and(|newest| newest.digest != held.digest) {
             Self::Behind
         } else if agent.rejected.is_empty() {

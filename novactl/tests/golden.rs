@@ -67,6 +67,7 @@ fn agent(id: &str, held: Option<Version>, rejected: Vec<RejectedResource>) -> Ag
         sent: None,
         connected_at_ms: ago(7_200),
         rejected,
+        ..AgentStatus::default()
     }
 }
 

@@ -3,7 +3,11 @@
 //! Every replica reads the Secret and issues its own certificate; the leader alone makes and drops
 //! authorities, and writes the bundle that agents mount.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use k8s_openapi::{
     ByteString,
@@ -36,6 +40,8 @@ pub struct KeeperConfig {
     pub secret: String,
     /// The ConfigMap of their certificates, in the key `ca.crt`. Default `novaedge-ca-bundle`.
     pub bundle: String,
+    /// Further namespaces that the ConfigMap is to be in: those of agents that run elsewhere.
+    pub bundle_namespaces: BTreeSet<String>,
     /// The names by which this replica is reached.
     pub names: Names,
     /// Further authorities of client certificates (PEM), read at each look.
@@ -53,6 +59,7 @@ impl KeeperConfig {
             namespace: namespace.into(),
             secret: "novaedge-ca".into(),
             bundle: "novaedge-ca-bundle".into(),
+            bundle_namespaces: BTreeSet::new(),
             names,
             client_authorities: None,
             rotation: Rotation::default(),
@@ -65,7 +72,8 @@ impl KeeperConfig {
 #[derive(Debug)]
 pub struct Keeper {
     secrets: Api<Secret>,
-    bundles: Api<ConfigMap>,
+    /// One for each namespace that has the bundle, that of the Secret first.
+    bundles: Vec<Api<ConfigMap>>,
     config: KeeperConfig,
     /// Seconds since 1970.
     now: fn() -> i64,
@@ -86,9 +94,13 @@ impl Keeper {
     /// A keeper, and what it makes. `now` tells the seconds since 1970.
     pub fn new(client: Client, config: KeeperConfig, now: fn() -> i64) -> (Self, Material) {
         let (sender, material) = material::channel();
+        let namespaces = [&config.namespace].into_iter();
+        let namespaces = namespaces.chain(&config.bundle_namespaces);
         let keeper = Self {
-            secrets: Api::namespaced(client.clone(), &config.namespace),
-            bundles: Api::namespaced(client, &config.namespace),
+            bundles: namespaces
+                .map(|namespace| Api::namespaced(client.clone(), namespace))
+                .collect(),
+            secrets: Api::namespaced(client, &config.namespace),
             config,
             now,
             material: sender,
@@ -162,7 +174,7 @@ impl Keeper {
                 }
                 self.store(stored, &authorities).await?;
             }
-            self.store_bundle(&authorities.bundle()).await?;
+            self.store_bundles(&authorities.bundle()).await?;
         }
         let issued = self.issued.take();
         self.use_authorities(authorities, issued, now).await
@@ -251,18 +263,36 @@ impl Keeper {
             .map_err(|error| api("store the Secret of the authorities", error))
     }
 
-    async fn store_bundle(&self, bundle: &str) -> Result<(), IdentityError> {
+    /// Stores the bundle everywhere. A namespace that is not there, or not ours to write to, holds no other
+    /// back.
+    async fn store_bundles(&self, bundle: &str) -> Result<(), IdentityError> {
+        let mut stored = Ok(());
+        for (index, bundles) in self.bundles.iter().enumerate() {
+            match self.store_bundle(bundles, bundle).await {
+                Err(error) if index > 0 => {
+                    let namespace = self.config.bundle_namespaces.iter().nth(index - 1);
+                    tracing::warn!(namespace, error = %chain(&error), "agents there have no current bundle");
+                }
+                result => stored = stored.and(result),
+            }
+        }
+        stored
+    }
+
+    async fn store_bundle(
+        &self,
+        bundles: &Api<ConfigMap>,
+        bundle: &str,
+    ) -> Result<(), IdentityError> {
         let name = &self.config.bundle;
-        let read = self.bundles.get_opt(name).await;
+        let read = bundles.get_opt(name).await;
         let stored = read.map_err(|error| api("give the bundle", error))?;
         let written = match stored {
             Some(stored) if holds(&stored, bundle) => return Ok(()),
             Some(mut stored) => {
                 let data = stored.data.get_or_insert_default();
                 data.insert(BUNDLE_KEY.into(), bundle.into());
-                self.bundles
-                    .replace(name, &PostParams::default(), &stored)
-                    .await
+                bundles.replace(name, &PostParams::default(), &stored).await
             }
             None => {
                 let map = ConfigMap {
@@ -270,7 +300,7 @@ impl Keeper {
                     data: Some([(BUNDLE_KEY.into(), bundle.into())].into()),
                     ..ConfigMap::default()
                 };
-                self.bundles.create(&PostParams::default(), &map).await
+                bundles.create(&PostParams::default(), &map).await
             }
         };
         written

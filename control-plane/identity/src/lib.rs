@@ -20,13 +20,13 @@ mod cache;
 mod review;
 mod verifier;
 
-pub use accounts::Accounts;
+pub use accounts::{Accounts, AgentAccount, AgentAccountError};
 pub use authority::{Authorities, Authority};
 pub use error::IdentityError;
 pub use files::{FileKeeper, Files};
 pub use keeper::{Keeper, KeeperConfig};
 pub use leaf::Names;
-pub use material::{ClientSettings, Material};
+pub use material::{ClientSettings, Material, OwnAuthorities};
 pub use review::{KubeReview, Review, ReviewError, Reviewed};
 pub use rotation::Rotation;
 pub use verifier::Verifier;

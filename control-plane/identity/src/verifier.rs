@@ -8,12 +8,14 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use novaedge_publish::{Authenticate, AuthenticateError, Caller, Credentials};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use tokio::time::Instant;
 use x509_parser::{extensions::GeneralName, prelude::FromDer as _, prelude::X509Certificate};
 
 use crate::{
-    accounts::Accounts,
+    accounts::{Accounts, Issuer},
     cache::{self, Cache},
+    material::OwnAuthorities,
     review::{Review, Reviewed},
 };
 
@@ -27,15 +29,17 @@ type Verdict = Result<Caller, AuthenticateError>;
 pub struct Verifier {
     accounts: Accounts,
     review: Arc<dyn Review>,
+    own: OwnAuthorities,
     verdicts: Mutex<Cache<Verdict>>,
 }
 
 impl Verifier {
-    /// A verifier that asks `review` about tokens.
-    pub fn new(accounts: Accounts, review: Arc<dyn Review>) -> Self {
+    /// A verifier that asks `review` about tokens. Whom `own` authorities certify is a replica, by his name.
+    pub fn new(accounts: Accounts, review: Arc<dyn Review>, own: OwnAuthorities) -> Self {
         Self {
             accounts,
             review,
+            own,
             verdicts: Mutex::new(Cache::new(VERDICT_LIFE)),
         }
     }
@@ -57,6 +61,17 @@ impl Verifier {
         verdict
     }
 
+    /// Whether one of our own authorities signed a certificate, or one of those of agents: the handshake has
+    /// taken either.
+    fn issuer(&self, certificate: &CertificateDer<'_>) -> Issuer {
+        let own = self.own.borrow().clone();
+        let signed = own.is_some_and(|own| {
+            let verified = own.verify_client_cert(certificate, &[], UnixTime::now());
+            verified.is_ok()
+        });
+        if signed { Issuer::Ours } else { Issuer::Other }
+    }
+
     fn verdicts(&self) -> std::sync::MutexGuard<'_, Cache<Verdict>> {
         self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -73,7 +88,8 @@ impl Authenticate for Verifier {
                     "show a token (metadata authorization: Bearer <token>) or a certificate".into(),
                 ));
             };
-            self.accounts.of_certificate(&names(certificate))
+            let issuer = self.issuer(certificate);
+            self.accounts.of_certificate(&names(certificate), issuer)
         })
     }
 }
@@ -103,8 +119,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        authority::Authority,
+        authority::{Authorities, Authority},
         leaf::{self, Names},
+        material::{self, MaterialSender},
         review::ReviewError,
         rotation::Rotation,
     };
@@ -128,10 +145,12 @@ mod tests {
         }
     }
 
-    fn verifier() -> (Verifier, Arc<Api>) {
+    fn verifier() -> (Verifier, Arc<Api>, MaterialSender) {
         let api = Arc::new(Api::default());
         let accounts = Accounts::of_namespace("novaedge-system");
-        (Verifier::new(accounts, api.clone()), api)
+        let (sender, material) = material::channel();
+        let verifier = Verifier::new(accounts, api.clone(), material.own);
+        (verifier, api, sender)
     }
 
     fn token(token: &str) -> Credentials {
@@ -143,7 +162,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_verdict_holds_for_a_minute_and_no_answer_for_no_time() {
-        let (verifier, api) = verifier();
+        let (verifier, api, _) = verifier();
         let asked = || api.0.load(Ordering::Relaxed);
         for _ in 0..3 {
             let caller = verifier.authenticate(token("good")).await.unwrap();
@@ -168,16 +187,29 @@ mod tests {
     #[tokio::test]
     async fn a_replica_is_known_by_its_certificate() {
         let rotation = Rotation::default();
-        let authority = Authority::make(1_800_000_000, &rotation).unwrap();
+        let now = i64::try_from(UnixTime::now().as_secs()).unwrap();
         let names = Names::of_service("novaedge-control-plane", "novaedge-system", None);
-        let leaf = leaf::issue(&authority, &names, &rotation, 1_800_000_000).unwrap();
-        let shown = Credentials {
+        let made = || {
+            let authority = Authority::make(now, &rotation).unwrap();
+            let leaf = leaf::issue(&authority, &names, &rotation, now).unwrap();
+            let mut authorities = Authorities::default();
+            authorities.insert(authority);
+            (authorities.roots().unwrap(), leaf)
+        };
+        let shown = |leaf: &leaf::Leaf| Credentials {
             certificate: leaf.chain.first().cloned(),
             ..Credentials::default()
         };
-        let (verifier, _) = verifier();
-        let caller = verifier.authenticate(shown).await.unwrap();
+        let (verifier, _, sender) = verifier();
+        let ((own, ours), (other, others)) = (made(), made());
+        let mut all = own.clone();
+        all.extend(other.roots);
+        sender.send(&ours.chain, &ours.key, Some(all), own).unwrap();
+        let caller = verifier.authenticate(shown(&ours)).await.unwrap();
         assert_eq!(caller.role, Role::Peer);
+        // An authority of agents makes no replicas, whatever it writes into a certificate.
+        let denied = verifier.authenticate(shown(&others)).await;
+        assert!(matches!(denied, Err(AuthenticateError::Denied(_))));
         let nothing = verifier.authenticate(Credentials::default()).await;
         assert!(matches!(
             nothing,

@@ -14,7 +14,8 @@ pub struct Acks {
 /// What one agent has in force.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct AgentAck {
-    /// The newest version acknowledged on the agent's stream; `None` before the first.
+    /// The newest version acknowledged on the agent's stream; `None` before the first. An agent that is not
+    /// given all Gateways has versions of its own.
     pub version: Option<v1::Version>,
     /// The resources that the agent refuses now, oldest rejection first. All others of `version` are
     /// in force.

@@ -13,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     acks::{Acks, AgentAck},
+    feed::Feed,
     fleet::{FleetAcks, FleetAgent},
     log::SnapshotVersion,
+    scope::Scope,
     serves::Serves,
 };
 
@@ -40,12 +42,24 @@ struct Agent {
     taken_over: CancellationToken,
     node: v1::Node,
     peer_address: String,
+    scope: Scope,
+    feed: Arc<Feed>,
     connected_at_ms: i64,
     acknowledged_at_ms: i64,
     sent: Option<SnapshotVersion>,
     draining: bool,
     ack: Arc<AgentAck>,
     serves: Arc<Serves>,
+}
+
+/// Who comes in.
+#[derive(Debug)]
+pub(crate) struct Entrant {
+    pub(crate) node: v1::Node,
+    pub(crate) peer_address: String,
+    pub(crate) scope: Scope,
+    /// That of its scope.
+    pub(crate) feed: Arc<Feed>,
 }
 
 /// A stream's place in the registry; it is given up with [`Agents::leave`].
@@ -66,7 +80,13 @@ impl Place {
 
 impl Agents {
     /// Enters a stream whose subscription is complete.
-    pub(crate) fn join(&self, node: v1::Node, peer_address: String, now_ms: i64) -> Place {
+    pub(crate) fn join(&self, entrant: Entrant, now_ms: i64) -> Place {
+        let Entrant {
+            node,
+            peer_address,
+            scope,
+            feed,
+        } = entrant;
         let place = Place {
             node: node.id.as_str().into(),
             stream: self.streams.fetch_add(1, Ordering::Relaxed),
@@ -77,6 +97,8 @@ impl Agents {
             taken_over: place.taken_over.clone(),
             node,
             peer_address,
+            scope,
+            feed,
             connected_at_ms: now_ms,
             acknowledged_at_ms: 0,
             sent: None,
@@ -219,12 +241,14 @@ impl Agent {
             draining: self.draining,
             connected: true,
             connected_at_ms: self.connected_at_ms,
-            namespaces: Vec::new(),
+            scope: self.scope.clone(),
         }
     }
 
     fn status(&self) -> v1::AgentStatus {
         let rejected = self.ack.rejected.iter().take(MAX_LISTED_REJECTIONS);
+        let (namespaces, excluded_namespaces) = self.scope.to_wire();
+        let newest = self.feed.log().version();
         v1::AgentStatus {
             node: Some(self.node.clone()),
             peer_address: self.peer_address.clone(),
@@ -233,6 +257,9 @@ impl Agent {
             connected_at_ms: self.connected_at_ms,
             acknowledged_at_ms: self.acknowledged_at_ms,
             rejected: rejected.cloned().collect(),
+            newest: (newest.sequence > 0).then(|| newest.to_wire()),
+            namespaces,
+            excluded_namespaces,
         }
     }
 }
@@ -244,12 +271,23 @@ fn node_id(status: &v1::AgentStatus) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::LogLimits;
 
     fn node(id: &str) -> v1::Node {
         v1::Node {
             id: id.into(),
             ..v1::Node::default()
         }
+    }
+
+    fn join(agents: &Agents, node: v1::Node, peer_address: &str, now_ms: i64) -> Place {
+        let entrant = Entrant {
+            node,
+            peer_address: peer_address.into(),
+            scope: Scope::All,
+            feed: Arc::new(Feed::new(LogLimits::default())),
+        };
+        agents.join(entrant, now_ms)
     }
 
     fn version(sequence: u64) -> SnapshotVersion {
@@ -262,8 +300,8 @@ mod tests {
     #[test]
     fn agents_are_listed_by_node_with_what_they_have() {
         let agents = Agents::default();
-        let b = agents.join(node("b"), "10.0.0.2:1".into(), 5);
-        let _a = agents.join(node("a"), "10.0.0.1:1".into(), 6);
+        let b = join(&agents, node("b"), "10.0.0.2:1", 5);
+        let _a = join(&agents, node("a"), "10.0.0.1:1", 6);
         agents.sent(&b, version(3));
         let listed = agents.list().0.agents;
         assert_eq!(node_id(&listed[0]), "a");
@@ -286,8 +324,8 @@ mod tests {
     #[test]
     fn a_newer_stream_of_a_node_takes_over() {
         let agents = Agents::default();
-        let old = agents.join(node("a"), "old".into(), 1);
-        let new = agents.join(node("a"), "new".into(), 2);
+        let old = join(&agents, node("a"), "old", 1);
+        let new = join(&agents, node("a"), "new", 2);
         assert!(old.taken_over.is_cancelled());
         assert!(!new.taken_over.is_cancelled());
         agents.acknowledged(&old, version(7), Vec::new(), Arc::default(), 3);
@@ -302,7 +340,7 @@ mod tests {
         for n in 0..1_000 {
             let mut node = node(&format!("agent-{n:04}"));
             node.labels.insert("note".into(), "x".repeat(500));
-            let place = agents.join(node, "10.0.0.1:1".into(), 1);
+            let place = join(&agents, node, "10.0.0.1:1", 1);
             let rejected = v1::RejectedResource {
                 name: "route/a".into(),
                 version: "v".into(),

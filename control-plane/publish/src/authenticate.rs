@@ -6,6 +6,8 @@ use futures_util::future::BoxFuture;
 use rustls::pki_types::CertificateDer;
 use tonic::Status;
 
+use crate::scope::Scope;
+
 /// What a caller shows.
 #[derive(Clone, Default)]
 pub struct Credentials {
@@ -38,6 +40,11 @@ pub struct Caller {
     pub role: Role,
     /// The only node id that the caller may give, if it is bound to one.
     pub node: Option<Arc<str>>,
+    /// The namespace that an agent's node id is unique in, and that stands before it from then on; `None`:
+    /// it is unique as it is.
+    pub realm: Option<Arc<str>>,
+    /// The Gateways that an agent is given.
+    pub scope: Scope,
 }
 
 /// Why a caller is not let in. The text goes to the caller.

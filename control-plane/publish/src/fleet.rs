@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use novaedge_proto::v1;
 
-use crate::serves::Serves;
+use crate::{scope::Scope, serves::Serves};
 
 /// The agents of the fleet, by node id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub struct FleetAgent {
     pub connected: bool,
     /// When it connected, in milliseconds since 1970.
     pub connected_at_ms: i64,
-    /// The namespaces whose Gateways it is given; empty: all.
-    pub namespaces: Vec<String>,
+    /// The Gateways that it is given.
+    pub scope: Scope,
 }
 
 impl FleetAgent {

@@ -24,6 +24,7 @@ mod authenticate;
 
 mod acks;
 mod agents;
+mod feed;
 mod fleet;
 mod metrics;
 mod publisher;

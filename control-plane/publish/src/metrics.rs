@@ -74,6 +74,8 @@ counters! {
     listings_cut,
     /// Steps that the limits have pushed out of the log.
     log_truncations,
+    /// Streams refused because too many sets of namespaces are served already.
+    scopes_refused,
     /// Drains that ended by their deadline, cutting the connections that were left.
     drains_cut,
     /// Connections that could not be accepted.

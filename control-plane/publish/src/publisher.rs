@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard},
 };
 
 use novaedge_proto::v1;
@@ -12,9 +12,11 @@ use crate::{
     acks::Acks,
     agents::Agents,
     encoded::{EncodedResource, Refused},
+    feed::{Feed, Scopes, TooManyScopes},
     fleet::FleetAcks,
     log::{LogLimits, SnapshotLog, SnapshotVersion},
     metrics::Metrics,
+    scope::Scope,
 };
 
 /// What an update did.
@@ -36,8 +38,10 @@ pub struct Publisher {
 
 #[derive(Debug)]
 struct Shared {
-    log: RwLock<SnapshotLog>,
-    version: watch::Sender<SnapshotVersion>,
+    /// Of all Gateways.
+    all: Arc<Feed>,
+    /// Locked before a log is, and for the whole of an update.
+    scopes: Mutex<Scopes>,
     agents: Agents,
     metrics: Metrics,
 }
@@ -53,8 +57,8 @@ impl Publisher {
     pub fn new(limits: LogLimits) -> Self {
         Self {
             shared: Arc::new(Shared {
-                log: RwLock::new(SnapshotLog::new(limits)),
-                version: watch::Sender::new(SnapshotVersion::default()),
+                all: Arc::new(Feed::new(limits)),
+                scopes: Mutex::new(Scopes::new(limits)),
                 agents: Agents::default(),
                 metrics: Metrics::default(),
             }),
@@ -86,17 +90,18 @@ impl Publisher {
             removed.retain(|name| !kept.contains(name.as_str()));
         }
         let shared = &*self.shared;
-        let mut log = shared.log.write().unwrap_or_else(PoisonError::into_inner);
-        let dropped = log.dropped_steps();
-        let applied = log.apply(encoded, &removed);
-        shared
-            .metrics
-            .log_truncations
-            .add(log.dropped_steps() - dropped);
-        if let Some(version) = applied.version {
-            shared.version.send_replace(version);
+        let mut scopes = self.scopes();
+        let applied = shared.all.apply(|log| {
+            let dropped = log.dropped_steps();
+            let applied = log.apply(encoded, &removed);
+            let truncated = log.dropped_steps() - dropped;
+            shared.metrics.log_truncations.add(truncated);
+            applied
+        });
+        if applied.version.is_some() && !scopes.is_empty() {
+            scopes.follow(shared.all.log().newest_changes().collect());
         }
-        drop(log);
+        drop(scopes);
         refused.extend(applied.refused);
         shared.metrics.resources_refused.add(refused.len() as u64);
         Updated {
@@ -121,7 +126,8 @@ impl Publisher {
     }
 
     /// Waits until at least one agent is connected and all connected ones have acknowledged
-    /// `sequence` or a newer one.
+    /// `sequence` or a newer one. For fleets whose agents are given all Gateways: others count by sequences
+    /// of their own.
     pub async fn wait_acknowledged(&self, sequence: u64) {
         let mut acks = self.acks();
         // The sender lives in `self`, so waiting does not fail.
@@ -133,17 +139,33 @@ impl Publisher {
         &self.shared.metrics
     }
 
-    /// The log, for as long as the guard lives. Not to be held across an await.
+    /// How many sets of namespaces have a snapshot of their own now.
+    pub fn scopes_served(&self) -> usize {
+        self.scopes().len()
+    }
+
+    /// The log of all Gateways, for as long as the guard lives. Not to be held across an await.
     pub(crate) fn log(&self) -> RwLockReadGuard<'_, SnapshotLog> {
-        self.shared
-            .log
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.all.log()
     }
 
     /// The current version as it changes.
     pub(crate) fn versions(&self) -> watch::Receiver<SnapshotVersion> {
-        self.shared.version.subscribe()
+        self.shared.all.versions()
+    }
+
+    /// What the agents of a scope follow.
+    pub(crate) fn feed(&self, scope: &Scope) -> Result<Arc<Feed>, TooManyScopes> {
+        if *scope == Scope::All {
+            return Ok(Arc::clone(&self.shared.all));
+        }
+        let feed = self.scopes().feed(scope, &self.shared.all);
+        feed.inspect_err(|_| self.shared.metrics.scopes_refused.add(1))
+    }
+
+    fn scopes(&self) -> MutexGuard<'_, Scopes> {
+        let scopes = self.shared.scopes.lock();
+        scopes.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn agents(&self) -> &Agents {

@@ -26,6 +26,7 @@ use crate::{
     authenticate::Caller,
     codec::StepCodec,
     fetch::{self, FetchError},
+    scope::Scope,
     step::StepMessage,
     stream::{self, StreamContext},
     watching,
@@ -87,7 +88,8 @@ impl Shared {
         caller: Option<Caller>,
         request: Request<Streaming<v1::AgentMessage>>,
     ) -> Result<Response<ReceiverStream<Result<StepMessage, Status>>>, Status> {
-        let metrics = self.context.publisher.metrics();
+        let publisher = &self.context.publisher;
+        let metrics = publisher.metrics();
         let Ok(permit) = Arc::clone(&self.sessions).try_acquire_owned() else {
             metrics.sessions_refused.add(1);
             return Err(Status::resource_exhausted(format!(
@@ -95,6 +97,9 @@ impl Shared {
                 self.max_sessions
             )));
         };
+        let scope = caller.as_ref().map_or(&Scope::All, |caller| &caller.scope);
+        let feed = publisher.feed(scope);
+        let feed = feed.map_err(|error| Status::resource_exhausted(error.to_string()))?;
         let peer = admission::address(request.extensions());
         let peer = peer.map_or_else(String::new, |address| address.to_string());
         let (outbound, messages) = mpsc::channel(OUTBOUND_MESSAGES);
@@ -103,6 +108,7 @@ impl Shared {
             let peer = stream::StreamPeer {
                 address: peer,
                 caller,
+                feed,
             };
             stream::serve(context, request.into_inner(), outbound, peer).await;
             drop(permit);

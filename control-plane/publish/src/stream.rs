@@ -10,9 +10,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use crate::{
-    agents::Place,
+    agents::{Entrant, Place},
     authenticate::Caller,
+    feed::Feed,
     publisher::Publisher,
+    scope::Scope,
     session::{Received, Session, SessionError, SessionLimits},
     step::StepMessage,
 };
@@ -43,6 +45,8 @@ pub(crate) struct StreamPeer {
     pub(crate) address: String,
     /// Whose credentials it has; `None` when none are asked for.
     pub(crate) caller: Option<Caller>,
+    /// What it is given: the feed of the caller's scope.
+    pub(crate) feed: Arc<Feed>,
 }
 
 /// Serves a stream until either side ends it.
@@ -61,6 +65,7 @@ pub(crate) async fn serve<I>(
         context: &context,
         peer_address: peer.address,
         caller: peer.caller,
+        feed: peer.feed,
         place: None,
         unsent: VecDeque::new(),
         deadline: Instant::now() + context.ack_deadline,
@@ -89,6 +94,7 @@ struct AgentStream<'a> {
     session: Session,
     peer_address: String,
     caller: Option<Caller>,
+    feed: Arc<Feed>,
     place: Option<Place>,
     /// Messages of the step in flight that the transport has not taken yet.
     unsent: VecDeque<StepMessage>,
@@ -101,7 +107,7 @@ impl AgentStream<'_> {
     where
         I: Stream<Item = Result<v1::AgentMessage, Status>> + Unpin,
     {
-        let mut versions = self.context.publisher.versions();
+        let mut versions = self.feed.versions();
         loop {
             versions.mark_unchanged();
             self.prepare_step()?;
@@ -138,7 +144,7 @@ impl AgentStream<'_> {
     }
 
     fn prepare_step(&mut self) -> Result<(), Status> {
-        let step = self.session.next_step(&self.context.publisher.log());
+        let step = self.session.next_step(&self.feed.log());
         let Some(step) = step.map_err(|error| self.breach(&error))? else {
             return Ok(());
         };
@@ -184,18 +190,22 @@ impl AgentStream<'_> {
                 }
             }
             Received::Subscribed(node) => {
-                self.check_node(&node)?;
+                let node = self.admit(node)?;
                 tracing::info!(
                     node = node.id,
                     agent_version = node.agent_version,
                     peer = self.peer_address,
                     "agent subscribed"
                 );
+                let scope = self.caller.as_ref().map(|caller| caller.scope.clone());
+                let entrant = Entrant {
+                    node,
+                    peer_address: self.peer_address.clone(),
+                    scope: scope.unwrap_or(Scope::All),
+                    feed: Arc::clone(&self.feed),
+                };
                 let now_ms = (self.context.now_ms)();
-                let place = publisher
-                    .agents()
-                    .join(node, self.peer_address.clone(), now_ms);
-                self.place = Some(place);
+                self.place = Some(publisher.agents().join(entrant, now_ms));
             }
             Received::Acknowledged {
                 version,
@@ -231,19 +241,31 @@ impl AgentStream<'_> {
         Ok(())
     }
 
-    /// Credentials of a pod are good for its own name alone.
-    fn check_node(&self, node: &v1::Node) -> Result<(), Status> {
-        let bound = self.caller.as_ref().and_then(|caller| caller.node.as_ref());
-        match bound {
-            Some(bound) if **bound != *node.id => {
-                self.context.publisher.metrics().callers_refused.add(1);
-                Err(Status::permission_denied(format!(
-                    "the token is of pod {bound}, not of {}: give the name of the pod as node id",
-                    node.id
-                )))
-            }
-            _ => Ok(()),
+    /// Credentials of a pod are good for its own name alone, and its namespace tells it from pods of that
+    /// name elsewhere.
+    fn admit(&self, mut node: v1::Node) -> Result<v1::Node, Status> {
+        let Some(caller) = &self.caller else {
+            return Ok(node);
+        };
+        let refused = match &caller.node {
+            Some(bound) if **bound != *node.id => Some(format!(
+                "the token is of pod {bound}, not of {}: give the name of the pod as node id",
+                node.id
+            )),
+            None if node.id.contains('/') => Some(format!(
+                "{} is no name of a pod: give one without a slash as node id",
+                node.id
+            )),
+            _ => None,
+        };
+        if let Some(why) = refused {
+            self.context.publisher.metrics().callers_refused.add(1);
+            return Err(Status::permission_denied(why));
         }
+        if let Some(realm) = &caller.realm {
+            node.id = format!("{realm}/{}", node.id);
+        }
+        Ok(node)
     }
 
     /// The agent's end of the stream broke, or it sent what is no message or too large a one.

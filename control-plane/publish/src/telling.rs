@@ -10,6 +10,7 @@ use prost::Message as _;
 
 use crate::{
     fleet::{FleetAcks, FleetAgent},
+    scope::Scope,
     serves::{ServedGateway, Serves},
 };
 
@@ -264,7 +265,7 @@ impl Hearer {
             draining: agent.draining,
             connected: true,
             connected_at_ms: agent.connected_at_ms,
-            namespaces: agent.namespaces,
+            scope: Scope::of_wire(agent.namespaces, agent.excluded_namespaces),
         };
         self.agents.insert(node, Arc::new(heard));
         if self.agents.len() > MAX_HEARD_AGENTS {
@@ -276,6 +277,7 @@ impl Hearer {
 
 fn holding(node: &str, agent: &FleetAgent, served_set: u64) -> v1::AgentHolding {
     let rejected = agent.rejected.iter().take(MAX_TOLD_REJECTIONS);
+    let (namespaces, excluded_namespaces) = agent.scope.to_wire();
     v1::AgentHolding {
         node_id: node.to_owned(),
         digest: agent.digest.clone(),
@@ -283,7 +285,8 @@ fn holding(node: &str, agent: &FleetAgent, served_set: u64) -> v1::AgentHolding 
         rejected: rejected.cloned().collect(),
         draining: agent.draining,
         connected_at_ms: agent.connected_at_ms,
-        namespaces: agent.namespaces.clone(),
+        namespaces,
+        excluded_namespaces,
     }
 }
 

@@ -12,5 +12,7 @@ mod limits;
 mod peers;
 #[path = "wire/reflection.rs"]
 mod reflection;
+#[path = "wire/scopes.rs"]
+mod scopes;
 #[path = "wire/stream.rs"]
 mod stream;

@@ -41,6 +41,11 @@ impl Sources {
                 self.write.queued(),
             ),
             (
+                "novaedge_publish_scopes",
+                "Sets of namespaces whose agents have snapshots of their own",
+                u64::try_from(self.publisher.scopes_served()).unwrap_or(u64::MAX),
+            ),
+            (
                 "novaedge_leading",
                 "Whether this replica writes to the API server",
                 u64::from(self.write.leading()),

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use novaedge_publish::{
-    Authenticate, AuthenticateError, Caller, Credentials, Publisher, Role, Server, ServerConfig,
-    server_config,
+    Authenticate, AuthenticateError, Caller, Credentials, Publisher, Role, Scope, Server,
+    ServerConfig, server_config,
 };
 use novaedge_subscribe::{ClientFiles, Phase, Status, SubscriberConfig, TlsFiles};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -64,6 +64,8 @@ impl Authenticate for Known {
             account: "system/agent".into(),
             role: Role::Agent,
             node: node.map(Into::into),
+            realm: None,
+            scope: Scope::All,
         };
         let caller = match shown.token.as_deref() {
             Some("good") => Ok(agent(Some("agent-0"))),

@@ -21,6 +21,7 @@ fn fleet(agents: &[(&str, &Arc<Serves>)]) -> FleetAcks {
             digest: "d".into(),
             serves: Arc::clone(serves),
             connected: true,
+            scope: Scope::all_but([(*node).to_owned()].into()),
             ..FleetAgent::default()
         };
         (Arc::from(*node), Arc::new(agent))
