@@ -18,6 +18,7 @@ Examples:
   novactl gateway-api gateways -f DIR          The Gateways and their statuses
   novactl gateway-api describe-gateway NAME -f DIR
   novactl snapshot get --gateway NAME          What the agents are sent
+  novactl conformance                          What the Gateway API's own tests say
 
 Exit codes: 0 done, and all is well; 1 something is wrong, differs or is not there; 2 it could not be told.";
 
@@ -46,6 +47,15 @@ Examples:
   novactl snapshot diff before.yaml after.yaml
 
 Exits with 1 when they differ.";
+
+const CONFORMANCE_EXAMPLES: &str = "\
+Examples:
+  novactl conformance
+  novactl conformance -o json | jq -r '.features[].name'
+  novactl conformance --run                                  The suite, with all that it needs
+  DEPLOYED=1 novactl conformance --run -- -run-test HTTPRouteWeight
+
+Exits with 1 when a test failed or was left out.";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -116,12 +126,32 @@ pub enum Command {
         #[command(subcommand)]
         command: GatewayApiCommand,
     },
+    /// Shows what the official conformance suite found, and what is claimed beyond its report
+    #[command(after_help = CONFORMANCE_EXAMPLES)]
+    Conformance(Conformance),
     /// Prints a completion script, for instance: source <(novactl completion bash)
     Completion {
         /// Shell
         #[arg(value_enum)]
         shell: Shell,
     },
+}
+
+/// Which report to show.
+#[derive(Args, Clone, Debug)]
+pub struct Conformance {
+    /// Report of the suite [default: the one that this version ships with; with --run ./conformance-report.yaml]
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Runs the suite first, on KUBECONFIG's cluster or the project's own; needs the repository and Go
+    #[arg(long)]
+    pub run: bool,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: SnapshotOutput,
+    /// Flags for the suite; with -run-test it writes no report
+    #[arg(last = true, value_name = "SUITE FLAG", requires = "run")]
+    pub flags: Vec<String>,
 }
 
 /// What to do with snapshots.

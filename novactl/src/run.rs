@@ -13,7 +13,8 @@ use novaedge_api::meta::{Kind, Scope};
 
 use crate::{
     agents,
-    arguments::{Arguments, Command, GatewayApiCommand, List, Place, SnapshotCommand},
+    arguments::{self, Arguments, Command, GatewayApiCommand, List, Place, SnapshotCommand},
+    conformance::{self, Conformance, ConformanceError},
     describe,
     findings::{Fleet, report},
     listing::{self, Namespaces, Width},
@@ -59,6 +60,9 @@ pub enum Failure {
         /// What the system says.
         reason: String,
     },
+    /// What the conformance suite found cannot be told.
+    #[error(transparent)]
+    Conformance(#[from] ConformanceError),
     /// The answer has no textual form.
     #[error("the answer cannot be printed: {0}")]
     Print(String),
@@ -85,6 +89,7 @@ pub async fn run(arguments: Arguments, to: &mut Terminal<'_>) -> Result<Verdict,
         Command::Agents { output } => agents(place, *output, to).await,
         Command::Snapshot { command } => snapshot(place, command, to).await,
         Command::GatewayApi { command } => gateway_api(place, command, to),
+        Command::Conformance(arguments) => conformance(arguments, to),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "novactl", &mut script);
@@ -263,6 +268,46 @@ async fn watch(
             before = Some(after);
         }
         tokio::time::sleep(interval).await;
+    }
+}
+
+/// The report that `--run` has written, or the file that is named, or else the one that this version ships with.
+fn conformance(
+    arguments: &arguments::Conformance,
+    to: &mut Terminal<'_>,
+) -> Result<Verdict, Failure> {
+    let mut file = arguments.report.clone();
+    let mut passed = true;
+    if arguments.run {
+        let script = conformance::sources(&std::env::current_dir()?)?;
+        let written = file.unwrap_or_else(|| PathBuf::from("conformance-report.yaml"));
+        let modified = || fs::metadata(&written).and_then(|file| file.modified()).ok();
+        let before = modified();
+        passed = conformance::run_suite(&script, &written, &arguments.flags)?;
+        if modified() == before {
+            writeln!(to.remarks, "The suite has written no report.")?;
+            return Ok(verdict(passed));
+        }
+        file = Some(written);
+    }
+    let found = match file {
+        Some(file) => Conformance::read(&file)?,
+        None => Conformance::shipped()?,
+    };
+    let text = match arguments.output {
+        SnapshotOutput::Table => conformance::text(&found, to.paint),
+        SnapshotOutput::Json => json(&conformance::document(&found))?,
+        SnapshotOutput::Yaml => yaml(&conformance::document(&found))?,
+    };
+    to.out.write_all(text.as_bytes())?;
+    Ok(verdict(passed && found.is_success()))
+}
+
+const fn verdict(passed: bool) -> Verdict {
+    if passed {
+        Verdict::Well
+    } else {
+        Verdict::Wrong
     }
 }
 
