@@ -110,8 +110,9 @@ async fn a_gateway_with_the_longest_name_is_served() {
     let (namespace, _) = bed("long-name", HOST, 1).await;
     let name = format!("longest-{}", "a".repeat(245));
     assert_eq!(name.len(), 253);
-    namespace.apply(&GATEWAY.replace("edge", &name));
-    namespace.apply(&route("long", "long.example.com").replace("edge", &name));
+    let named = format!("name: {name}");
+    namespace.apply(&GATEWAY.replace("name: edge", &named));
+    namespace.apply(&route("long", "long.example.com").replace("name: edge", &named));
     let gateway = format!("gateway/{name}");
     judged(&namespace, &gateway).await;
     let address = namespace.address(&name, 80);
