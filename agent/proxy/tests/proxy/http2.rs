@@ -21,7 +21,7 @@ fn h2c(name: &str) -> v1::Resource {
     })
 }
 
-fn h2c_route(port: u16, origin: u16, route: v1::Route) -> Vec<v1::Resource> {
+pub fn h2c_route(port: u16, origin: u16, route: v1::Route) -> Vec<v1::Resource> {
     vec![
         gateway(),
         listener(port),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use novaedge_proto::v1;
 use tokio::time::sleep;
 
+use crate::http2::h2c_route;
 use crate::support::client::{Http1, get};
 use crate::support::origin::{Origin, raw, read_head, refusing, status, text, write};
 use crate::support::resources::*;
@@ -134,6 +135,40 @@ fn a_request_that_may_have_been_done_is_sent_again_only_if_that_does_no_harm() {
                 got.status, 200,
                 "nothing was sent to the endpoint that refuses"
             );
+        }
+    });
+}
+
+/// An HTTP/2 server that resets every stream, and how many there were.
+async fn resetting(reason: h2::Reason) -> (u16, Rc<Cell<usize>>) {
+    let streams = Rc::new(Cell::new(0));
+    let count = Rc::clone(&streams);
+    let port = raw(move |stream| {
+        let count = Rc::clone(&count);
+        async move {
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                count.set(count.get() + 1);
+                respond.send_reset(reason);
+            }
+        }
+    })
+    .await;
+    (port, streams)
+}
+
+#[test]
+fn a_stream_that_is_refused_is_always_sent_again() {
+    run(async {
+        for (reason, tries) in [
+            (h2::Reason::REFUSED_STREAM, 3),
+            (h2::Reason::INTERNAL_ERROR, 1),
+        ] {
+            let (backend, streams) = resetting(reason).await;
+            let bed = Bed::new(|port| h2c_route(port, backend, retrying(2, &[]))).await;
+            let request = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+            let got = Http1::connect(&bed).await.send(request).await;
+            assert_eq!((got.status, streams.get()), (502, tries), "{reason}");
         }
     });
 }

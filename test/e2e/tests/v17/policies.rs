@@ -9,9 +9,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use novaedge_e2e::{
     certificates::{Ca, Identity},
-    clients::connect_tls,
+    clients::{WebSocket, connect_tls},
     fixture::{Values, fill},
-    manifests::{gateway, service},
+    manifests::{gateway, service, service_with},
     origins::{self, Echo},
     ports::free_port,
     system::System,
@@ -23,7 +23,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::bed::{accepted, call, described, grpc_status, start};
+use crate::bed::{accepted, call, described, get, grpc_status, start};
 
 /// What backends are called, and by which server name alone they answer.
 const NAME: &str = "abc.example.com";
@@ -184,5 +184,39 @@ async fn tls_that_ends_at_the_gateway_begins_anew_as_the_policy_says() {
         assert!(answer.is_err(), "{name}: {answer:?}");
     }
     assert_eq!(origin.hits(), 1, "others are never asked");
+    system.stop().await;
+}
+
+/// No test of the suite: the `appProtocol` for WebSockets inside TLS, which version 1.7 of the API knows.
+#[tokio::test]
+async fn websockets_inside_tls_need_a_policy() {
+    let (good, bad, port) = (Ca::new(), Ca::new(), free_port());
+    let server = named_server(&good.issue(&[NAME]), &["http/1.1"]);
+    let origin = origins::http_tls("well", server).await;
+    let wss = |name| service_with(name, 443, "TCP", "kubernetes.io/wss", &[origin.address]);
+    let route = |name: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}}}\nspec:\n  \
+             parentRefs: [{{name: gw}}]\n  hostnames: [{name}.example.com]\n  \
+             rules: [{{backendRefs: [{{name: {name}, port: 443}}]}}]\n"
+        )
+    };
+    let listener = format!("  - {{name: http, protocol: HTTP, port: {port}}}\n");
+    let system = start([
+        gateway("gw", &listener),
+        policies(&good, &bad),
+        wss("well"),
+        route("well"),
+        wss("bare"),
+        route("bare"),
+    ])
+    .await;
+    accepted(&system, &["HTTPRoute/default/well"]).await;
+    let http = System::local(port);
+    let mut socket = WebSocket::connect(http, "well.example.com", "/").await;
+    socket.echo("hello").await.expect("a message both ways");
+    let answer = get(http, "bare.example.com", "/", &[]).await;
+    assert_eq!(answer.status, 500, "never in cleartext");
+    assert_eq!(origin.hits(), 1);
     system.stop().await;
 }
