@@ -6,7 +6,7 @@ use std::fs;
 use novaedge_tidy::repository_root;
 use serde_json::Value;
 
-use self::manifests::{Manifest, containers, images, pod, read, text};
+use self::manifests::{Manifest, OVERLAYS, containers, images, pod, read, text};
 
 #[path = "deploy/manifests.rs"]
 mod manifests;
@@ -41,7 +41,7 @@ fn port_names(deployment: &Manifest) -> BTreeSet<&str> {
 
 #[test]
 fn kustomizations_list_what_is_there_once_and_patch_what_they_have() {
-    for overlay in ["dev", "ha"] {
+    for overlay in OVERLAYS {
         let set = read(overlay);
         let mut names = BTreeSet::new();
         for one in &set.resources {
@@ -215,7 +215,7 @@ fn check_words(program: &str, words: &[Value], file: &str) {
 #[test]
 fn flags_are_those_of_the_programs() {
     let mut seen = 0;
-    for overlay in ["dev", "ha"] {
+    for overlay in OVERLAYS {
         let set = read(overlay);
         for one in set.resources.iter().chain(&set.patches) {
             for container in containers(one) {

@@ -14,6 +14,9 @@ pub struct Manifest {
     pub object: Value,
 }
 
+/// All overlays.
+pub const OVERLAYS: [&str; 3] = ["dev", "fleet", "ha"];
+
 /// What an overlay comes to.
 #[derive(Debug, Default)]
 pub struct Set {
@@ -74,7 +77,7 @@ pub fn read(overlay: &str) -> Set {
 /// No manifest lies about that nobody applies.
 pub fn every_file_is_listed() {
     let mut listed: BTreeSet<PathBuf> = BTreeSet::new();
-    for overlay in ["dev", "ha"] {
+    for overlay in OVERLAYS {
         listed.extend(read(overlay).files);
     }
     let mut folders = vec![folder()];
@@ -102,6 +105,7 @@ impl Set {
         let known = [
             "apiVersion",
             "kind",
+            "namespace",
             "resources",
             "images",
             "replicas",
