@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr)]
 
 mod audit;
+mod dump;
 mod load;
 mod open_loop;
 mod parts;
@@ -18,6 +19,7 @@ use std::{
 
 pub use self::{
     audit::{Audit, Write},
+    dump::Dump,
     load::{Load, serves_grpc},
     open_loop::{Measured, OpenLoop},
     parts::{

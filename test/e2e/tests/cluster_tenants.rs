@@ -1,0 +1,280 @@
+//! Tenants whose keys are in the memory of their own agents alone: on a real cluster.
+
+// The numbers that were seen.
+#![allow(clippy::print_stderr)]
+
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
+
+use novaedge_e2e::{
+    certificates::{Ca, Identity},
+    clients::Http1,
+    cluster::{
+        Dump, Namespace, SYSTEM, answers, bed, hello, kubectl, rolled_out, route, try_kubectl,
+        within,
+    },
+};
+
+const MINUTE: Duration = Duration::from_mins(1);
+const CONTROL_PLANE: &str = "deployment/novaedge-control-plane";
+
+/// The control planes with other agents than usual, until this is dropped.
+struct OwnAgents;
+
+impl OwnAgents {
+    fn set(agents: &str) -> Self {
+        let own = Self;
+        set_agents(&format!("NOVAEDGE_AGENTS={agents}")).expect("a Deployment");
+        rolled_out("novaedge-control-plane");
+        own
+    }
+}
+
+impl Drop for OwnAgents {
+    fn drop(&mut self) {
+        if let Err(error) = set_agents("NOVAEDGE_AGENTS-") {
+            eprintln!("NOVAEDGE_AGENTS is still set: {error}");
+        }
+    }
+}
+
+fn set_agents(variable: &str) -> Result<String, String> {
+    try_kubectl(
+        &["--namespace", SYSTEM, "set", "env", CONTROL_PLANE, variable],
+        "",
+    )
+}
+
+/// A tenant, and the agents that it has for itself.
+struct Tenant {
+    host: String,
+    namespace: Namespace,
+    agents: Namespace,
+    agents_name: String,
+    identity: Identity,
+}
+
+impl Tenant {
+    fn new(ca: &Ca, name: &str) -> Self {
+        let host = format!("{name}.example.com");
+        let agents = format!("{name}-edge");
+        Self {
+            namespace: Namespace::new(name),
+            agents_name: format!("novaedge-e2e-{agents}"),
+            agents: Namespace::new(&agents),
+            identity: ca.issue(&[&host]),
+            host,
+        }
+    }
+
+    /// Applies the overlay for agents of one's own.
+    fn deploy(&self) {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&self.agents_name);
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let repository = repository.canonicalize().expect("it is there");
+        let up = root.components().skip(1).map(|_| "..");
+        let up = up.collect::<Vec<_>>().join("/");
+        let overlay = format!(
+            "{up}{}/deploy/kustomize/overlays/fleet",
+            repository.display()
+        );
+        let kustomization = format!(
+            "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n\
+             namespace: {}\nresources: [{overlay}]\n",
+            self.agents_name
+        );
+        fs::create_dir_all(&root).expect("a folder");
+        fs::write(root.join("kustomization.yaml"), kustomization).expect("a file");
+        kubectl(&["apply", "-k", root.to_str().expect("a path in UTF-8")]);
+    }
+
+    fn serve(&self) {
+        self.namespace.apply(&self.identity.secret("edge"));
+        self.namespace.apply(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: edge}\n\
+             spec:\n  gatewayClassName: novaedge\n  listeners:\n  - name: https\n    protocol: HTTPS\n    \
+             port: 443\n    tls: {certificateRefs: [{name: edge}]}\n",
+        );
+        self.namespace.apply(&hello(1));
+        self.namespace.apply(&route("hello", &self.host));
+    }
+
+    /// Waits until the Gateway answers with a certificate of `ca`.
+    async fn answers(&self, ca: &Ca) {
+        let address: SocketAddr = self.namespace.address("edge", 443);
+        within(MINUTE, &self.host, async || {
+            let client = Http1::try_connect_tls(address, &self.host, ca.client(&[])).await;
+            let answer = client.ok()?.get(&self.host, "/").await.ok()?;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+    }
+}
+
+/// A line of a private key, which comes by wherever the key does.
+fn line_of(identity: &Identity) -> String {
+    let lines = identity.key.lines();
+    let mut lines = lines.filter(|line| !line.starts_with("--"));
+    // The first line of every key of this kind is much alike.
+    lines.nth(1).expect("a key").to_owned()
+}
+
+/// Namespaces of the pods that the Gateway `edge` of a namespace leads to.
+fn listed(namespace: &Namespace) -> Vec<String> {
+    let text = namespace.kubectl(&[
+        "get",
+        "endpointslices",
+        "-l",
+        "gateway.networking.k8s.io/gateway-name=edge",
+        "-o",
+        "jsonpath={.items[*].endpoints[*].targetRef.namespace}",
+    ]);
+    let mut namespaces: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+    namespaces.dedup();
+    namespaces
+}
+
+/// A pod that holds a ServiceAccount's tokens and never runs; gone when it is dropped.
+struct Holder {
+    namespace: String,
+}
+
+impl Holder {
+    const NAME: &str = "novaedge-e2e-holder";
+
+    fn new(namespace: &str) -> Self {
+        let manifest = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {}, namespace: {namespace}}}\nspec:\n  \
+             serviceAccountName: novaedge-agent\n  nodeSelector: {{no-such: node}}\n  \
+             securityContext: {{runAsNonRoot: true, runAsUser: 65532, seccompProfile: {{type: RuntimeDefault}}}}\n  \
+             containers:\n  - name: holder\n    image: novaedge/box:dev\n    \
+             securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}\n",
+            Self::NAME
+        );
+        let holder = Self {
+            namespace: namespace.to_owned(),
+        };
+        try_kubectl(&["apply", "-f", "-"], &manifest).expect("a pod");
+        holder
+    }
+
+    /// A token as agents have it, or for another audience.
+    fn token(&self, audience: &str) -> String {
+        kubectl(&[
+            "--namespace",
+            &self.namespace,
+            "create",
+            "token",
+            "novaedge-agent",
+            "--audience",
+            audience,
+            "--bound-object-kind=Pod",
+            "--bound-object-name",
+            Self::NAME,
+        ])
+    }
+
+    async fn dump(&self) -> Dump {
+        let opened = Dump::open(Self::NAME, Some(&self.token("novaedge"))).await;
+        opened.unwrap_or_else(|(code, _)| panic!("{}: refused, {code}", self.namespace))
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let pod = ["delete", "pod", Self::NAME, "--wait=false"];
+        let namespace = ["--namespace", self.namespace.as_str()];
+        let _ = try_kubectl(&[&namespace[..], &pod].concat(), "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster (make cluster-up, then make e2e)"]
+async fn no_agent_has_the_key_of_another_tenant() {
+    let ca = Ca::new();
+    let tenants = [Tenant::new(&ca, "red"), Tenant::new(&ca, "blue")];
+    let owns = tenants.iter().map(|tenant| {
+        let owned = tenant.agents_name.trim_end_matches("-edge");
+        format!("{}/novaedge-agent={owned}", tenant.agents_name)
+    });
+    let _own = OwnAgents::set(&owns.collect::<Vec<_>>().join(";"));
+    for tenant in &tenants {
+        tenant.deploy();
+        tenant.serve();
+    }
+    for tenant in &tenants {
+        tenant.agents.kubectl(&[
+            "rollout",
+            "status",
+            "deployment/novaedge-agent",
+            "--timeout=120s",
+        ]);
+        tenant.answers(&ca).await;
+        assert_eq!(listed(&tenant.namespace), [tenant.agents_name.as_str()]);
+    }
+    // Everybody else is served by the agents of the system, as always.
+    let (shared, address) = bed("shared", "shared.example.com", 1).await;
+    assert_eq!(listed(&shared), [SYSTEM]);
+
+    // What agents of each are sent, byte by byte.
+    let [red, blue] = &tenants;
+    let holders = [&red.agents_name, &blue.agents_name, SYSTEM].map(Holder::new);
+    let [mut of_red, mut of_blue, mut of_system] = [
+        holders[0].dump().await,
+        holders[1].dump().await,
+        holders[2].dump().await,
+    ];
+    for dump in [&of_red, &of_blue, &of_system] {
+        eprintln!("{} resources, {} bytes", dump.held.len(), dump.bytes.len());
+    }
+    let keys = |dump: &Dump| {
+        tenants
+            .each_ref()
+            .map(|tenant| dump.heard(&line_of(&tenant.identity)))
+    };
+    assert_eq!(keys(&of_red), [true, false]);
+    assert_eq!(keys(&of_blue), [false, true]);
+    assert_eq!(keys(&of_system), [false, false]);
+    assert!(
+        of_system
+            .held
+            .iter()
+            .any(|name| name.contains("/novaedge-e2e-shared/"))
+    );
+
+    // A renewed key comes to its owner alone.
+    let renewed = ca.issue(&[&blue.host]);
+    blue.namespace.apply(&renewed.secret("edge"));
+    let key = line_of(&renewed);
+    of_blue
+        .until("the renewed key", |dump| dump.heard(&key))
+        .await;
+    for dump in [&mut of_red, &mut of_system] {
+        dump.drain(Duration::from_secs(2)).await;
+        assert!(!dump.heard(&key));
+    }
+
+    // Whoever shows no good token gets nothing.
+    for (what, token, code) in [
+        ("no token", None, "16"),
+        ("nonsense", Some("nonsense".to_owned()), "16"),
+        ("another audience", Some(holders[0].token("other")), "16"),
+        ("no agent", Some(stranger(&red.agents)), "7"),
+    ] {
+        let refused = Dump::open(Holder::NAME, token.as_deref()).await;
+        let (seen, bytes) = refused.err().unwrap_or_else(|| panic!("{what} is let in"));
+        assert_eq!((seen.as_str(), bytes.len()), (code, 0), "{what}");
+    }
+    let other = Dump::open("novaedge-agent-0", Some(&holders[0].token("novaedge"))).await;
+    let (code, bytes) = other.err().expect("a token is good for its own pod");
+    assert_eq!((code.as_str(), bytes.len()), ("7", 0));
+
+    for tenant in &tenants {
+        tenant.answers(&ca).await;
+    }
+    answers(address, "shared.example.com", 200).await;
+}
+
+/// A token of an account in the tenant's namespace that is no agent's.
+fn stranger(namespace: &Namespace) -> String {
+    namespace.kubectl(&["create", "token", "default", "--audience", "novaedge"])
+}
