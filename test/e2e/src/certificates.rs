@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -41,6 +41,14 @@ impl Ca {
     /// A certificate for `hosts`.
     pub fn issue(&self, hosts: &[&str]) -> Identity {
         self.sign(&names(hosts))
+    }
+
+    /// A certificate for clients that are known by a URI.
+    pub fn issue_for(&self, uri: &str) -> Identity {
+        let mut params = names(&[]);
+        let uri = uri.try_into().expect("a URI in ASCII");
+        params.subject_alt_names.push(SanType::URI(uri));
+        self.sign(&params)
     }
 
     /// A certificate for `hosts` that has expired long ago.

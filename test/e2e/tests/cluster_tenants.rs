@@ -9,21 +9,29 @@ use novaedge_e2e::{
     certificates::{Ca, Identity},
     clients::Http1,
     cluster::{
-        Dump, Namespace, SYSTEM, answers, bed, hello, kubectl, rolled_out, route, try_kubectl,
-        within,
+        Dump, Namespace, SYSTEM, Shown, answers, bed, hello, kubectl, rolled_out, route,
+        try_kubectl, within,
     },
 };
+use serde_json::{Value, json};
 
 const MINUTE: Duration = Duration::from_mins(1);
-const CONTROL_PLANE: &str = "deployment/novaedge-control-plane";
 
 /// The control planes with other agents than usual, until this is dropped.
 struct OwnAgents;
 
 impl OwnAgents {
+    /// With these agents, which may show certificates of the authorities in the ConfigMap [`AUTHORITIES`].
     fn set(agents: &str) -> Self {
         let own = Self;
-        set_agents(&format!("NOVAEDGE_AGENTS={agents}")).expect("a Deployment");
+        let value = |name: &str, value: &str| json!({"name": name, "value": value});
+        let volume = json!({"name": "client-ca", "configMap": {"name": AUTHORITIES}});
+        let mount = json!({"name": "client-ca", "mountPath": FOLDER});
+        let env = [
+            value("NOVAEDGE_AGENTS", agents),
+            value("NOVAEDGE_CLIENT_CA", &format!("{FOLDER}/ca.crt")),
+        ];
+        patch(&volume, &mount, &env).expect("a Deployment");
         rolled_out("novaedge-control-plane");
         own
     }
@@ -31,17 +39,41 @@ impl OwnAgents {
 
 impl Drop for OwnAgents {
     fn drop(&mut self) {
-        if let Err(error) = set_agents("NOVAEDGE_AGENTS-") {
-            eprintln!("NOVAEDGE_AGENTS is still set: {error}");
+        let gone = |field: &str, value: &str| json!({"$patch": "delete", field: value});
+        let env = ["NOVAEDGE_AGENTS", "NOVAEDGE_CLIENT_CA"].map(|name| gone("name", name));
+        let volume = gone("name", "client-ca");
+        if let Err(error) = patch(&volume, &gone("mountPath", FOLDER), &env) {
+            eprintln!("the control planes still have agents of their own: {error}");
         }
+        let map = ["delete", "configmap", AUTHORITIES, "--ignore-not-found"];
+        let _ = try_kubectl(&[&["--namespace", SYSTEM][..], &map].concat(), "");
     }
 }
 
-fn set_agents(variable: &str) -> Result<String, String> {
+const AUTHORITIES: &str = "novaedge-e2e-client-ca";
+const FOLDER: &str = "/var/run/novaedge/client-ca";
+
+/// Changes the Deployment of the control planes.
+fn patch(volume: &Value, mount: &Value, env: &[Value]) -> Result<String, String> {
+    let container = json!({"name": "control-plane", "env": env, "volumeMounts": [mount]});
+    let pod = json!({"volumes": [volume], "containers": [container]});
+    let patch = json!({"spec": {"template": {"spec": pod}}}).to_string();
+    let deployment = "deployment/novaedge-control-plane";
     try_kubectl(
-        &["--namespace", SYSTEM, "set", "env", CONTROL_PLANE, variable],
+        &["--namespace", SYSTEM, "patch", deployment, "-p", &patch],
         "",
     )
+}
+
+/// Gives the control planes the authorities of agents' certificates.
+fn trust(ca: &Ca) {
+    let manifest = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": AUTHORITIES, "namespace": SYSTEM},
+        "data": {"ca.crt": ca.pem},
+    });
+    try_kubectl(&["apply", "-f", "-"], &manifest.to_string()).expect("a ConfigMap");
 }
 
 /// A tenant, and the agents that it has for itself.
@@ -174,7 +206,7 @@ impl Holder {
     }
 
     async fn dump(&self) -> Dump {
-        let opened = Dump::open(Self::NAME, Some(&self.token("novaedge"))).await;
+        let opened = Dump::open(Self::NAME, Shown::Token(&self.token("novaedge"))).await;
         opened.unwrap_or_else(|(code, _)| panic!("{}: refused, {code}", self.namespace))
     }
 }
@@ -196,6 +228,8 @@ async fn no_agent_has_the_key_of_another_tenant() {
         let owned = tenant.agents_name.trim_end_matches("-edge");
         format!("{}/novaedge-agent={owned}", tenant.agents_name)
     });
+    let clients = Ca::new();
+    trust(&clients);
     let _own = OwnAgents::set(&owns.collect::<Vec<_>>().join(";"));
     for tenant in &tenants {
         tenant.deploy();
@@ -253,25 +287,51 @@ async fn no_agent_has_the_key_of_another_tenant() {
         assert!(!dump.heard(&key));
     }
 
-    // Whoever shows no good token gets nothing.
-    for (what, token, code) in [
-        ("no token", None, "16"),
-        ("nonsense", Some("nonsense".to_owned()), "16"),
-        ("another audience", Some(holders[0].token("other")), "16"),
-        ("no agent", Some(stranger(&red.agents)), "7"),
-    ] {
-        let refused = Dump::open(Holder::NAME, token.as_deref()).await;
-        let (seen, bytes) = refused.err().unwrap_or_else(|| panic!("{what} is let in"));
-        assert_eq!((seen.as_str(), bytes.len()), (code, 0), "{what}");
-    }
-    let other = Dump::open("novaedge-agent-0", Some(&holders[0].token("novaedge"))).await;
-    let (code, bytes) = other.err().expect("a token is good for its own pod");
-    assert_eq!((code.as_str(), bytes.len()), ("7", 0));
-
+    who_shows_nothing_good_gets_nothing(&holders[0], &red.agents).await;
+    certificates_are_as_good_as_tokens(&clients, red, &line_of(&blue.identity)).await;
     for tenant in &tenants {
         tenant.answers(&ca).await;
     }
     answers(address, "shared.example.com", 200).await;
+}
+
+async fn who_shows_nothing_good_gets_nothing(holder: &Holder, agents: &Namespace) {
+    let [good, other] = ["novaedge", "other"].map(|audience| holder.token(audience));
+    let stranger = stranger(agents);
+    for (what, node, shown, code) in [
+        ("no token", Holder::NAME, Shown::Nothing, "16"),
+        ("nonsense", Holder::NAME, Shown::Token("nonsense"), "16"),
+        ("another audience", Holder::NAME, Shown::Token(&other), "16"),
+        ("no agent", Holder::NAME, Shown::Token(&stranger), "7"),
+        ("another pod", "novaedge-agent-0", Shown::Token(&good), "7"),
+    ] {
+        refused(what, node, shown, code).await;
+    }
+}
+
+async fn refused(what: &str, node: &str, shown: Shown<'_>, code: &str) {
+    let refused = Dump::open(node, shown).await;
+    let refused = refused.err().unwrap_or_else(|| panic!("{what} is let in"));
+    assert_eq!((refused.0.as_str(), refused.1.len()), (code, 0), "{what}");
+}
+
+async fn certificates_are_as_good_as_tokens(clients: &Ca, tenant: &Tenant, others_key: &str) {
+    let id = |name: &str| {
+        let namespace = &tenant.agents_name;
+        format!("spiffe://example.org/ns/{namespace}/sa/{name}")
+    };
+    let agent = clients.issue_for(&id("novaedge-agent"));
+    let dump = Dump::open("holder", Shown::Certificate(&agent)).await;
+    let dump = dump.unwrap_or_else(|(code, _)| panic!("its certificate is refused, {code}"));
+    assert!(dump.heard(&line_of(&tenant.identity)));
+    assert!(!dump.heard(others_key));
+    let stranger = clients.issue_for(&id("default"));
+    refused("no agent", "holder", Shown::Certificate(&stranger), "7").await;
+    // These authorities make no control planes, and nobody else makes agents.
+    let peer = clients.issue(&["novaedge-control-plane.novaedge-system.svc"]);
+    refused("a control plane", "holder", Shown::Certificate(&peer), "7").await;
+    let own = Ca::new().issue_for(&id("novaedge-agent"));
+    refused("anybody", "holder", Shown::Certificate(&own), "").await;
 }
 
 /// A token of an account in the tenant's namespace that is no agent's.

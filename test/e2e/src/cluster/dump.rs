@@ -1,6 +1,6 @@
 //! Takes an agent's stream from the control plane, and keeps every byte of it.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use h2::{RecvStream, SendStream};
@@ -9,12 +9,24 @@ use novaedge_proto::v1;
 use prost::Message as _;
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
 use tokio::{net::TcpStream, task::JoinHandle};
 use tokio_rustls::TlsConnector;
 
 use super::{SYSTEM, kubectl, parts::ready_pods};
+use crate::certificates::Identity;
+
+/// What an agent shows.
+#[derive(Clone, Copy, Debug)]
+pub enum Shown<'a> {
+    /// Nothing at all.
+    Nothing,
+    /// A ServiceAccount token.
+    Token(&'a str),
+    /// A certificate.
+    Certificate(&'a Identity),
+}
 
 /// A stream as an agent has it.
 pub struct Dump {
@@ -29,14 +41,16 @@ pub struct Dump {
 }
 
 impl Dump {
-    /// Subscribes with a token as the agent `node`; the code of gRPC and the bytes that came if that is refused.
-    pub async fn open(node: &str, token: Option<&str>) -> Result<Self, (String, Vec<u8>)> {
-        let (mut client, task) = connect().await;
+    /// Subscribes as the agent `node`; the code of gRPC and the bytes that came if that is refused. Without a
+    /// connection there is no code.
+    pub async fn open(node: &str, shown: Shown<'_>) -> Result<Self, (String, Vec<u8>)> {
+        let connected = connect(shown).await;
+        let (mut client, task) = connected.map_err(|_| (String::new(), Vec::new()))?;
         let uri = "https://control-plane/novaedge.v1.SnapshotDiscovery/StreamSnapshots";
         let mut request = Request::post(uri)
             .header("content-type", "application/grpc")
             .header("te", "trailers");
-        if let Some(token) = token {
+        if let Shown::Token(token) = shown {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let request = request.body(()).expect("a request");
@@ -46,7 +60,9 @@ impl Dump {
             held: BTreeSet::new(),
             outbound,
             inbound: {
-                let response = response.await.expect("an answer");
+                // An end that did not take our certificate says so now.
+                let response = response.await;
+                let response = response.map_err(|_| (String::new(), Vec::new()))?;
                 let (head, mut inbound) = response.into_parts();
                 if let Some(code) = code(&head.headers) {
                     let mut bytes = Vec::new();
@@ -171,7 +187,7 @@ fn code(headers: &HeaderMap) -> Option<String> {
 }
 
 /// A connection to some control plane, certified by the authority that agents are given.
-async fn connect() -> (h2::client::SendRequest<Bytes>, JoinHandle<()>) {
+async fn connect(shown: Shown<'_>) -> io::Result<(h2::client::SendRequest<Bytes>, JoinHandle<()>)> {
     let (_, ip) = ready_pods("novaedge-control-plane")
         .pop()
         .expect("a control plane");
@@ -187,20 +203,30 @@ async fn connect() -> (h2::client::SendRequest<Bytes>, JoinHandle<()>) {
     for certificate in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
         roots.add(certificate.expect("PEM")).expect("a root");
     }
-    let mut config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = ClientConfig::builder().with_root_certificates(roots);
+    let mut config = match shown {
+        Shown::Certificate(identity) => {
+            let leaf = CertificateDer::from_pem_slice(identity.certificate.as_bytes());
+            let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes());
+            let chain = vec![leaf.expect("PEM")];
+            let config = config.with_client_auth_cert(chain, key.expect("PEM"));
+            config.expect("a certificate and its key")
+        }
+        _ => config.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![b"h2".to_vec()];
     let stream = TcpStream::connect(SocketAddr::new(ip, 18000)).await;
     let name = format!("novaedge-control-plane.{SYSTEM}.svc");
     let name = ServerName::try_from(name).expect("a name");
     let stream = TlsConnector::from(Arc::new(config))
         .connect(name, stream.expect("a connection"))
+        .await?;
+    let (client, connection) = h2::client::handshake(stream)
         .await
-        .expect("a TLS handshake");
-    let (client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+        .map_err(io::Error::other)?;
     let task = tokio::spawn(async move {
         let _ = connection.await;
     });
-    (client.ready().await.expect("it takes requests"), task)
+    let client = client.ready().await.map_err(io::Error::other)?;
+    Ok((client, task))
 }
