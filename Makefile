@@ -41,7 +41,7 @@ golden: ## Rewrites golden files from what the code says now; read the differenc
 bench: ## Measures propagation, translation, lookup and the data path beside nginx and HAProxy (10 minutes).
 	./bench/run.sh
 
-bench-cluster: ## Measures propagation, attached routes and scale on that cluster or on KUBECONFIG's (10 minutes).
+bench-cluster: ## Measures propagation, attached routes and scale on that cluster or on KUBECONFIG's (20 minutes).
 	./bench/cluster/run.sh
 
 fuzz: ## Fuzzes what reads bytes from outside, half a minute each; FUZZ_SECONDS=300 for longer.

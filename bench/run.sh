@@ -26,7 +26,7 @@ run() {
     cluster) OUT=$out BINARIES=$BINARIES bench/cluster/run.sh ;;
     cluster-traefik)
         bench/cluster/traefik up
-        OUT=$out BINARIES=$BINARIES bench/cluster/run.sh --system traefik
+        OUT=$out BINARIES=$BINARIES bench/cluster/run.sh --system traefik --sizes 0,1000 --routes 100
         bench/cluster/traefik down
         ;;
     *)

@@ -135,8 +135,8 @@ fn family(root: u32) -> anyhow::Result<Vec<u32>> {
     Ok(family)
 }
 
-/// Nanoseconds on a CPU, over all threads: finer than the ticks in `stat`.
-fn cpu_of(pid: u32) -> Duration {
+/// Time that one process had a CPU, over all threads, finer than the ticks in `stat`; none where it is gone.
+pub fn cpu_of(pid: u32) -> Duration {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Duration::ZERO;
     };

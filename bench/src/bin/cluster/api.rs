@@ -55,6 +55,18 @@ impl Api {
         self.send("PATCH", path, fields).await.map(drop)
     }
 
+    /// Changes many objects, each at a path of its own.
+    pub async fn merge_all(
+        &self,
+        objects: impl IntoIterator<Item = (String, Value)>,
+    ) -> anyhow::Result<()> {
+        stream::iter(objects)
+            .map(|(path, fields)| async move { self.merge(&path, &fields).await })
+            .buffer_unordered(AT_A_TIME)
+            .try_collect()
+            .await
+    }
+
     /// Deletes the object at a path, and does not wait until it is gone.
     pub async fn delete(&self, path: &str) -> anyhow::Result<()> {
         let options = json!({"propagationPolicy": "Background"});

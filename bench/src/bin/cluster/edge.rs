@@ -1,14 +1,11 @@
 //! The Gateway under test, its agents, and the routes and backends behind it.
 
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
-    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
-use novaedge_bench::traffic::Client;
 use serde_json::{Value, json};
 
 use crate::{
@@ -119,8 +116,8 @@ pub async fn move_endpoints(api: &Api, round: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A connection to every agent, past the Service, so that each is seen.
-pub async fn agents(api: &Api, gateway: &str) -> anyhow::Result<Vec<Client>> {
+/// Where every agent serves a Gateway, past its Service, so that each is seen. Waits until it is programmed.
+pub async fn agents(api: &Api, gateway: &str) -> anyhow::Result<Vec<SocketAddr>> {
     let deadline = Instant::now() + PATIENCE;
     let path = format!("{GATEWAY_API}/{HOME}/gateways/{gateway}");
     while !is_programmed(&api.get(&path).await?) {
@@ -135,9 +132,19 @@ pub async fn agents(api: &Api, gateway: &str) -> anyhow::Result<Vec<Client>> {
     };
     let (namespace, selector) = api.system.pods();
     let pods = pod_addresses(api, namespace, selector, 1).await?;
-    pods.into_iter()
-        .map(|ip| Client::connect(SocketAddr::new(ip, port)))
-        .collect()
+    let addresses = pods.into_iter().map(|ip| SocketAddr::new(ip, port));
+    Ok(addresses.collect())
+}
+
+/// The images that the pods which serve run, and the version of Kubernetes.
+pub async fn versions(api: &Api) -> anyhow::Result<(String, String)> {
+    let (namespace, selector) = api.system.pods();
+    let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}");
+    let pods = api.get(&path).await?;
+    let image = pods["items"][0]["spec"]["containers"][0]["image"].as_str();
+    let version = api.get("/version").await?;
+    let version = version["gitVersion"].as_str().unwrap_or_default();
+    Ok((image.unwrap_or_default().to_owned(), version.to_owned()))
 }
 
 /// The port that agents serve a Gateway on.
@@ -146,35 +153,6 @@ async fn bind_port(api: &Api, gateway: &str) -> anyhow::Result<u16> {
     let service = api.get(&path).await?;
     let port = service["spec"]["ports"][0]["targetPort"].as_u64();
     Ok(u16::try_from(port.context("no targetPort")?)?)
-}
-
-/// Asks every agent without pause until each has answered with `status`, and once more when all have. Counts all
-/// answers by status.
-pub fn until(
-    agents: &mut [Client],
-    host: &str,
-    status: u16,
-    answers: &mut BTreeMap<u16, u64>,
-) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut waiting: Vec<&mut Client> = agents.iter_mut().collect();
-    while !waiting.is_empty() {
-        let mut still = Vec::new();
-        for agent in waiting {
-            let answer = agent.get(host, "/")?;
-            *answers.entry(answer.status).or_default() += 1;
-            if answer.status != status {
-                still.push(agent);
-            }
-        }
-        waiting = still;
-        if Instant::now() > deadline {
-            bail!("{host} never answers {status}");
-        }
-        // Leaves the processors to the system between two questions.
-        thread::sleep(Duration::from_micros(200));
-    }
-    Ok(())
 }
 
 fn is_programmed(gateway: &Value) -> bool {

@@ -2,34 +2,32 @@
 //! what it takes. Runs against the cluster of `KUBECONFIG`, where NovaEdge is deployed on this machine.
 
 mod api;
+mod case;
 mod edge;
+mod page;
+mod probe;
+mod results;
 mod system;
 mod usage;
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Parser;
-use novaedge_bench::{
-    plot::{Series, bars},
-    report::{Report, Table},
-    timing::Distribution,
-    traffic::Client,
-};
 
 use self::{
     api::{Api, GATEWAY_API},
+    case::{Bench, Burst, Load},
     edge::{HOME, PATIENCE},
+    probe::{Probe, own_time},
+    results::{Results, Scale},
     system::System,
-    usage::Usage,
+    usage::{Memory, Metrics},
 };
 
-/// Routes while propagation is measured.
-const SIZES: [usize; 3] = [0, 1_000, 5_000];
 /// Routes on one Gateway whose attached routes are counted.
 const ATTACHED: usize = 1_000;
 /// Measured routes get numbers from here on, and those of the other Gateway from twice that.
@@ -48,27 +46,11 @@ struct Args {
     #[arg(long, default_value = "docs/benchmarks")]
     out: PathBuf,
     /// New routes per row.
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 3_000)]
     routes: usize,
-}
-
-/// A row of the report.
-struct Row {
-    name: String,
-    /// Milliseconds from the beginning of the API write to the first right answer of the last agent.
-    times: Vec<f64>,
-    answers: BTreeMap<u16, u64>,
-}
-
-/// What the scale came to.
-struct Scale {
-    before: Usage,
-    full: Usage,
-    churning: Usage,
-    after: Usage,
-    /// Bytes per second and agent under churn.
-    egress: f64,
-    agents: usize,
+    /// Routes while propagation is measured, growing.
+    #[arg(long, value_delimiter = ',', default_values_t = [0, 1_000, 5_000])]
+    sizes: Vec<usize>,
 }
 
 #[tokio::main]
@@ -76,115 +58,106 @@ async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let api = Api::connect(args.system).await?;
     edge::clear(&api).await?;
-    if args.system != System::Novaedge {
-        return peer(&args, &api).await;
+    if args.system == System::Novaedge {
+        ours(&args, api).await?;
+    } else {
+        peer(&args, api).await?;
     }
-    let before = Usage::now(&api).await?;
-    edge::set_up(&api).await?;
-    let mut agents = edge::agents(&api, "edge").await?;
-    let mut rows = growing(&api, &mut agents, &SIZES, args.routes).await?;
-    let present = SIZES.into_iter().max().unwrap_or_default();
-    let full = Usage::now(&api).await?;
-    let churn = tokio::spawn(churn(api.clone()));
-    tokio::time::sleep(CHURN).await;
-    let start = (Instant::now(), Usage::now(&api).await?);
-    tokio::time::sleep(WATCHED).await;
-    let churning = Usage::now(&api).await?;
-    let egress = (churning.sent - start.1.sent) / start.0.elapsed().as_secs_f64();
-    let egress = egress / f64::from(u32::try_from(agents.len())?);
-    let name = format!("{present} routes, endpoints change");
-    tell(&format!("measuring {name}"));
-    rows.push(propagation(&api, &mut agents, name, args.routes).await?);
-    churn.abort();
-    tell("measuring attached routes");
-    let attached = attached(&api).await?;
-    let count = agents.len();
-    drop(agents);
-    edge::clear(&api).await?;
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    let after = Usage::now(&api).await?;
-    let scale = Scale {
-        before,
-        full,
-        churning,
-        after,
-        egress,
-        agents: count,
+    page::write(&args.out)
+}
+
+/// Measures all of NovaEdge.
+async fn ours(args: &Args, api: Api) -> anyhow::Result<()> {
+    let mut scale = Scale {
+        memory_mib: Vec::new(),
+        egress: 0.0,
     };
-    publish(&args.out, &rows, attached, &scale)
+    scale.note("before", Memory::now()?);
+    let (mut bench, mut results) = begin(api).await?;
+    growing(args, &mut bench, &mut results).await?;
+    let present = args.sizes.iter().copied().max().unwrap_or_default();
+    scale.note(&format!("{present} routes"), Memory::now()?);
+
+    let churn = tokio::spawn(churn(bench.api.clone()));
+    tokio::time::sleep(CHURN).await;
+    scale.egress = egress(&bench).await?;
+    let name = format!("{present}, endpoints change");
+    scale.note(&name, Memory::now()?);
+    tell(&format!("measuring {name}"));
+    results
+        .rows
+        .push(bench.row(name, args.routes, Load::Other).await?);
+    churn.abort();
+
+    bench.metrics.settled().await?;
+    let name = format!("{present}, after a burst");
+    tell(&format!("measuring {name}"));
+    let burst = Load::Burst(Burst::of(present));
+    let row = bench.row(name.clone(), args.routes, burst).await?;
+    results.rows.push(row);
+    scale.note(&name, Memory::now()?);
+    bench.metrics.settled().await?;
+
+    results.attached_seconds = Some(attached(&bench.api).await?.as_secs_f64());
+    edge::clear(&bench.api).await?;
+    for (seconds, name) in [(10, "10 s after all is deleted"), (110, "2 minutes after")] {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        scale.note(name, Memory::now()?);
+    }
+    results.scale = Some(scale);
+    results.keep(&args.out, args.system)
 }
 
 /// Measures a peer, whose memory and traffic are not ours to judge.
-async fn peer(args: &Args, api: &Api) -> anyhow::Result<()> {
-    edge::set_up(api).await?;
-    let mut agents = edge::agents(api, "edge").await?;
-    let sizes = SIZES.get(..2).unwrap_or_default();
-    let rows = growing(api, &mut agents, sizes, args.routes).await?;
-    tell("measuring attached routes");
-    let attached = attached(api).await;
-    edge::clear(api).await?;
-    publish_peer(args, &rows, attached, agents.len())
+async fn peer(args: &Args, api: Api) -> anyhow::Result<()> {
+    let (mut bench, mut results) = begin(api).await?;
+    growing(args, &mut bench, &mut results).await?;
+    // Kept before what may never come to an end.
+    results.keep(&args.out, args.system)?;
+    match attached(&bench.api).await {
+        Ok(time) => results.attached_seconds = Some(time.as_secs_f64()),
+        Err(error) => tell(&format!("{error:#}")),
+    }
+    edge::clear(&bench.api).await?;
+    results.keep(&args.out, args.system)
 }
 
-/// Measures at each of the sizes, which grow.
-async fn growing(
-    api: &Api,
-    agents: &mut [Client],
-    sizes: &[usize],
-    routes: usize,
-) -> anyhow::Result<Vec<Row>> {
-    let mut rows = Vec::new();
+/// Makes what all rows share.
+async fn begin(api: Api) -> anyhow::Result<(Bench, Results)> {
+    edge::set_up(&api).await?;
+    let agents = edge::agents(&api, "edge").await?;
+    let client = tokio::task::block_in_place(|| own_time(agents.len()))?;
+    let probe = Probe::connect(agents)?;
+    let versions = edge::versions(&api).await?;
+    let results = Results::new(api.system, versions, probe.len(), client);
+    let metrics = Metrics::find(&api).await?;
+    Ok((Bench::new(api, probe, metrics, NEW), results))
+}
+
+/// Measures at each of the sizes.
+async fn growing(args: &Args, bench: &mut Bench, results: &mut Results) -> anyhow::Result<()> {
     let mut present = 0;
-    for &size in sizes {
-        api.create_all((present..size).map(|n| edge::route(n, "edge", 1)))
-            .await?;
+    for &size in &args.sizes {
+        let routes = (present..size).map(|n| edge::route(n, "edge", 1));
+        bench.api.create_all(routes).await?;
         if let Some(last) = size.checked_sub(1) {
-            edge::until(agents, &edge::host(last), 200, &mut BTreeMap::new())?;
+            tokio::task::block_in_place(|| bench.probe.until_served(&edge::host(last)))?;
         }
         present = size;
-        if api.system == System::Novaedge {
-            usage::settled(api).await?;
-        }
+        bench.metrics.settled().await?;
         let name = format!("{size} routes");
         tell(&format!("measuring {name}"));
-        rows.push(propagation(api, agents, name, routes).await?);
+        results
+            .rows
+            .push(bench.row(name, args.routes, Load::Other).await?);
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// Says what goes on.
 #[allow(clippy::print_stderr)]
 fn tell(text: &str) {
     eprintln!("{text}");
-}
-
-/// Makes one route after the other, and takes each away when every agent has served it.
-async fn propagation(
-    api: &Api,
-    agents: &mut [Client],
-    name: String,
-    routes: usize,
-) -> anyhow::Result<Row> {
-    let mut row = Row {
-        name,
-        times: Vec::new(),
-        answers: BTreeMap::new(),
-    };
-    for n in 0..routes {
-        let index = NEW + n;
-        let (collection, object) = edge::route(index, "edge", 1);
-        let start = Instant::now();
-        api.create(&collection, &object).await?;
-        let served = tokio::task::block_in_place(|| {
-            edge::until(agents, &edge::host(index), 200, &mut row.answers)
-        });
-        served?;
-        row.times.push(start.elapsed().as_secs_f64() * 1e3);
-        api.delete(&format!("{collection}/r{index}")).await?;
-        // Routes come at no fixed beat, so that none of the system's timers is hit on purpose.
-        tokio::time::sleep(Duration::from_millis(5 + n as u64 * 7 % 41)).await;
-    }
-    Ok(row)
 }
 
 /// Moves endpoints for ever.
@@ -198,8 +171,17 @@ async fn churn(api: Api) {
     }
 }
 
+/// Bytes per second that go to each agent for a while.
+async fn egress(bench: &Bench) -> anyhow::Result<f64> {
+    let (start, before) = (Instant::now(), bench.metrics.sent()?);
+    tokio::time::sleep(WATCHED).await;
+    let rate = (bench.metrics.sent()? - before) / start.elapsed().as_secs_f64();
+    Ok(rate / f64::from(u32::try_from(bench.probe.len())?))
+}
+
 /// How long after the last of many routes their number is right in the status of the Gateway.
 async fn attached(api: &Api) -> anyhow::Result<Duration> {
+    tell("measuring attached routes");
     let gateways = format!("{GATEWAY_API}/{HOME}/gateways");
     api.create(&gateways, &edge::gateway(api.system, "many"))
         .await?;
@@ -217,134 +199,4 @@ async fn attached(api: &Api) -> anyhow::Result<Duration> {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-fn publish(out: &Path, rows: &[Row], attached: Duration, scale: &Scale) -> anyhow::Result<()> {
-    let spreads: Vec<Distribution> = rows
-        .iter()
-        .map(|row| Distribution::of(&row.times))
-        .collect();
-    let full = spreads.get(2).context("the row of 5,000 routes")?;
-    let finding = format!(
-        "In a cluster of 5,000 routes every agent serves a new one {:.1} ms after the API write at the 99th percentile (aim: at most 50 ms); a control plane takes {:.0} MiB (aim: at most 200 MiB).",
-        full.p99, scale.full.control_plane
-    );
-    let mut report = Report::new(out, "cluster", "A cluster of 5,000 routes", &finding);
-    report.paragraph(&format!(
-        "One node with two control planes and {} agents; the routes are spread over {} namespaces.\n\
-         The client asks every agent over a connection of its own, and the time runs from before the API write to the first right answer of the last agent.\n\
-         It asks each 0.2 ms, on the same two cores as the system and the cluster.\n\
-         Each new route is deleted before the next one; the answers should be 404, then 200.\n\
-         A row begins when the statuses of all routes before it are written; right after thousands of routes were made it takes longer, which this page does not show.",
-        scale.agents,
-        edge::TENANTS
-    ));
-    publish_rows(&mut report, rows, &spreads)?;
-    report.paragraph(&format!(
-        "`attachedRoutes` of a Gateway is right {:.2} s after the last of {ATTACHED} routes (aim: at most 2 s).",
-        attached.as_secs_f64()
-    ));
-    let mut table = Table::new(["resident memory, MiB", "control plane", "agent"]);
-    let times = [
-        ("before", &scale.before),
-        ("5,000 routes", &scale.full),
-        ("5,000 routes, endpoints change", &scale.churning),
-        ("after all is deleted", &scale.after),
-    ];
-    for (name, usage) in times {
-        let cells = [usage.control_plane, usage.agent].map(|mib| format!("{mib:.0}"));
-        table.row([name.to_owned()].into_iter().chain(cells));
-    }
-    report.table(&table);
-    report.paragraph(&format!(
-        "Endpoints of all {} namespaces change every {} s, for which {:.1} kB/s go to each agent (aim: at most 100 kB/s).\n\
-         Memory is that of the largest process of its kind (aim: at most 200 and 60 MiB, and 15 % over the start after all is deleted).",
-        edge::TENANTS,
-        CHURN.as_secs(),
-        scale.egress / 1e3
-    ));
-    report.finish()
-}
-
-/// Table, data and plot of how fast routes are served.
-fn publish_rows(
-    report: &mut Report<'_>,
-    rows: &[Row],
-    spreads: &[Distribution],
-) -> anyhow::Result<()> {
-    let head = [
-        "case",
-        "new routes",
-        "mean ms",
-        "p50 ms",
-        "p90 ms",
-        "p99 ms",
-        "max ms",
-        "answers",
-    ];
-    let mut table = Table::new(head);
-    for (row, spread) in rows.iter().zip(spreads) {
-        #[expect(clippy::cast_precision_loss, reason = "a small count")]
-        let mean = row.times.iter().sum::<f64>() / row.times.len() as f64;
-        let mut cells = vec![row.name.clone(), row.times.len().to_string()];
-        cells.push(format!("{mean:.1}"));
-        cells.extend(spread.figures().map(|figure| format!("{figure:.1}")));
-        let answers = row
-            .answers
-            .iter()
-            .map(|(status, n)| format!("{n} × {status}"));
-        cells.push(answers.collect::<Vec<_>>().join(", "));
-        table.row(cells);
-    }
-    report.table(&table);
-    report.data("", &table)?;
-    let labels = ["p50", "p90", "p99", "max"].map(str::to_owned);
-    let series = rows.iter().zip(spreads).map(|(row, spread)| Series {
-        name: row.name.clone(),
-        values: spread.figures().to_vec(),
-    });
-    let title = "API write to the first right answer of every agent";
-    report.plot(
-        "",
-        title,
-        &bars(title, "ms", &labels, &series.collect::<Vec<_>>()),
-    )
-}
-
-fn publish_peer(
-    args: &Args,
-    rows: &[Row],
-    attached: anyhow::Result<Duration>,
-    pods: usize,
-) -> anyhow::Result<()> {
-    let title = args.system.title();
-    let spreads: Vec<Distribution> = rows
-        .iter()
-        .map(|row| Distribution::of(&row.times))
-        .collect();
-    let full = spreads.last().context("the last row")?;
-    let finding = format!(
-        "{title} serves a new route among 1,000 {:.1} ms after the API write at the 99th percentile.",
-        full.p99
-    );
-    let name = format!("cluster-{}", args.system.class());
-    let mut report = Report::new(
-        &args.out,
-        &name,
-        &format!("{title} on the same cluster"),
-        &finding,
-    );
-    report.paragraph(&format!(
-        "Measured as [NovaEdge](cluster.md) is, with {pods} pod(s) of {title} as `bench/cluster/{}` runs it.",
-        args.system.class()
-    ));
-    publish_rows(&mut report, rows, &spreads)?;
-    report.paragraph(&match attached {
-        Ok(time) => format!(
-            "`attachedRoutes` of a Gateway is right {:.2} s after the last of {ATTACHED} routes.",
-            time.as_secs_f64()
-        ),
-        Err(error) => format!("{error:#}."),
-    });
-    report.finish()
 }

@@ -20,6 +20,14 @@ impl System {
         }
     }
 
+    /// The file that its results are kept in.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Novaedge => "cluster.json",
+            Self::Traefik => "cluster-traefik.json",
+        }
+    }
+
     /// Its GatewayClass.
     pub fn class(self) -> &'static str {
         match self {
