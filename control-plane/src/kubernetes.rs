@@ -111,6 +111,9 @@ impl KubernetesControlPlane {
     pub async fn start(mut config: KubernetesConfig) -> Result<Self, KubernetesError> {
         let accounts = Accounts::with_agents(&config.fleet.namespace, &config.agents)?;
         config.fleet.agent_namespaces = accounts.agent_namespaces();
+        for (account, scope) in &accounts.agents {
+            tracing::info!(account, %scope, "agents of this ServiceAccount are let in");
+        }
         let client = Client::try_default().await;
         let client = client.map_err(|error| KubernetesError::Client(Box::new(error)))?;
         let grpc = bind(config.grpc, "--grpc").await?;

@@ -1,6 +1,6 @@
 //! Which Gateways an agent is given. No IO, no clock.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 /// The Gateways that an agent serves, by their namespaces. It gets these, and what they refer to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +59,21 @@ impl Scope {
     }
 }
 
+/// For people.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |namespaces: &BTreeSet<String>| {
+            let names: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+            names.join(", ")
+        };
+        match self {
+            Self::All => f.write_str("all Gateways"),
+            Self::Only(namespaces) => write!(f, "the Gateways of {}", list(namespaces)),
+            Self::AllBut(namespaces) => write!(f, "all Gateways but those of {}", list(namespaces)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +92,7 @@ mod tests {
             let (only, but) = scope.to_wire();
             assert_eq!(Scope::of_wire(only, but), scope);
         }
+        let text = Scope::only(names(&["a", "c"])).to_string();
+        assert_eq!(text, "the Gateways of a, c");
     }
 }

@@ -87,19 +87,16 @@ impl Teller {
         if serves.gateways.is_empty() {
             return 0;
         }
-        let (newest, last) = &self.newest;
-        if Arc::ptr_eq(last, serves) {
-            return *newest;
+        let newest = (self.newest.0, &self.newest.1);
+        let used = self.used.iter().map(|(id, (set, _))| (*id, set));
+        let known = used.chain([newest]);
+        if let Some((id, _)) = known.clone().find(|(_, set)| Arc::ptr_eq(set, serves)) {
+            return id;
         }
-        let known = self
-            .used
-            .iter()
-            .find(|(_, (set, _))| Arc::ptr_eq(set, serves));
-        if let Some((id, _)) = known {
-            return *id;
-        }
-        let id = newest + 1;
-        let mut base = *newest;
+        let id = newest.0 + 1;
+        // Agents of one scope have much in common, and those of two scopes nothing.
+        let nearest = known.min_by_key(|(_, set)| differences(set, serves));
+        let (mut base, last) = nearest.unwrap_or(newest);
         let changed = serves.gateways.iter().filter(|(name, gateway)| {
             let before = last.gateways.get(*name);
             before.is_none_or(|before| before != *gateway)
@@ -273,6 +270,17 @@ impl Hearer {
         }
         Ok(())
     }
+}
+
+/// How many Gateways are to be told to those who know `base`.
+fn differences(base: &Serves, serves: &Serves) -> usize {
+    let is_told = |(name, gateway): &(&Arc<str>, &Arc<ServedGateway>)| {
+        let known = base.gateways.get(*name);
+        known.is_none_or(|known| !Arc::ptr_eq(known, gateway) && known != *gateway)
+    };
+    let is_gone = |name: &&Arc<str>| !serves.gateways.contains_key(*name);
+    let told = serves.gateways.iter().filter(is_told).count();
+    told + base.gateways.keys().filter(is_gone).count()
 }
 
 fn holding(node: &str, agent: &FleetAgent, served_set: u64) -> v1::AgentHolding {

@@ -85,6 +85,30 @@ fn changes_alone_are_told_and_sets_once() {
 }
 
 #[test]
+fn agents_of_two_scopes_are_told_of_by_what_changes_in_each() {
+    let names: Vec<String> = (0..100).map(|n| format!("gateway/a/{n}")).collect();
+    let scope = |generation: i64| {
+        let gateways = names.iter().map(|name| (name.as_str(), 1));
+        let changed = [("gateway/a/changed", generation)];
+        serves(&gateways.chain(changed).collect::<Vec<_>>())
+    };
+    let other = |generation| serves(&[("gateway/b/g", generation)]);
+    let (mut teller, mut hearer) = (Teller::default(), Hearer::default());
+    let mut told = |state: &FleetAcks| pass(&mut teller, &mut hearer, state);
+    assert_eq!(
+        told(&fleet(&[("x", &scope(1)), ("y", &other(1))])),
+        (1, 102)
+    );
+    let mut two = other(1);
+    for generation in 2..5 {
+        let one = scope(generation);
+        assert_eq!(told(&fleet(&[("x", &one), ("y", &two)])), (1, 1));
+        two = other(generation);
+        assert_eq!(told(&fleet(&[("x", &one), ("y", &two)])), (1, 1));
+    }
+}
+
+#[test]
 fn large_states_come_in_messages_of_bounded_size() {
     let names: Vec<String> = (0..10_000)
         .map(|n| format!("gateway/namespace-of-a-tenant/a-rather-long-name-{n:05}"))

@@ -114,3 +114,18 @@ fn rights_are_enough_and_not_more() {
         "create"
     ));
 }
+
+#[test]
+fn agents_of_their_own_have_no_rights_either() {
+    let set = read("fleet").resources;
+    let rules = rules(&set);
+    assert!(may(&rules, "", "pods", "watch"));
+    assert!(!may(&rules, "", "configmaps", "get") && !may(&rules, "", "secrets", "get"));
+    let mut bindings = set.iter().filter(|one| one.kind().ends_with("RoleBinding"));
+    let binding = bindings.next().expect("the control plane has rights");
+    assert!(bindings.next().is_none() && !set.iter().any(|one| one.is("ClusterRole")));
+    let subjects = &binding.object["subjects"];
+    assert_eq!(subjects.as_array().map(Vec::len), Some(1));
+    assert_eq!(subjects[0]["name"], "novaedge-control-plane");
+    assert_eq!(subjects[0]["namespace"], "novaedge-system");
+}
