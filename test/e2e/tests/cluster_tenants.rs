@@ -45,6 +45,10 @@ impl Drop for OwnAgents {
         if let Err(error) = patch(&volume, &gone("mountPath", FOLDER), &env) {
             eprintln!("the control planes still have agents of their own: {error}");
         }
+        // Other tests begin with control planes that stay.
+        let name = "deployment/novaedge-control-plane";
+        let wait = ["rollout", "status", name, "--timeout=120s"];
+        let _ = try_kubectl(&[&["--namespace", SYSTEM][..], &wait].concat(), "");
         let map = ["delete", "configmap", AUTHORITIES, "--ignore-not-found"];
         let _ = try_kubectl(&[&["--namespace", SYSTEM][..], &map].concat(), "");
     }
