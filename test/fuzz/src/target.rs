@@ -1,8 +1,8 @@
 //! All targets by name.
 
 use crate::{
-    client_hello, incremental_edits, last_good_format, manifest_to_snapshot, request_match, seeds,
-    snapshot_decode,
+    client_hello, http1_body, http1_head, http1_seeds, incremental_edits, last_good_format,
+    manifest_to_snapshot, request_match, seeds, snapshot_decode,
 };
 
 /// A function that bytes from outside reach.
@@ -16,11 +16,21 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
     Target {
         name: "client_hello",
         run: client_hello::run,
         seeds: seeds::client_hellos,
+    },
+    Target {
+        name: "http1_head",
+        run: http1_head::run,
+        seeds: http1_seeds::heads,
+    },
+    Target {
+        name: "http1_body",
+        run: http1_body::run,
+        seeds: http1_seeds::bodies,
     },
     Target {
         name: "manifest_to_snapshot",

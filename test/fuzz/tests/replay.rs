@@ -58,6 +58,16 @@ fn client_hello() {
 }
 
 #[test]
+fn http1_head() {
+    replay("http1_head");
+}
+
+#[test]
+fn http1_body() {
+    replay("http1_body");
+}
+
+#[test]
 fn manifest_to_snapshot() {
     replay("manifest_to_snapshot");
 }

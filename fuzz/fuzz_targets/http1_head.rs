@@ -1,0 +1,6 @@
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use novaedge_fuzz_targets::http1_head;
+
+fuzz_target!(|bytes: &[u8]| http1_head::run(bytes));
