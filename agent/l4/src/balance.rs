@@ -115,7 +115,7 @@ impl Slot {
         match policy {
             LoadBalancing::RoundRobin => turn,
             LoadBalancing::Random => scatter(turn),
-            LoadBalancing::LeastRequest => {
+            LoadBalancing::LeastRequest | LoadBalancing::Ewma => {
                 let (one, other) = (turn % endpoints.len(), scatter(turn) % endpoints.len());
                 let open_to = |at| {
                     endpoints
@@ -128,7 +128,9 @@ impl Slot {
                     one
                 }
             }
-            LoadBalancing::SourceHash => rendezvous(endpoints, client),
+            LoadBalancing::SourceHash | LoadBalancing::RingHash | LoadBalancing::Maglev => {
+                rendezvous(endpoints, client)
+            }
         }
     }
 
@@ -199,6 +201,7 @@ mod tests {
             port: 80,
             zone: None,
             node: None,
+            weight: 1,
         };
         Backend {
             name: "backend/default/a".into(),

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::rule::Invalid;
+use crate::{balancing::LoadBalancing, rule::Invalid};
 
 /// A backend with its endpoints. Live state (pools, positions, health) belongs to the data path, keyed by `name`.
 #[derive(Clone, Debug)]
@@ -41,20 +41,6 @@ pub enum BackendProtocol {
     Http2,
 }
 
-/// How an endpoint is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LoadBalancing {
-    /// One after the other.
-    #[default]
-    RoundRobin,
-    /// The one with the fewest open requests, of two taken at random.
-    LeastRequest,
-    /// Any.
-    Random,
-    /// By the client's address.
-    SourceHash,
-}
-
 /// How connections to a backend are encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendTls {
@@ -86,6 +72,8 @@ pub struct Endpoint {
     pub zone: Option<Arc<str>>,
     /// Its node, if known.
     pub node: Option<Arc<str>>,
+    /// Its share of the backend's requests beside the other endpoints', never 0.
+    pub weight: u32,
 }
 
 impl Endpoint {

@@ -9,6 +9,7 @@
 //! [`builder`] (how tables are made), [`client_hello`] (what TLS says before it starts).
 
 pub mod backend;
+pub mod balancing;
 mod bucket;
 pub mod builder;
 pub mod client_hello;
@@ -31,9 +32,10 @@ pub mod weighted;
 
 pub use self::{
     backend::{
-        Backend, BackendProtocol, BackendTls, Certificate, Endpoint, Host, LoadBalancing,
-        SubjectAltName, TrustBundle,
+        Backend, BackendProtocol, BackendTls, Certificate, Endpoint, Host, SubjectAltName,
+        TrustBundle,
     },
+    balancing::{Balancing, HashKey, LoadBalancing, OutlierDetection, SuccessRate, ZonePreference},
     builder::TablesBuilder,
     error::Fault,
     filters::{

@@ -115,7 +115,7 @@ impl BackendState {
                 endpoints.get(position % endpoints.len())
             }
             LoadBalancing::Random => any(random),
-            LoadBalancing::LeastRequest => {
+            LoadBalancing::LeastRequest | LoadBalancing::Ewma => {
                 let (one, two) = (any(random)?, any(random)?);
                 Some(if two.active.get() < one.active.get() {
                     two
@@ -124,9 +124,11 @@ impl BackendState {
                 })
             }
             // Rendezvous hashing: a client moves only when its own endpoint goes.
-            LoadBalancing::SourceHash => endpoints.iter().max_by_key(|endpoint| {
-                FxBuildHasher.hash_one((client.to_canonical(), endpoint.id))
-            }),
+            LoadBalancing::SourceHash | LoadBalancing::RingHash | LoadBalancing::Maglev => {
+                endpoints.iter().max_by_key(|endpoint| {
+                    FxBuildHasher.hash_one((client.to_canonical(), endpoint.id))
+                })
+            }
         };
         chosen.cloned()
     }

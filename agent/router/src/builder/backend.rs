@@ -10,9 +10,8 @@ use super::{
     step::{Step, is_same},
 };
 use crate::{
-    backend::{
-        Backend, BackendProtocol, BackendTls, Endpoint, Host, LoadBalancing, SubjectAltName,
-    },
+    backend::{Backend, BackendProtocol, BackendTls, Endpoint, Host, SubjectAltName},
+    balancing::LoadBalancing,
     error::Fault,
     host::HostPattern,
     rule::Invalid,
@@ -265,5 +264,6 @@ fn convert_endpoint(wire: &v1::Endpoint) -> Result<Endpoint, Fault> {
         port,
         zone: optional(&wire.zone),
         node: optional(&wire.node),
+        weight: 1,
     })
 }

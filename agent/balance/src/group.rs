@@ -1,0 +1,354 @@
+//! The endpoints of one backend on one core.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use novaedge_router::{Balancing, Endpoint, LoadBalancing};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::gate::Gate;
+use crate::hash::{Bits, endpoint_id};
+use crate::health::{Check, Health, Thresholds};
+use crate::member::{Member, full_weight};
+use crate::outlier::{self, Outcome};
+use crate::selection::{Candidates, Look, Selection};
+use crate::table::{Entry, Table, Weights, rendezvous};
+
+/// The endpoints of a backend, and the choice among them. `E` holds a [`Member`] and what the caller keeps beside it.
+#[derive(Debug)]
+pub struct Group<E> {
+    state: RefCell<State<E>>,
+    gate: Rc<Gate>,
+}
+
+#[derive(Debug)]
+struct State<E> {
+    endpoints: Arc<[Endpoint]>,
+    balancing: Arc<Balancing>,
+    zone: Option<Arc<str>>,
+    members: Rc<[Rc<E>]>,
+    /// Members that left with the last update, or that somebody still uses: they may come back, for instance when a
+    /// request that began before the update brings the endpoints of its tables.
+    departed: Vec<Rc<E>>,
+    table: Table,
+    selection: Selection,
+    /// When rates of success are looked at again.
+    next_rates: Option<Instant>,
+    begun: bool,
+}
+
+/// What one choice depends on besides the group.
+#[derive(Clone, Copy, Debug)]
+pub struct Pick {
+    /// The time.
+    pub now: Instant,
+    /// What policies by key go by, such as [`crate::hash::client_key`].
+    pub key: u64,
+    /// A random number.
+    pub random: u64,
+}
+
+/// How many endpoints are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// All of them.
+    pub all: usize,
+    /// Those that are ejected.
+    pub ejected: usize,
+    /// Those whose checks fail.
+    pub unhealthy: usize,
+    /// Those about to end.
+    pub draining: usize,
+}
+
+// === impl Group ===
+
+impl<E: AsRef<Member>> Group<E> {
+    /// No endpoints yet. Round robin begins with the one at `start`, so that cores can begin at different ones. `zone` is
+    /// the agent's own.
+    #[must_use]
+    pub fn new(start: usize, zone: Option<Arc<str>>) -> Self {
+        Self {
+            state: RefCell::new(State {
+                endpoints: Arc::from([]),
+                balancing: Arc::default(),
+                zone,
+                members: Rc::from([]),
+                departed: Vec::new(),
+                table: Table::None,
+                selection: Selection::starting_at(start),
+                next_rates: None,
+                begun: false,
+            }),
+            gate: Rc::default(),
+        }
+    }
+
+    /// Takes the endpoints of the tables, unless it has them already, and returns what is known of each, in their order.
+    ///
+    /// What is known is kept for endpoints whose address and port were there before this update or the last one, or that are
+    /// in use; the others are made.
+    pub fn update(
+        &self,
+        endpoints: &Arc<[Endpoint]>,
+        balancing: &Arc<Balancing>,
+        now: impl FnOnce() -> Instant,
+        make: impl FnMut(&Endpoint) -> E,
+    ) -> Rc<[Rc<E>]> {
+        let state = &mut *self.state.borrow_mut();
+        let same = Arc::ptr_eq(&state.endpoints, endpoints);
+        if same && Arc::ptr_eq(&state.balancing, balancing) {
+            return Rc::clone(&state.members);
+        }
+        if !same {
+            state.replace(endpoints, now(), make);
+        }
+        state.configure(balancing);
+        Rc::clone(&state.members)
+    }
+
+    /// What is known of each endpoint, in the order of the last update.
+    pub fn members(&self) -> Rc<[Rc<E>]> {
+        Rc::clone(&self.state.borrow().members)
+    }
+
+    /// Limits of the backend.
+    pub fn gate(&self) -> &Rc<Gate> {
+        &self.gate
+    }
+
+    /// The endpoint for one request or connection, if possible none that is ejected, unhealthy or draining. `skip` names
+    /// those that won't do for it: `None` when there are no others.
+    pub fn choose(&self, pick: Pick, skip: impl Fn(&E) -> bool) -> Option<Rc<E>> {
+        let state = &mut *self.state.borrow_mut();
+        state.look(pick.now);
+        let at = state.choose(pick, skip)?;
+        state.members.get(at as usize).cloned()
+    }
+
+    /// Whether an endpoint would be chosen now, if its turn came.
+    pub fn is_usable(&self, endpoint: &E, now: Instant) -> bool {
+        self.state.borrow_mut().look(now);
+        endpoint.as_ref().usable.get()
+    }
+
+    /// Tells how a request or connection ended. Returns for how long the endpoint is left out from now on, if it is.
+    pub fn record(&self, endpoint: &E, outcome: Outcome, now: Instant) -> Option<Duration> {
+        let state = &mut *self.state.borrow_mut();
+        let balancing = Arc::clone(&state.balancing);
+        let outlier = balancing.outlier.as_ref()?;
+        let member = endpoint.as_ref();
+        let failed = member.record.note(outcome, outlier);
+        if failed {
+            state.eject(member, outlier, now)
+        } else {
+            None
+        }
+    }
+
+    /// Looks at rates of success, when it is time to. Call it every now and then.
+    pub fn sweep(&self, now: Instant) {
+        let state = &mut *self.state.borrow_mut();
+        state.departed.retain(|member| Rc::strong_count(member) > 1);
+        let balancing = Arc::clone(&state.balancing);
+        let Some(outlier) = &balancing.outlier else {
+            return;
+        };
+        let Some(rules) = &outlier.success_rate else {
+            return;
+        };
+        let due = *state.next_rates.get_or_insert(now + rules.interval);
+        if now < due {
+            return;
+        }
+        state.next_rates = Some(now + rules.interval);
+        let members = Rc::clone(&state.members);
+        let all = members.iter().map(|member| (**member).as_ref());
+        if let Some(lowest) = outlier::lowest_rate(all.clone(), rules) {
+            for member in all.clone() {
+                if outlier::is_below(member, rules, lowest) {
+                    state.eject(member, outlier, now);
+                }
+            }
+        }
+        outlier::begin_interval(all);
+    }
+
+    /// Tells the result of an active check. Returns the endpoint's health if it has changed.
+    pub fn checked(
+        &self,
+        endpoint: &E,
+        check: Check,
+        thresholds: Thresholds,
+        now: Instant,
+    ) -> Option<Health> {
+        let member = endpoint.as_ref();
+        let health = member.streak.judge(member.health(), check, thresholds)?;
+        self.set_health(endpoint, health, now);
+        Some(health)
+    }
+
+    /// Sets an endpoint's health. One that was unhealthy starts slowly, if the backend wants that.
+    pub fn set_health(&self, endpoint: &E, health: Health, now: Instant) {
+        let member = endpoint.as_ref();
+        let before = member.health.replace(health);
+        if before != health {
+            if before == Health::Unhealthy {
+                member.since.set(Some(now));
+            }
+            self.state.borrow_mut().selection.outdate();
+        }
+    }
+
+    /// How the endpoints are.
+    pub fn census(&self, now: Instant) -> Census {
+        let members = self.members();
+        let mut census = Census {
+            all: members.len(),
+            ..Census::default()
+        };
+        for member in members.iter().map(|member| (**member).as_ref()) {
+            census.ejected += usize::from(member.ejected_until(now).is_some());
+            census.unhealthy += usize::from(member.health() == Health::Unhealthy);
+            census.draining += usize::from(member.health() == Health::Draining);
+        }
+        census
+    }
+
+    /// Whether so few endpoints are usable that all are used.
+    pub fn is_panicking(&self, now: Instant) -> bool {
+        let state = &mut *self.state.borrow_mut();
+        state.look(now);
+        state.selection.panicking
+    }
+}
+
+// === impl State ===
+
+impl<E: AsRef<Member>> State<E> {
+    fn replace(
+        &mut self,
+        endpoints: &Arc<[Endpoint]>,
+        now: Instant,
+        mut make: impl FnMut(&Endpoint) -> E,
+    ) {
+        let known = self.members.iter().chain(&self.departed);
+        let known: FxHashMap<u64, &Rc<E>> = known
+            .map(|member| ((**member).as_ref().id(), member))
+            .collect();
+        let kept = |endpoint: &Endpoint| {
+            let member = *known.get(&endpoint_id(endpoint))?;
+            let is_same = (**member).as_ref().is_at(endpoint);
+            is_same.then(|| Rc::clone(member))
+        };
+        let began = self.begun;
+        let members = endpoints.iter().map(|endpoint| {
+            kept(endpoint).unwrap_or_else(|| {
+                let made = make(endpoint);
+                // Those that are there from the beginning need no slow start: all have the same share of nothing.
+                made.as_ref().since.set(began.then_some(now));
+                Rc::new(made)
+            })
+        });
+        let members: Rc<[Rc<E>]> = members.collect();
+        let here: FxHashSet<u64> = members.iter().map(|one| (**one).as_ref().id()).collect();
+        let before = std::mem::replace(&mut self.members, members);
+        self.departed.retain(|member| Rc::strong_count(member) > 1);
+        self.departed.extend(before.iter().cloned());
+        self.departed
+            .retain(|member| !here.contains(&(**member).as_ref().id()));
+        self.endpoints = Arc::clone(endpoints);
+        self.begun |= !endpoints.is_empty();
+    }
+
+    fn configure(&mut self, balancing: &Arc<Balancing>) {
+        self.balancing = Arc::clone(balancing);
+        let entries: Vec<Entry> = match balancing.policy {
+            LoadBalancing::RingHash | LoadBalancing::Maglev => {
+                let entries = self.endpoints.iter().map(|endpoint| Entry {
+                    id: endpoint_id(endpoint),
+                    weight: full_weight(endpoint),
+                });
+                entries.collect()
+            }
+            _ => Vec::new(),
+        };
+        self.table = Table::new(balancing.policy, &entries);
+        self.selection.outdate();
+    }
+
+    fn look(&mut self, now: Instant) {
+        if self.selection.is_outdated(now) {
+            self.selection.refresh(&Look {
+                members: &self.members,
+                endpoints: &self.endpoints,
+                balancing: &self.balancing,
+                zone: self.zone.as_deref(),
+                now,
+            });
+        }
+    }
+
+    fn choose(&mut self, pick: Pick, skip: impl Fn(&E) -> bool) -> Option<u32> {
+        let members = &*self.members;
+        let skip = |at: u32| members.get(at as usize).is_none_or(|member| skip(member));
+        let mut bits = Bits::new(pick.random);
+        let policy = self.balancing.policy;
+        let from = |candidates: &mut Candidates, bits: &mut Bits| match policy {
+            LoadBalancing::RoundRobin => candidates.in_turn(members, skip),
+            LoadBalancing::LeastRequest => {
+                candidates.better(bits, members, skip, |one, other| other.is_busier_than(one))
+            }
+            LoadBalancing::Ewma => candidates.better(bits, members, skip, |one, other| {
+                one.cost(pick.now) < other.cost(pick.now)
+            }),
+            _ => candidates.any(bits, skip),
+        };
+        match policy {
+            _ if policy.is_by_key() => self.by_key(pick.key, skip),
+            _ => {
+                let [first, then] = self.selection.order(&mut bits);
+                from(first, &mut bits).or_else(|| from(then, &mut bits))
+            }
+        }
+    }
+
+    fn by_key(&self, key: u64, skip: impl Fn(u32) -> bool) -> Option<u32> {
+        let may = |at: u32| {
+            let member = self.members.get(at as usize);
+            member.is_some_and(|member| (**member).as_ref().usable.get()) && !skip(at)
+        };
+        self.table.find(key, may).or_else(|| {
+            let weight_of = |at: u32| self.endpoints.get(at as usize).map_or(1, full_weight);
+            let first = weight_of(0);
+            let equal = self.endpoints.iter().all(|one| full_weight(one) == first);
+            let weights = if equal {
+                Weights::Equal
+            } else {
+                Weights::Of(&weight_of)
+            };
+            rendezvous(&self.members, key, weights, may)
+        })
+    }
+
+    fn eject(
+        &mut self,
+        member: &Member,
+        outlier: &novaedge_router::OutlierDetection,
+        now: Instant,
+    ) -> Option<Duration> {
+        let ejected = self.members.iter().filter(|member| {
+            let member: &Member = (***member).as_ref();
+            member.ejected_until(now).is_some()
+        });
+        let room = outlier::has_room(ejected.count(), self.members.len(), outlier);
+        if !room || member.ejected_until(now).is_some() {
+            return None;
+        }
+        let until = member.record.eject(outlier, now);
+        self.selection.outdate();
+        Some(until - now)
+    }
+}
