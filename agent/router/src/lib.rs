@@ -6,7 +6,8 @@
 //!
 //! Modules, in reading order: [`tables`] and [`socket`] (what there is), [`listener`] (routes of a listener), [`host`] and
 //! [`request`] (what a request is matched by), [`rule`], [`filters`], [`weighted`] and [`backend`] (what a rule says),
-//! [`builder`] (how tables are made), [`client_hello`] (what TLS says before it starts).
+//! [`builder`] (how tables are made), [`client_hello`] (what TLS says before it starts), [`proxy_protocol`] (what a proxy
+//! says before that).
 
 pub mod backend;
 pub mod balancing;
@@ -21,6 +22,7 @@ mod host_index;
 mod host_table;
 mod l4_table;
 pub mod listener;
+pub mod proxy_protocol;
 mod query;
 mod rank;
 pub mod request;

@@ -16,6 +16,7 @@ pub mod http1_head;
 pub mod incremental_edits;
 pub mod last_good_format;
 pub mod manifest_to_snapshot;
+pub mod proxy_protocol;
 pub mod request_match;
 pub mod snapshot_decode;
 

@@ -7,6 +7,7 @@ use novaedge_publish::{
     encoded::EncodedResource,
     log::{LogLimits, SnapshotLog},
 };
+use novaedge_router::proxy_protocol::{Header, Inet, Version, encode};
 use novaedge_store::Change;
 use novaedge_translate::{TranslateConfig, Translator};
 use prost::Message as _;
@@ -34,6 +35,32 @@ pub fn client_hellos() -> anyhow::Result<Vec<Vec<u8>>> {
             seeds.push(seed);
         }
     }
+    Ok(seeds)
+}
+
+/// Headers of both versions, each kind of them, with bytes of the client behind, and one with TLVs.
+pub fn proxy_headers() -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut headers = vec![Header::Local, Header::Unknown];
+    for (source, destination) in [
+        ("192.0.2.1:56324", "198.51.100.2:443"),
+        ("[2001:db8::1]:56324", "[2001:db8::2]:443"),
+    ] {
+        let inet = Inet::stream(source.parse()?, destination.parse()?);
+        headers.push(Header::Inet(inet));
+    }
+    let mut seeds = vec![Vec::new(), b"GET / HTTP/1.1\r\n\r\n".to_vec()];
+    for version in [Version::V1, Version::V2] {
+        for header in &headers {
+            let mut seed = encode(version, header);
+            seed.extend(b"GET /");
+            seeds.push(seed);
+        }
+    }
+    // TCP over IPv4, with the protocols of TLS, a padding and a checksum that is wrong.
+    let mut seed =
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x1b\x01\x02\x03\x04\x05\x06\x07\x08\0\x01\0\x02".to_vec();
+    seed.extend(b"\x01\0\x02h2\x04\0\0\x03\0\x04sums");
+    seeds.push(seed);
     Ok(seeds)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     client_hello, http1_body, http1_head, http1_seeds, incremental_edits, last_good_format,
-    manifest_to_snapshot, request_match, seeds, snapshot_decode,
+    manifest_to_snapshot, proxy_protocol, request_match, seeds, snapshot_decode,
 };
 
 /// A function that bytes from outside reach.
@@ -16,7 +16,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target {
         name: "client_hello",
         run: client_hello::run,
@@ -31,6 +31,11 @@ pub const TARGETS: [Target; 8] = [
         name: "http1_body",
         run: http1_body::run,
         seeds: http1_seeds::bodies,
+    },
+    Target {
+        name: "proxy_protocol",
+        run: proxy_protocol::run,
+        seeds: seeds::proxy_headers,
     },
     Target {
         name: "manifest_to_snapshot",

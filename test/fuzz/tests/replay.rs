@@ -68,6 +68,11 @@ fn http1_body() {
 }
 
 #[test]
+fn proxy_protocol() {
+    replay("proxy_protocol");
+}
+
+#[test]
 fn manifest_to_snapshot() {
     replay("manifest_to_snapshot");
 }
