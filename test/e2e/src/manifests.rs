@@ -14,6 +14,12 @@ pub fn gateway(name: &str, listeners: &str) -> String {
     )
 }
 
+/// A Gateway `name` of class `novaedge` with one listener, `http`.
+pub fn http_gateway(name: &str, port: u16) -> String {
+    let listener = format!("  - {{name: http, protocol: HTTP, port: {port}}}\n");
+    gateway(name, &listener)
+}
+
 /// A Service with one port and the EndpointSlice behind it. `protocol`: TCP or UDP.
 pub fn service(name: &str, port: u16, protocol: &str, endpoints: &[SocketAddr]) -> String {
     service_with(name, port, protocol, "", endpoints)

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use novaedge_e2e::{
-    manifests::{gateway, service_with},
+    manifests::{http_gateway, service_with},
     origins::{self, Origin},
     ports::free_port,
     system::System,
@@ -121,10 +121,7 @@ async fn grpcroute_sets_adds_and_removes_headers_of_requests() {
     let origin = origins::http("a").await;
     let port = free_port();
     let system = start([
-        gateway(
-            "gw",
-            &format!("  - {{name: http, protocol: HTTP, port: {port}}}\n"),
-        ),
+        http_gateway("gw", port),
         MODIFIERS.to_owned(),
         h2c(&origin, "a"),
     ])
@@ -152,10 +149,7 @@ async fn grpcroutes_of_two_gateways_do_not_meet() {
     ];
     let port = free_port();
     let gateway = |name: &str, address: &str| {
-        let text = gateway(
-            name,
-            &format!("  - {{name: http, protocol: HTTP, port: {port}}}\n"),
-        );
+        let text = http_gateway(name, port);
         text + &format!("  addresses: [{{type: IPAddress, value: {address}}}]\n")
     };
     let route = |name: &str, parents: &str, method: &str| {

@@ -11,7 +11,7 @@ use novaedge_e2e::{
     certificates::{Ca, Identity},
     clients::{WebSocket, connect_tls},
     fixture::{Values, fill},
-    manifests::{gateway, service, service_with},
+    manifests::{gateway, http_gateway, service, service_with},
     origins::{self, Echo},
     ports::free_port,
     system::System,
@@ -102,13 +102,7 @@ async fn all_accepted(system: &System, kind: &str) {
 async fn grpc_backends_are_spoken_to_as_their_policies_say() {
     let (good, bad, port) = (Ca::new(), Ca::new(), free_port());
     let origin = origins::http_tls("well", named_server(&good.issue(&[NAME]), &["h2"])).await;
-    let mut documents = vec![
-        gateway(
-            "gw",
-            &format!("  - {{name: http, protocol: HTTP, port: {port}}}\n"),
-        ),
-        policies(&good, &bad),
-    ];
+    let mut documents = vec![http_gateway("gw", port), policies(&good, &bad)];
     for name in SERVICES {
         documents.push(service(name, 443, "TCP", &[origin.address]));
         documents.push(format!(
@@ -201,9 +195,8 @@ async fn websockets_inside_tls_need_a_policy() {
              rules: [{{backendRefs: [{{name: {name}, port: 443}}]}}]\n"
         )
     };
-    let listener = format!("  - {{name: http, protocol: HTTP, port: {port}}}\n");
     let system = start([
-        gateway("gw", &listener),
+        http_gateway("gw", port),
         policies(&good, &bad),
         wss("well"),
         route("well"),

@@ -1,13 +1,13 @@
 //! Retries by code, by connection errors, and within timeouts.
 
-use std::time::Instant;
+use std::{net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use novaedge_e2e::{
     clients::send,
-    manifests::{gateway, service},
+    manifests::{http_gateway, service},
     origins::{self, Origin},
     ports::free_port,
     system::System,
@@ -59,10 +59,7 @@ impl Bed {
         let origin = origins::http("a").await;
         let port = free_port();
         let system = start([
-            gateway(
-                "gw",
-                &format!("  - {{name: http, protocol: HTTP, port: {port}}}\n"),
-            ),
+            http_gateway("gw", port),
             RETRIES.to_owned(),
             service("a", 80, "TCP", &[origin.address]),
         ])
@@ -163,24 +160,28 @@ spec:
     backendRefs: [{name: broken, port: 80}]
 ";
 
+/// [`CONNECTION_ERRORS`] with one endpoint of `broken` that refuses connections and one that is well, and these of
+/// `resetting`; and where they are served.
+async fn with_broken_endpoints(well: &Origin, resetting: &[SocketAddr]) -> (System, SocketAddr) {
+    let port = free_port();
+    let closed = System::local(free_port());
+    let system = start([
+        http_gateway("gw", port),
+        CONNECTION_ERRORS.to_owned(),
+        service("broken", 80, "TCP", &[closed, well.address]),
+        service("resetting", 80, "TCP", resetting),
+    ])
+    .await;
+    accepted(&system, &["HTTPRoute/default/connections"]).await;
+    (system, System::local(port))
+}
+
 /// HTTPRouteRetryConnectionError.
 #[tokio::test]
 async fn connection_errors_are_retried_on_another_endpoint() {
     let (origin, resets) = (origins::http("well").await, origins::resetting().await);
-    let closed = System::local(free_port());
-    let port = free_port();
-    let system = start([
-        gateway(
-            "gw",
-            &format!("  - {{name: http, protocol: HTTP, port: {port}}}\n"),
-        ),
-        CONNECTION_ERRORS.to_owned(),
-        service("broken", 80, "TCP", &[closed, origin.address]),
-        service("resetting", 80, "TCP", &[resets.address, origin.address]),
-    ])
-    .await;
-    accepted(&system, &["HTTPRoute/default/connections"]).await;
-    let http = System::local(port);
+    let endpoints = [resets.address, origin.address];
+    let (system, http) = with_broken_endpoints(&origin, &endpoints).await;
     for path in ["/retried", "/resets"] {
         for _ in 0..10 {
             let answer = get(http, HOST, path, &[]).await;
@@ -206,20 +207,7 @@ async fn connection_errors_are_retried_on_another_endpoint() {
 #[tokio::test]
 async fn a_request_that_is_not_idempotent_is_not_sent_again_after_a_reset() {
     let (origin, resets) = (origins::http("well").await, origins::resetting().await);
-    let closed = System::local(free_port());
-    let port = free_port();
-    let system = start([
-        gateway(
-            "gw",
-            &format!("  - {{name: http, protocol: HTTP, port: {port}}}\n"),
-        ),
-        CONNECTION_ERRORS.to_owned(),
-        service("broken", 80, "TCP", &[closed, origin.address]),
-        service("resetting", 80, "TCP", &[resets.address]),
-    ])
-    .await;
-    accepted(&system, &["HTTPRoute/default/connections"]).await;
-    let http = System::local(port);
+    let (system, http) = with_broken_endpoints(&origin, &[resets.address]).await;
     let post = async |path: &str| {
         let request = Request::post(path).header("host", HOST);
         let request = request.body(Full::new(Bytes::from_static(b"once")));

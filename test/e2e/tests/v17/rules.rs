@@ -1,7 +1,7 @@
 //! What rules of HTTPRoutes say: rewrites for one backend, and which of two equal rules counts.
 
 use novaedge_e2e::{
-    manifests::{gateway, service},
+    manifests::{http_gateway, service},
     origins,
     ports::free_port,
     system::System,
@@ -49,10 +49,7 @@ async fn a_rewrite_of_a_backend_ref_holds_for_that_backend() {
     let (a, b) = (origins::http("a").await, origins::http("b").await);
     let port = free_port();
     let system = start([
-        gateway(
-            "gw",
-            &format!("  - {{name: http, protocol: HTTP, port: {port}}}\n"),
-        ),
+        http_gateway("gw", port),
         REWRITES.to_owned(),
         service("a", 80, "TCP", &[a.address]),
         service("b", 80, "TCP", &[b.address]),
@@ -118,10 +115,7 @@ async fn the_first_of_two_equal_rules_counts_even_if_it_is_invalid() {
     let (a, b) = (origins::http("a").await, origins::http("b").await);
     let port = free_port();
     let system = start([
-        gateway(
-            "gw",
-            &format!("  - {{name: http, protocol: HTTP, port: {port}}}\n"),
-        ),
+        http_gateway("gw", port),
         EQUAL_RULES.to_owned(),
         service("a", 80, "TCP", &[a.address]),
         service("b", 80, "TCP", &[b.address]),
