@@ -4,15 +4,20 @@ use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 
+/// A connection that was idle for longer is made anew: who serves may have closed it.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// A connection that is kept.
 #[derive(Debug)]
 pub struct Client {
+    address: SocketAddr,
     stream: BufReader<TcpStream>,
+    used: Instant,
 }
 
 /// Status and headers of an answer; names are lower case.
@@ -32,12 +37,17 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         Ok(Self {
+            address,
             stream: BufReader::new(stream),
+            used: Instant::now(),
         })
     }
 
     /// Asks for `path` at `host`.
     pub fn get(&mut self, host: &str, path: &str) -> anyhow::Result<Answer> {
+        if self.used.elapsed() > IDLE {
+            *self = Self::connect(self.address)?;
+        }
         let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
         self.stream.get_mut().write_all(request.as_bytes())?;
         let head = read_head(&mut self.stream)?.context("the connection was closed")?;
@@ -51,6 +61,7 @@ impl Client {
         };
         let length = answer.header("content-length").map_or(Ok(0), str::parse)?;
         io::copy(&mut (&mut self.stream).take(length), &mut io::sink())?;
+        self.used = Instant::now();
         Ok(answer)
     }
 }
