@@ -20,9 +20,8 @@ use novaedge_identity::AgentAccount;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-// What a burst of thousands of objects took is given back with MIMALLOC_PURGE_DELAY; the allocator of libc keeps it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// The exit code for findings that keep something from being served.
 const FOUND_ERRORS: u8 = 1;

@@ -39,7 +39,7 @@ const SAMPLE: f64 = 2_000.0;
 
 /// As in our own programs.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Measures route lookups.
 #[derive(Parser)]

@@ -22,7 +22,7 @@ const SIZES: [usize; 3] = [100, 1_000, 10_000];
 
 /// As in our own programs.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Measures the cost of one edit.
 #[derive(Parser)]
