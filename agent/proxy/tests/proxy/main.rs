@@ -5,6 +5,7 @@ mod support;
 
 mod drain;
 mod filters;
+mod framing;
 mod http1;
 mod http2;
 mod limits;
