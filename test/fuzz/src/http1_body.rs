@@ -52,7 +52,7 @@ fn decode(bytes: &[u8], length: BodyLength, step: usize, limits: BodyLimits) -> 
     };
     loop {
         match decoder.decode(&mut buffer) {
-            Ok(Piece::Data(data)) => decoded.content.extend(Bytes::from(data)),
+            Ok(Piece::Data(data)) => decoded.content.extend_from_slice(&data),
             Ok(Piece::Trailers(trailers)) => decoded.trailers = trailers,
             Ok(Piece::End) => {
                 decoded.end = Ok(given - buffer.len());
