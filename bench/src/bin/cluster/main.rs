@@ -28,6 +28,10 @@ use self::{
     usage::{Memory, Metrics},
 };
 
+/// The row after a burst has so many times fewer routes, as the writers need half a minute for each burst.
+const BURST_SHARE: usize = 5;
+/// What its name ends with.
+const AFTER_BURST: &str = "after a burst";
 /// Routes on one Gateway whose attached routes are counted.
 const ATTACHED: usize = 1_000;
 /// Measured routes get numbers from here on, and those of the other Gateway from twice that.
@@ -68,10 +72,7 @@ async fn main() -> anyhow::Result<()> {
 
 /// Measures all of NovaEdge.
 async fn ours(args: &Args, api: Api) -> anyhow::Result<()> {
-    let mut scale = Scale {
-        memory_mib: Vec::new(),
-        egress: 0.0,
-    };
+    let mut scale = Scale::default();
     scale.note("before", Memory::now()?);
     let (mut bench, mut results) = begin(api).await?;
     growing(args, &mut bench, &mut results).await?;
@@ -84,17 +85,19 @@ async fn ours(args: &Args, api: Api) -> anyhow::Result<()> {
     let name = format!("{present}, endpoints change");
     scale.note(&name, Memory::now()?);
     tell(&format!("measuring {name}"));
-    results
-        .rows
-        .push(bench.row(name, args.routes, Load::Other).await?);
+    let row = bench.row(name, args.routes, Load::Other).await?;
     churn.abort();
+    results.rows.push(row);
+    results.keep(&args.out, args.system)?;
 
     bench.metrics.settled().await?;
-    let name = format!("{present}, after a burst");
+    let name = format!("{present}, {AFTER_BURST}");
     tell(&format!("measuring {name}"));
     let burst = Load::Burst(Burst::of(present));
-    let row = bench.row(name.clone(), args.routes, burst).await?;
+    let routes = args.routes.div_ceil(BURST_SHARE);
+    let row = bench.row(name.clone(), routes, burst).await?;
     results.rows.push(row);
+    results.keep(&args.out, args.system)?;
     scale.note(&name, Memory::now()?);
     bench.metrics.settled().await?;
 
@@ -112,8 +115,6 @@ async fn ours(args: &Args, api: Api) -> anyhow::Result<()> {
 async fn peer(args: &Args, api: Api) -> anyhow::Result<()> {
     let (mut bench, mut results) = begin(api).await?;
     growing(args, &mut bench, &mut results).await?;
-    // Kept before what may never come to an end.
-    results.keep(&args.out, args.system)?;
     match attached(&bench.api).await {
         Ok(time) => results.attached_seconds = Some(time.as_secs_f64()),
         Err(error) => tell(&format!("{error:#}")),
@@ -134,7 +135,7 @@ async fn begin(api: Api) -> anyhow::Result<(Bench, Results)> {
     Ok((Bench::new(api, probe, metrics, NEW), results))
 }
 
-/// Measures at each of the sizes.
+/// Measures at each of the sizes, and keeps each row, as what follows may never come to an end.
 async fn growing(args: &Args, bench: &mut Bench, results: &mut Results) -> anyhow::Result<()> {
     let mut present = 0;
     for &size in &args.sizes {
@@ -147,9 +148,9 @@ async fn growing(args: &Args, bench: &mut Bench, results: &mut Results) -> anyho
         bench.metrics.settled().await?;
         let name = format!("{size} routes");
         tell(&format!("measuring {name}"));
-        results
-            .rows
-            .push(bench.row(name, args.routes, Load::Other).await?);
+        let row = bench.row(name, args.routes, Load::Other).await?;
+        results.rows.push(row);
+        results.keep(&args.out, args.system)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use novaedge_bench::{
 };
 
 use crate::{
-    ATTACHED, CHURN,
+    AFTER_BURST, ATTACHED, CHURN,
     edge::TENANTS,
     results::{BOUNDS, Results, Row},
     system::System,
@@ -70,12 +70,17 @@ pub fn write(folder: &Path) -> anyhow::Result<()> {
 fn finding(ours: &Results) -> String {
     let routes: usize = ours.rows.iter().map(|row| row.routes).sum();
     let wrong: u64 = ours.rows.iter().map(|row| row.wrong).sum();
-    let slowest = ours.rows.iter().map(|row| row.served_ms.p99);
-    let slowest = slowest.fold(0.0, f64::max);
+    let is_burst = |row: &&Row| row.name.ends_with(AFTER_BURST);
+    let (bursts, rows): (Vec<&Row>, Vec<&Row>) = ours.rows.iter().partition(is_burst);
+    let slowest = |rows: &[&Row]| rows.iter().map(|row| row.served_ms.p99).fold(0.0, f64::max);
+    let mean = rows.iter().map(|row| row.served_ms.mean);
+    let mean = mean.fold(0.0, f64::max);
     let memory = ours.scale.iter().flat_map(|scale| &scale.memory_mib);
     let most = memory.map(|(_, [control_plane, _])| *control_plane);
     format!(
-        "In a cluster of up to 5,000 routes every agent serves a new one at most {slowest:.1} ms after the API write at the 99th percentile of each case (aim: at most 50 ms), with {wrong} wrong answers for {routes} new routes; a control plane takes up to {:.0} MiB (aim: at most 200 MiB).",
+        "In a cluster of up to 5,000 routes every agent serves a new one {mean:.1} ms after the API write on average and {:.1} ms at the 99th percentile, each of the slowest case (aims: at most 17 and 50 ms); {:.1} ms at that percentile while the statuses of thousands of changed routes are written. Of the answers for {routes} new routes {wrong} were wrong; a control plane takes up to {:.0} MiB (aim: at most 200 MiB).",
+        slowest(&rows),
+        slowest(&bursts),
         most.fold(0.0, f64::max)
     )
 }
@@ -84,10 +89,10 @@ fn how(ours: &Results, peer: Option<&Results>) -> String {
     let [median, high] = ours.client_ms;
     let mut text = format!(
         "Kubernetes {} on one node, two control planes and {} agents of the image {}; the routes are spread over {TENANTS} namespaces.\n\
-         The client asks every agent over a connection of its own, and the time runs from before the API write to the first right answer of the last agent.\n\
+         The client asks every agent over a connection of its own, and the time runs from before the API write to the first right answer of the last agent: the API server's answer to the write, and the rest.\n\
          It asks each 0.2 ms, on the same two cores as the system and the cluster; a round of questions to as many servers on loopback that answer at once takes it {median:.2} ms (p99 {high:.2} ms), which is what a time may be too long by.\n\
          Every agent is asked for the route for 200 ms more; all answers but 404, then 200 are wrong.\n\
-         `bench/cluster/run.sh --routes N` sets how many new routes a row has.\n\
+         `bench/cluster/run.sh --routes N` sets how many new routes a row has; the one after a burst has a fifth.\n\
          A row begins when the statuses of all routes before it are written, but the one after a burst: there 2,000 routes are changed at once whenever their statuses and native objects are about to be all written.",
         ours.kubernetes, ours.pods, ours.image
     );
@@ -120,6 +125,9 @@ fn times(rows: &[(&Results, &Row)]) -> Table {
         "p99 ms",
         "max ms",
         "of it the write, mean ms",
+        "p99 ms",
+        "of it the rest, mean ms",
+        "p99 ms",
         "answers",
         "later answers",
         "wrong",
@@ -128,7 +136,13 @@ fn times(rows: &[(&Results, &Row)]) -> Table {
         let mut cells = vec![named(results, row), row.routes.to_string()];
         let figures = row.served_ms.figures();
         cells.extend(figures.map(|figure| format!("{figure:.1}")));
-        cells.push(format!("{:.1}", row.write_ms.mean));
+        let parts = [row.write_ms, row.own_ms].map(|part| [part.mean, part.p99]);
+        cells.extend(
+            parts
+                .into_iter()
+                .flatten()
+                .map(|figure| format!("{figure:.1}")),
+        );
         cells.extend([answers(&row.answers), answers(&row.later_answers)]);
         cells.push(row.wrong.to_string());
         table.row(cells);

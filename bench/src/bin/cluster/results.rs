@@ -45,6 +45,8 @@ pub struct Row {
     pub served_ms: Spread,
     /// What of that the API server took to answer the write.
     pub write_ms: Spread,
+    /// The rest of it, which is the system's own.
+    pub own_ms: Spread,
     /// Routes by the time they took, in the classes of [`BOUNDS`].
     pub histogram: Vec<u64>,
     /// Answers by status, until each agent served the route.
@@ -100,7 +102,7 @@ impl Spread {
 }
 
 /// What a cluster of many routes takes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Scale {
     /// Resident MiB of the largest control plane and of the largest agent, by the time.
     pub memory_mib: Vec<(String, [f64; 2])>,
@@ -120,11 +122,14 @@ impl Row {
     /// A row without the figures of the system; `times` are those of serving and those of writing.
     pub fn new(name: String, times: [&[f64]; 2], seen: Seen) -> Self {
         let [served, written] = times;
+        let own = served.iter().zip(written);
+        let own: Vec<f64> = own.map(|(served, written)| served - written).collect();
         Self {
             name,
             routes: served.len(),
             served_ms: Spread::of(served),
             write_ms: Spread::of(written),
+            own_ms: Spread::of(&own),
             histogram: histogram(served),
             wrong: seen.wrong(),
             answers: seen.first,
