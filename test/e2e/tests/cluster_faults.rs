@@ -10,8 +10,8 @@ use std::{
 };
 
 use novaedge_e2e::cluster::{
-    CutOff, Load, Namespace, agents, answers, bed, component, holder, is_own, kill, ready_pods,
-    restarts, rolled_out, route, run_as_host, serves, size, try_kubectl, within,
+    CutOff, Load, Namespace, agents, answers, bed, component, holder, is_own, kill, kubectl,
+    ready_pods, restarts, rolled_out, route, run_as_host, serves, size, try_kubectl, within,
 };
 
 const HOST: &str = "hello.example.com";
@@ -148,11 +148,21 @@ fn compact() {
     eprintln!("etcd knows nothing before {revision}");
 }
 
+/// Waits until pods reach the API server again: kube-proxy, as all of Kubernetes' own clients, asks an API server that was
+/// away again up to 51 s later.
 async fn api_server_answers() {
-    within(MINUTE, "the API server", async || {
-        try_kubectl(&["get", "--raw", "/readyz"], "").ok()
-    })
-    .await;
+    let ready = async |server: &[&str]| {
+        let command = [server, &["get", "--raw", "/readyz"]].concat();
+        within(2 * MINUTE, "the API server", async || {
+            try_kubectl(&command, "").ok()
+        })
+        .await
+    };
+    ready(&[]).await;
+    let service = ["-n", "default", "get", "service/kubernetes"];
+    let address = "-o=jsonpath=https://{.spec.clusterIP}";
+    let address = kubectl(&[&service[..], &[address]].concat());
+    ready(&["--server", address.trim()]).await;
 }
 
 /// A route that is written now is served by each agent, and its status comes.

@@ -71,8 +71,10 @@ component_apiserver() {
 }
 
 component_controller_manager() {
+	# After an API server that was away it hears of the only node's lease up to 51 s later than the kubelet renews it, and
+	# would call the node and all of its pods not ready meanwhile.
 	launch controller-manager "$program" kube-controller-manager --kubeconfig "$state/controller-manager.conf" \
-		--bind-address 127.0.0.1 --leader-elect=false --use-service-account-credentials --root-ca-file "$pki/ca.crt" \
+		--bind-address 127.0.0.1 --leader-elect=false --node-monitor-grace-period 10m --use-service-account-credentials --root-ca-file "$pki/ca.crt" \
 		--service-account-private-key-file "$pki/service-accounts.key" \
 		--cluster-signing-cert-file "$pki/ca.crt" --cluster-signing-key-file "$pki/ca.key"
 }
