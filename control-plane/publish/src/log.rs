@@ -16,6 +16,9 @@ use crate::{
     serves::{Serves, ServesBook},
 };
 
+/// Changes that a log keeps however few resources there are.
+const FEW: usize = 1_024;
+
 /// How much a [`SnapshotLog`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogLimits {
@@ -23,7 +26,8 @@ pub struct LogLimits {
     pub max_resources: usize,
     /// Steps in the log.
     pub max_steps: usize,
-    /// Changed names in the log, over all steps. The newest step stays whatever its size.
+    /// Changed names in the log, over all steps. More than there are resources, or 1,024, are not kept either: to
+    /// compare all of them costs less then. The newest step stays whatever its size.
     pub max_names: usize,
 }
 
@@ -285,6 +289,13 @@ impl SnapshotLog {
             if let Some(after) = after {
                 self.version.digest.add(&name, &after.to_string());
             }
+            // Names of what is gone are copied to where new objects are: hundreds of them, each left alone among
+            // what was freed, would keep the memory of thousands of resources.
+            let name = if after.is_none() {
+                Arc::from(&*name)
+            } else {
+                name
+            };
             changes.push(Change { name, before });
         }
         let resources = &self.resources;
@@ -302,8 +313,9 @@ impl SnapshotLog {
             from,
             changes,
         });
+        let max_names = self.limits.max_names.min(self.resources.len().max(FEW));
         while self.steps.len() > 1
-            && (self.steps.len() > self.limits.max_steps || self.names > self.limits.max_names)
+            && (self.steps.len() > self.limits.max_steps || self.names > max_names)
         {
             if let Some(oldest) = self.steps.pop_front() {
                 self.names -= oldest.changes.len();

@@ -134,6 +134,23 @@ fn the_log_is_bounded_by_names() {
 }
 
 #[test]
+fn the_log_of_what_is_gone_is_short() {
+    let mut log = SnapshotLog::new(LogLimits::default());
+    for part in 0..4 {
+        let resources = (0..FEW).map(|n| resource(&format!("{part}-{n}"), 1));
+        log.apply(resources.collect(), &[]);
+    }
+    assert!(log.delta_since(0).is_some(), "as many changes as resources");
+    for part in 0..4 {
+        let names: Vec<String> = (0..FEW).map(|n| format!("{part}-{n}")).collect();
+        log.apply(Vec::new(), &names);
+    }
+    assert_eq!(log.names, FEW);
+    assert_eq!(log.delta_since(6), None);
+    assert_eq!(log.delta_since(7).unwrap().removed.len(), FEW);
+}
+
+#[test]
 fn a_digest_leads_to_the_newest_snapshot_that_has_it() {
     let log = log(
         LogLimits::default(),
