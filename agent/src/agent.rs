@@ -123,7 +123,7 @@ impl Agent {
         });
         let control = ControlThread {
             retire: Box::pin(leaving.clone().retire(workers.clone())),
-            control: Control::new(live, workers, served_sender),
+            control: Control::new(live, workers, counters.clone(), served_sender),
             subscriber,
             fed,
             admin: admin.map(|socket| {

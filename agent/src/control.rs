@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::snapshot::build_tls;
 use crate::sockets::{BindError, Listening, Port, open};
-use crate::worker::Command;
+use crate::worker::{Command, WorkerCounters};
 
 /// How long a worker may take to close a socket before the step goes on without its word.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -29,6 +29,7 @@ pub(crate) struct Control {
     builder: TablesBuilder,
     live: Live,
     workers: Vec<mpsc::Sender<Command>>,
+    counters: Vec<Arc<WorkerCounters>>,
     open: BTreeSet<SocketKey>,
     /// Sockets of the tables in force that could not be opened.
     failed: BTreeSet<SocketKey>,
@@ -47,12 +48,14 @@ impl Control {
     pub(crate) fn new(
         live: Live,
         workers: Vec<mpsc::Sender<Command>>,
+        counters: Vec<Arc<WorkerCounters>>,
         served: watch::Sender<Option<v1::Version>>,
     ) -> Self {
         Self {
             builder: TablesBuilder::new(),
             live,
             workers,
+            counters,
             open: BTreeSet::new(),
             failed: BTreeSet::new(),
             late: BTreeSet::new(),
@@ -105,6 +108,9 @@ impl Control {
             }
         }
         self.close_old(&tables).await;
+        for worker in &self.counters {
+            worker.http.forget(&removed);
+        }
         rejected.sort_by(|a, b| a.name.cmp(&b.name));
         tracing::info!(
             sequence = version.sequence,

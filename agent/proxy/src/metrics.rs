@@ -152,6 +152,25 @@ impl Metrics {
         Arc::clone(routes.entry(key).or_default())
     }
 
+    /// Forgets what was counted for listeners and rules that are gone, by resource name.
+    pub fn forget(&self, gone: &[String]) {
+        let mut traffic = self.traffic();
+        let Traffic { listeners, routes } = &mut *traffic;
+        for name in gone {
+            let name: Arc<str> = name.as_str().into();
+            if listeners.remove(&name).is_some() {
+                routes.retain(|key, _| key.listener != name);
+                continue;
+            }
+            for listener in listeners.keys() {
+                routes.remove(&RouteKey {
+                    listener: Arc::clone(listener),
+                    route: Some(Arc::clone(&name)),
+                });
+            }
+        }
+    }
+
     /// All listeners that have counted something, by resource name.
     #[must_use]
     pub fn listeners(&self) -> BTreeMap<Arc<str>, Arc<ListenerMetrics>> {
@@ -241,5 +260,23 @@ mod tests {
         let routes = metrics.routes();
         assert_eq!(routes.len(), 2);
         assert_eq!(routes[&key("l", MAX_ROUTES)].responses[2].get(), 1);
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten() {
+        let metrics = Metrics::default();
+        for listener in ["a", "b"] {
+            let name = listener.into();
+            metrics.listener(&name).durations.observe(Duration::ZERO);
+            for route in 0..3 {
+                metrics.route(key(listener, route)).response(StatusCode::OK);
+            }
+        }
+        metrics.forget(&["1".into(), "b".into(), "never".into()]);
+        let left: Vec<_> = metrics.routes().into_keys().collect();
+        assert_eq!(left, [key("a", 0), key("a", 2)]);
+        assert_eq!(metrics.listeners().len(), 1);
+        let again = metrics.route(key("a", 1));
+        assert_eq!(again.responses[2].get(), 0);
     }
 }
