@@ -7,8 +7,10 @@ use novaedge_translate::{Delta, DesiredStatus};
 
 use crate::problem::{Problem, ProblemBook};
 
-/// Changes that are remembered for those who follow; who is further behind looks at everything.
+/// Changes that are remembered for those who follow: so many, and no more than there are statuses, or a few where there
+/// are fewer. Who is further behind looks at everything.
 const MAX_RECENT: usize = 4_096;
+const FEW_RECENT: usize = 64;
 
 /// What people want to see.
 #[derive(Clone, Debug, Default)]
@@ -45,12 +47,12 @@ impl Findings {
                 Some(status) => self.statuses.insert(id.clone(), status.clone()),
                 None => self.statuses.remove(id),
             };
-            if self.recent.len() == MAX_RECENT {
-                self.recent.pop_front();
-            }
             self.recent.push_back(id.clone());
             self.revision += 1;
         }
+        let most = self.statuses.len().clamp(FEW_RECENT, MAX_RECENT);
+        let forgotten = self.recent.len().saturating_sub(most);
+        self.recent.drain(..forgotten);
     }
 
     /// Takes in all problems.
@@ -84,7 +86,8 @@ mod tests {
         assert_eq!(since(&findings, 3), Some(vec![]));
         assert_eq!(since(&findings, 1), Some(vec![id(1), id(2)]));
         assert_eq!(since(&findings, 4), None, "from another life");
-        (0..MAX_RECENT).for_each(|n| findings.take(&change(n)));
+        (0..FEW_RECENT).for_each(|n| findings.take(&change(n)));
         assert_eq!(since(&findings, 2), None);
+        assert_eq!(findings.recent.len(), FEW_RECENT);
     }
 }

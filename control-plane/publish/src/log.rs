@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Changes that a log keeps however few resources there are.
-const FEW: usize = 1_024;
+const FEW: usize = 64;
 
 /// How much a [`SnapshotLog`] keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct LogLimits {
     pub max_resources: usize,
     /// Steps in the log.
     pub max_steps: usize,
-    /// Changed names in the log, over all steps. More than there are resources, or 1,024, are not kept either: to
+    /// Changed names in the log, over all steps. More than there are resources, or 64, are not kept either: to
     /// compare all of them costs less then. The newest step stays whatever its size.
     pub max_names: usize,
 }

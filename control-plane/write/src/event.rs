@@ -3,7 +3,8 @@
 mod teller;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     time::Duration,
 };
 
@@ -55,7 +56,8 @@ struct Told {
 pub(crate) struct EventBook {
     /// By object: what is wrong, and since when.
     current: BTreeMap<ObjectId, BTreeMap<Finding, Duration>>,
-    told: BTreeMap<Finding, Told>,
+    /// By the hash of the finding: thousands are remembered for an hour, and their texts would stay in memory.
+    told: HashMap<u64, Told>,
     /// What waits, each with the object that it was found for.
     queue: VecDeque<(ObjectId, Finding)>,
     queued: BTreeSet<Finding>,
@@ -115,7 +117,7 @@ impl EventBook {
     }
 
     fn offer(&mut self, id: &ObjectId, finding: Finding, now: Duration) -> Offer {
-        let told = self.told.get(&finding);
+        let told = self.told.get(&hash(&finding));
         if told.is_some_and(|told| now < told.at + PAUSE) || self.queued.contains(&finding) {
             return Offer::Repeated;
         }
@@ -147,7 +149,7 @@ impl EventBook {
             }
         };
         self.spent += 1;
-        let told = self.told.get(&finding);
+        let told = self.told.get(&hash(&finding));
         let told = told.filter(|told| now < told.at + KEPT);
         let count = told.map_or(1, |told| told.count.saturating_add(1));
         self.remember(&finding, Told { at: now, count });
@@ -164,14 +166,21 @@ impl EventBook {
     }
 
     fn remember(&mut self, finding: &Finding, told: Told) {
-        if self.told.len() >= MAX_TOLD && !self.told.contains_key(finding) {
+        let finding = hash(finding);
+        if self.told.len() >= MAX_TOLD && !self.told.contains_key(&finding) {
             let oldest = self.told.iter().min_by_key(|(_, told)| told.at);
-            if let Some(oldest) = oldest.map(|(finding, _)| finding.clone()) {
+            if let Some(oldest) = oldest.map(|(finding, _)| *finding) {
                 self.told.remove(&oldest);
             }
         }
-        self.told.insert(finding.clone(), told);
+        self.told.insert(finding, told);
     }
+}
+
+fn hash(finding: &Finding) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    finding.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The message with the field in front, as people read it.
