@@ -53,6 +53,20 @@ impl Load {
         Self { shared, clients }
     }
 
+    /// Waits until each kind of client has that many answers.
+    pub async fn answered(&self, least: u64) {
+        let enough = || {
+            let tally = self.shared.tally.lock().unwrap();
+            tally.answers.len() == 3 && tally.answers.values().all(|answers| *answers >= least)
+        };
+        let waiting = async {
+            while !enough() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(4 * LIMIT, waiting).await.unwrap();
+    }
+
     /// New connections go there.
     pub fn go_to(&self, port: u16) {
         self.shared.port.store(port, Ordering::Relaxed);
