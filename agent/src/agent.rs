@@ -25,6 +25,7 @@ use crate::control::Control;
 use crate::dns::ControlPlaneDns;
 use crate::files::{Share, raise_limit};
 use crate::leaving::Leaving;
+use crate::memory;
 use crate::metrics::{Sources, Subscription};
 use crate::worker::{self, COMMANDS, Command, WorkerConfig, WorkerCounters};
 
@@ -335,6 +336,7 @@ impl ControlThread {
             });
             let admin = admin.transpose()?;
             let retire = tokio::spawn(self.retire);
+            let giving_back = tokio::spawn(memory::give_back());
             let mut control = self.control;
             match self.subscriber {
                 Some(one) => {
@@ -346,6 +348,7 @@ impl ControlThread {
             }
             self.stop.cancelled().await;
             retire.abort();
+            giving_back.abort();
             if let Some(admin) = admin {
                 admin.abort();
             }

@@ -12,6 +12,7 @@ mod control;
 mod dns;
 mod files;
 mod leaving;
+mod memory;
 mod metrics;
 mod snapshot;
 mod sockets;

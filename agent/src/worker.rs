@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::accept::accept;
 use crate::dns::Dns;
+use crate::memory;
 use crate::snapshot::LiveSource;
 use crate::sockets::Listening;
 
@@ -160,6 +161,7 @@ async fn serve(config: WorkerConfig, mut commands: mpsc::Receiver<Command>) {
         shared: Rc::clone(&shared),
         open: RefCell::default(),
     };
+    let giving_back = tokio::task::spawn_local(memory::give_back());
     let deadline = loop {
         match commands.recv().await {
             Some(Command::Open(key, socket)) => sockets.open(key, socket),
@@ -173,6 +175,7 @@ async fn serve(config: WorkerConfig, mut commands: mpsc::Receiver<Command>) {
             None => break Instant::now(),
         }
     };
+    giving_back.abort();
     sockets.stop_accepting().await;
     shared.drain.begin(deadline);
     let in_time = timeout_at(deadline, shared.all_closed()).await.is_ok();

@@ -53,6 +53,9 @@ impl Findings {
         let most = self.statuses.len().clamp(FEW_RECENT, MAX_RECENT);
         let forgotten = self.recent.len().saturating_sub(most);
         self.recent.drain(..forgotten);
+        if self.recent.len() < self.recent.capacity() / 8 {
+            self.recent.shrink_to(2 * self.recent.len());
+        }
     }
 
     /// Takes in all problems.

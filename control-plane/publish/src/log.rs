@@ -322,6 +322,9 @@ impl SnapshotLog {
                 self.dropped += 1;
             }
         }
+        if self.steps.len() < self.steps.capacity() / 8 {
+            self.steps.shrink_to(2 * self.steps.len());
+        }
     }
 }
 

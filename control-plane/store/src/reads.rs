@@ -68,6 +68,9 @@ impl<U: Clone + Ord + Hash, R: Clone + Ord> Reads<U, R> {
         let reads: Box<[Arc<R>]> = reads.collect();
         if !reads.is_empty() {
             self.reads.insert(unit, reads);
+        } else if self.reads.len() < self.reads.capacity() / 8 {
+            // Units were many once.
+            self.reads.shrink_to(2 * self.reads.len());
         }
         unread
     }

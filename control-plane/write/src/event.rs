@@ -131,6 +131,9 @@ impl EventBook {
 
     /// The next one to tell, and how often it was told with that. What was mended while it waited is nobody's to fix.
     pub(crate) fn next(&mut self, now: Duration) -> Option<(Finding, i32)> {
+        if self.queue.len() < self.queue.capacity() / 8 {
+            self.queue.shrink_to(2 * self.queue.len());
+        }
         let refills = now.saturating_sub(self.refilled).as_millis() / REFILL.as_millis();
         let refills = u32::try_from(refills).unwrap_or(u32::MAX);
         if refills > 0 {
