@@ -55,11 +55,17 @@ struct Args {
     /// Routes while propagation is measured, growing.
     #[arg(long, value_delimiter = ',', default_values_t = [0, 1_000, 5_000])]
     sizes: Vec<usize>,
+    /// Only writes the page anew, of the results that are in the folder.
+    #[arg(long)]
+    page: bool,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if args.page {
+        return page::write(&args.out);
+    }
     let api = Api::connect(args.system).await?;
     edge::clear(&api).await?;
     if args.system == System::Novaedge {
