@@ -13,6 +13,7 @@ mod dns;
 mod files;
 mod leaving;
 mod metrics;
+mod proxy_header;
 mod snapshot;
 mod sockets;
 mod worker;
