@@ -175,6 +175,14 @@ async fn requests_are_counted_by_listener_route_and_class() {
             "{line} in {metrics}"
         );
     }
+    let gone = step(2, Vec::new(), &["route/HTTPRoute/default/shop/0"]);
+    assert_eq!(agent.apply(gone).await.unwrap(), []);
+    let metrics = admin(agent.admin_address().unwrap(), "/metrics");
+    assert!(!metrics.contains("default/shop"), "{metrics}");
+    assert!(
+        metrics.contains("route=\"\",code=\"4xx\"} 1\n"),
+        "{metrics}"
+    );
     agent.drain(Duration::ZERO).await;
 }
 
