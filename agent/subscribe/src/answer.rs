@@ -1,10 +1,10 @@
 //! The answer to a step.
 
-use novaedge_proto::v1::{self, agent_message::Message};
+use novaedge_proto::{
+    MAX_MESSAGE_BYTES,
+    v1::{self, agent_message::Message},
+};
 use prost::Message as _;
-
-/// The size of an answer's messages in bytes.
-const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 /// What the control plane keeps of the text of a rejection.
 const MAX_ERROR_BYTES: usize = 1024;

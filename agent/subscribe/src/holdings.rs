@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 
 use novaedge_proto::{
+    MAX_MESSAGE_BYTES,
     digest::{ContentVersion, SnapshotDigest},
     v1::{self, agent_message::Message},
 };
 use prost::Message as _;
 
 use crate::staging::Staged;
-
-/// The size of a subscription's messages in bytes.
-const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 /// Why a step cannot be from what is held to what it names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -43,7 +43,7 @@ impl Default for SessionLimits {
             max_error_bytes: 1024,
             max_errors: 1_000,
             max_stale_acks: 1_000,
-            max_chunk_bytes: step::MAX_CHUNK_BYTES,
+            max_chunk_bytes: novaedge_proto::MAX_MESSAGE_BYTES,
         }
     }
 }

@@ -11,9 +11,6 @@ use prost::{
 
 use crate::{encoded::EncodedResource, log::Delta};
 
-/// The size that a message of a step does not exceed, unless one resource alone does.
-pub const MAX_CHUNK_BYTES: usize = 1 << 20;
-
 // Field numbers of `v1::SnapshotStep`.
 const NONCE: u32 = 1;
 const VERSION: u32 = 2;
@@ -134,6 +131,8 @@ fn put_bytes(field: u32, bytes: &[u8], buffer: &mut impl BufMut) {
 
 #[cfg(test)]
 mod tests {
+    use novaedge_proto::MAX_MESSAGE_BYTES;
+
     use super::*;
     use crate::{
         log::SnapshotVersion,
@@ -165,7 +164,7 @@ mod tests {
     #[test]
     fn encodes_like_the_message_type() {
         let nonce = Arc::from("3");
-        let messages = chunk(&nonce, &delta(2, 1), MAX_CHUNK_BYTES);
+        let messages = chunk(&nonce, &delta(2, 1), MAX_MESSAGE_BYTES);
         assert_eq!(messages.len(), 1);
         let step = decoded(&messages[0]);
         assert_eq!(step.nonce, "3");
@@ -178,7 +177,7 @@ mod tests {
 
     #[test]
     fn an_empty_step_is_one_message() {
-        let messages = chunk(&Arc::from("1"), &delta(0, 0), MAX_CHUNK_BYTES);
+        let messages = chunk(&Arc::from("1"), &delta(0, 0), MAX_MESSAGE_BYTES);
         assert_eq!(messages.len(), 1);
         assert!(decoded(&messages[0]).last);
     }

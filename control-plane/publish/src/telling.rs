@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use novaedge_proto::v1;
+use novaedge_proto::{MAX_MESSAGE_BYTES, v1};
 use prost::Message as _;
 
 use crate::{
@@ -13,9 +13,6 @@ use crate::{
     scope::Scope,
     serves::{ServedGateway, Serves},
 };
-
-/// The size of a message in bytes, unless a single entry is larger.
-const MAX_MESSAGE_BYTES: usize = 512 << 10;
 
 /// Rejections that are told of an agent.
 const MAX_TOLD_REJECTIONS: usize = 100;

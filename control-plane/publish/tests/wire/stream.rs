@@ -39,7 +39,10 @@ async fn twenty_thousand_routes_come_in_messages_of_bounded_size() {
     let mut agent = running.agent("agent-0").await;
     let step = agent.step().await;
     assert!(step.len() > 4, "{} messages", step.len());
-    assert!(step.iter().all(|message| message.encoded_len() <= 1 << 20));
+    assert!(
+        step.iter()
+            .all(|message| message.encoded_len() <= novaedge_proto::MAX_MESSAGE_BYTES)
+    );
     assert!(step.iter().all(|message| message.nonce == step[0].nonce));
     assert_eq!(step.iter().map(|m| m.upserts.len()).sum::<usize>(), 20_000);
     agent.ack(&step[0], &[]).await;
