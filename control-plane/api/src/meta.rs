@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::Status;
 use serde::{Deserialize, Serialize};
 
 use crate::gateway::{
@@ -51,6 +52,19 @@ impl fmt::Display for ObjectKey {
         } else {
             write!(f, "{}/{}", self.namespace, self.name)
         }
+    }
+}
+
+/// Whether an API server refuses an object because its namespace is there no longer, or not for long.
+pub fn is_namespace_ending(status: &Status) -> bool {
+    let Some(details) = &status.details else {
+        return false;
+    };
+    let mut causes = details.causes.iter();
+    match status.code {
+        403 => causes.any(|cause| cause.reason == "NamespaceTerminating"),
+        404 => details.kind == "namespaces",
+        _ => false,
     }
 }
 

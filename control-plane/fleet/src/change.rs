@@ -34,6 +34,11 @@ impl Write {
         }
     }
 
+    /// Whether it may make an object that is not there.
+    pub const fn is_creation(&self) -> bool {
+        matches!(self, Self::CreateService(_) | Self::CreateSlice(_))
+    }
+
     /// The object that is written: its kind, namespace and name.
     pub fn object(&self) -> (&'static str, ObjectKey) {
         match self {

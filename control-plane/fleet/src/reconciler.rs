@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
-use novaedge_api::meta::ObjectKey;
+use novaedge_api::meta::{ObjectKey, is_namespace_ending};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,8 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(15);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// How often one object is tried in a namespace that ends and takes nothing new.
+const ENDING_PAUSE: Duration = Duration::from_secs(5);
 
 /// Where the reconciler hears what it cannot see in the cluster.
 #[derive(Clone, Debug)]
@@ -57,10 +59,36 @@ pub struct Reconciler {
     inputs: Inputs,
     state: watch::Sender<FleetState>,
     cache: Cache,
-    in_flight: FuturesUnordered<BoxFuture<'static, (Write, Result<Written, String>)>>,
+    in_flight: FuturesUnordered<BoxFuture<'static, (Write, Result<Written, Failure>)>>,
     targets: BTreeMap<Target, Attempt>,
+    /// Namespaces that take nothing new, and when one object is tried in each.
+    ending: BTreeMap<String, Instant>,
     loaded: bool,
     jitter: RandomState,
+}
+
+/// Why a write failed.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    /// Whether the namespace takes nothing new.
+    ending: bool,
+}
+
+impl Failure {
+    fn of(error: &kube::Error) -> Self {
+        Self {
+            message: error.to_string(),
+            ending: matches!(error, kube::Error::Api(status) if is_namespace_ending(status)),
+        }
+    }
+
+    fn late() -> Self {
+        Self {
+            message: "the API server did not answer in time".to_owned(),
+            ending: false,
+        }
+    }
 }
 
 /// How a write of one object goes.
@@ -90,6 +118,7 @@ impl Reconciler {
             state,
             in_flight: FuturesUnordered::new(),
             targets: BTreeMap::new(),
+            ending: BTreeMap::new(),
             loaded: false,
             jitter: RandomState::new(),
         };
@@ -168,6 +197,8 @@ impl Reconciler {
         let targets: BTreeSet<Target> = due.iter().map(Write::object).collect();
         self.targets
             .retain(|target, attempt| attempt.under_way || targets.contains(target));
+        self.ending
+            .retain(|namespace, _| targets.iter().any(|(_, key)| key.namespace == *namespace));
         for write in due {
             if self.in_flight.len() >= MAX_IN_FLIGHT {
                 return;
@@ -176,6 +207,15 @@ impl Reconciler {
             if attempt.under_way || attempt.after.is_some_and(|after| after > now) {
                 continue;
             }
+            if write.is_creation()
+                && let Some(next) = self.ending.get_mut(&write.object().1.namespace)
+            {
+                if *next > now {
+                    attempt.after = Some(*next);
+                    continue;
+                }
+                *next = now + ENDING_PAUSE;
+            }
             attempt.under_way = true;
             attempt.after = None;
             let client = self.client.clone();
@@ -183,8 +223,8 @@ impl Reconciler {
                 async move {
                     let done = self::write(client, write.clone());
                     let result = match tokio::time::timeout(WRITE_DEADLINE, done).await {
-                        Ok(result) => result.map_err(|error| error.to_string()),
-                        Err(_) => Err("the API server did not answer in time".to_owned()),
+                        Ok(result) => result.map_err(|error| Failure::of(&error)),
+                        Err(_) => Err(Failure::late()),
                     };
                     (write, result)
                 }
@@ -194,27 +234,38 @@ impl Reconciler {
     }
 
     /// Takes in how a write ended.
-    fn finish(&mut self, write: &Write, result: Result<Written, String>) {
+    fn finish(&mut self, write: &Write, result: Result<Written, Failure>) {
         let target = write.object();
         let (kind, key) = &target;
-        let error = match result {
+        let failure = match result {
             Ok(written) => {
                 tracing::info!(kind, object = %key, write = write.verb(), "written");
                 self.targets.remove(&target);
+                if write.is_creation() {
+                    self.ending.remove(&key.namespace);
+                }
                 self.take(write, written);
                 return;
             }
-            Err(error) => error,
+            Err(failure) => failure,
         };
+        let Failure {
+            message: error,
+            ending,
+        } = failure;
         tracing::warn!(kind, object = %key, write = write.verb(), %error, "not written; trying again");
-        let jitter = self.jitter.hash_one((key, Instant::now())) % 256;
+        let now = Instant::now();
         let attempt = self.targets.entry(target.clone()).or_default();
-        let pause = FIRST_PAUSE.saturating_mul(1 << attempt.failures.min(16));
-        let pause = pause.min(MAX_PAUSE);
-        let jitter = pause.mul_f64(f64::from(u32::try_from(jitter).unwrap_or(0)) / 1024.0);
         attempt.under_way = false;
-        attempt.failures = attempt.failures.saturating_add(1);
-        attempt.after = Some(Instant::now() + pause + jitter);
+        let next = if ending {
+            let next = now + ENDING_PAUSE;
+            self.ending.insert(key.namespace.clone(), next);
+            next
+        } else {
+            attempt.failures = attempt.failures.saturating_add(1);
+            now + pause(attempt.failures, self.jitter.hash_one((key, now)))
+        };
+        attempt.after = Some(next);
         attempt.problem = match write {
             Write::CreateService(service) | Write::ApplyService(service) => gateway_of(service)
                 .map(|gateway| (gateway, format!("Service {key} cannot be written: {error}"))),
@@ -241,6 +292,14 @@ impl Reconciler {
         let waiting = self.targets.values().filter(|attempt| !attempt.under_way);
         waiting.filter_map(|attempt| attempt.after).min()
     }
+}
+
+/// The pause after so many failures in a row, up to a quarter more by chance.
+fn pause(failures: u32, chance: u64) -> Duration {
+    let pause = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    let pause = pause.min(MAX_PAUSE);
+    let chance = u32::try_from(chance % 256).unwrap_or(0);
+    pause + pause * chance / 1024
 }
 
 /// What the watches tell, for good: each begins anew after a pause when it fails.

@@ -64,18 +64,7 @@ pub(crate) fn is_not_found(error: &WriteError) -> bool {
 
 /// Whether the namespace of the object is there no longer, or not for long: it takes nothing new.
 pub(crate) fn is_namespace_ending(error: &WriteError) -> bool {
-    let ends = |status: &kube::core::Status| {
-        let Some(details) = &status.details else {
-            return false;
-        };
-        let mut causes = details.causes.iter();
-        match status.code {
-            403 => causes.any(|cause| cause.reason == "NamespaceTerminating"),
-            404 => details.kind == "namespaces",
-            _ => false,
-        }
-    };
-    status(error).is_some_and(ends)
+    status(error).is_some_and(novaedge_api::meta::is_namespace_ending)
 }
 
 fn status(error: &WriteError) -> Option<&kube::core::Status> {

@@ -192,6 +192,31 @@ async fn a_write_that_fails_is_told_and_tried_again() {
 }
 
 #[tokio::test]
+async fn a_namespace_that_ends_is_asked_once_in_five_seconds() {
+    let server = with_agent();
+    server.change(|data| data.ending = true);
+    let mut leader = Replica::start(&server);
+    for n in 0..40 {
+        leader.want(&format!("gw-{n}"));
+    }
+    leader.leads.send_replace(true);
+    let told = leader.until("gw-0", |state| !state.problems.is_empty());
+    assert_eq!(told.await.problems[0].reason, "NotWritten");
+    a_moment().await;
+    // Those that were under way when the first answer came.
+    let first = server.change(|data| data.writes.len());
+    assert!(first <= 16, "{first} writes");
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(server.change(|data| data.writes.len()), first + 1);
+    // A new namespace of that name.
+    server.change(|data| data.ending = false);
+    for n in 0..40 {
+        let name = format!("gw-{n}");
+        leader.until(&name, |state| !state.ports.is_empty()).await;
+    }
+}
+
+#[tokio::test]
 async fn a_service_of_somebody_else_stays_as_it_is() {
     let server = with_agent();
     let theirs = json!({

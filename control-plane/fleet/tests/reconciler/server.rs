@@ -35,6 +35,8 @@ pub(crate) struct Data {
     pub(crate) writes: Vec<String>,
     /// Writes that still fail.
     pub(crate) failing: u32,
+    /// Whether all namespaces end: they take nothing new.
+    pub(crate) ending: bool,
 }
 
 impl Server {
@@ -89,6 +91,9 @@ impl Server {
             if data.failing > 0 {
                 data.failing -= 1;
                 return status(500, "InternalError");
+            }
+            if data.ending && !data.table(&plural).contains_key(&key) {
+                return ending();
             }
             if head.method == Method::DELETE {
                 data.delete(&plural, &key);
@@ -200,6 +205,15 @@ fn full(code: u16, value: &Value) -> Answer {
         .status(code)
         .body(body.boxed_unsync())
         .unwrap()
+}
+
+fn ending() -> Answer {
+    let cause = json!({"reason": "NamespaceTerminating", "field": "metadata.namespace"});
+    full(
+        403,
+        &json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "metadata": {},
+            "reason": "Forbidden", "message": "is being terminated", "details": {"causes": [cause]}}),
+    )
 }
 
 fn status(code: u16, reason: &str) -> Answer {
