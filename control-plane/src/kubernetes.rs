@@ -17,7 +17,8 @@ use std::{
 use kube::Client;
 use novaedge_fleet::{Agents, Gateways, Inputs, Reconciler, Settings};
 use novaedge_identity::{
-    Accounts, AgentAccount, AgentAccountError, Keeper, KeeperConfig, KubeReview, Names, Verifier,
+    Accounts, AgentAccount, AgentAccountError, FileKeeper, Files, Keeper, KeeperConfig, KubeReview,
+    Material, Names, Verifier,
 };
 use novaedge_publish::{
     Exposure, FleetAcks, LogLimits, PeerTransport, Peers, PeersConfig, Publisher, Server,
@@ -66,8 +67,21 @@ pub struct KubernetesConfig {
     pub agents: Vec<AgentAccount>,
     /// Authorities of agents' certificates (PEM), besides the tokens of their pods.
     pub client_authorities: Option<PathBuf>,
+    /// The certificate of this replica, when it is not to make one itself.
+    pub certificate: Option<CertificateFiles>,
     /// Whether the stream may leave this host in plaintext.
     pub plaintext: bool,
+}
+
+/// A certificate that somebody else makes and renews (PEM).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// The authorities of all replicas' certificates.
+    pub authorities: PathBuf,
 }
 
 /// A running control plane.
@@ -97,6 +111,9 @@ pub enum KubernetesError {
     /// The accounts of agents contradict each other.
     #[error("--agents: {0}")]
     Agents(#[from] AgentAccountError),
+    /// The files of the certificate cannot be used.
+    #[error("no certificate for the endpoint")]
+    Certificate(#[from] novaedge_identity::IdentityError),
     /// The gRPC server ended.
     #[error(transparent)]
     Serve(#[from] novaedge_publish::ServeError),
@@ -128,7 +145,7 @@ impl KubernetesControlPlane {
             config,
         };
         let (leads, intake) = starting.writers();
-        let transport = starting.endpoint(grpc, accounts, leads.clone());
+        let transport = starting.endpoint(grpc, accounts, leads.clone()).await?;
         let acks = starting.peers(transport, address.port());
         let (health, findings) = starting.flow(intake, leads, acks);
         starting.admin(admin, health, findings);
@@ -254,14 +271,13 @@ impl Starting {
         (health, findings)
     }
 
-    /// The gRPC endpoint: TLS with certificates of our own authority, and agents that prove who they are.
-    /// Returns how other replicas are reached.
-    fn endpoint(
+    /// The gRPC endpoint: TLS, and agents that prove who they are. Returns how other replicas are reached.
+    async fn endpoint(
         &mut self,
         listener: TcpListener,
         accounts: Accounts,
         leads: watch::Receiver<bool>,
-    ) -> PeerTransport {
+    ) -> Result<PeerTransport, KubernetesError> {
         let publisher = self.publisher.clone();
         let token = self.shutdown.clone();
         if self.config.plaintext {
@@ -274,16 +290,10 @@ impl Starting {
                 let served = server.serve(listener, token.cancelled_owned()).await;
                 Ok(served?)
             });
-            return PeerTransport::Plaintext;
+            return Ok(PeerTransport::Plaintext);
         }
-        let namespace = self.config.fleet.namespace.clone();
-        let names = Names::of_service(SERVICE, &namespace, self.config.pod_ip);
-        let server_name = format!("{SERVICE}.{namespace}.svc");
-        let mut keep = KeeperConfig::new(namespace.clone(), names);
-        keep.bundle_namespaces = accounts.agent_namespaces();
-        keep.client_authorities = self.config.client_authorities.take();
-        let (keeper, material) = Keeper::new(self.client.clone(), keep, unix_seconds);
-        self.run(keeper.run(leads, self.shutdown.clone()));
+        let server_name = format!("{SERVICE}.{}.svc", self.config.fleet.namespace);
+        let material = self.certificate(&server_name, &accounts, leads).await?;
         let review = Arc::new(KubeReview::new(self.client.clone()));
         let verifier = Verifier::new(accounts, review, material.own);
         let server = Server::new(publisher, ServerConfig::default());
@@ -294,10 +304,40 @@ impl Starting {
                 .serve_tls(listener, material.server, shutdown)
                 .await?)
         });
-        PeerTransport::Tls {
+        Ok(PeerTransport::Tls {
             settings: material.client,
             server_name,
+        })
+    }
+
+    /// The certificate of this replica: from files, or else of our own authority.
+    async fn certificate(
+        &mut self,
+        server_name: &str,
+        accounts: &Accounts,
+        leads: watch::Receiver<bool>,
+    ) -> Result<Material, KubernetesError> {
+        let client_authorities = self.config.client_authorities.take();
+        if let Some(files) = self.config.certificate.take() {
+            let files = Files {
+                certificate: files.certificate,
+                key: files.key,
+                authorities: files.authorities,
+                client_authorities,
+                name: server_name.to_owned(),
+            };
+            let (keeper, material) = FileKeeper::start(files).await?;
+            self.run(keeper.run(self.shutdown.clone()));
+            return Ok(material);
         }
+        let namespace = &self.config.fleet.namespace;
+        let names = Names::of_service(SERVICE, namespace, self.config.pod_ip);
+        let mut keep = KeeperConfig::new(namespace, names);
+        keep.bundle_namespaces = accounts.agent_namespaces();
+        keep.client_authorities = client_authorities;
+        let (keeper, material) = Keeper::new(self.client.clone(), keep, unix_seconds);
+        self.run(keeper.run(leads, self.shutdown.clone()));
+        Ok(material)
     }
 
     /// Listens to the other replicas, so that each knows what all agents say.

@@ -19,5 +19,5 @@ pub mod kubernetes;
 pub mod translate;
 
 pub use findings::Findings;
-pub use kubernetes::{KubernetesConfig, KubernetesControlPlane, KubernetesError};
+pub use kubernetes::{CertificateFiles, KubernetesConfig, KubernetesControlPlane, KubernetesError};
 pub use server::{Config, ControlPlane, ControlPlaneError};

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use novaedge_control_plane::{
-    Config, ControlPlane, KubernetesConfig, KubernetesControlPlane,
+    CertificateFiles, Config, ControlPlane, KubernetesConfig, KubernetesControlPlane,
     folder::Watch,
     translate::{Format, Part, translate},
 };
@@ -95,7 +95,7 @@ enum Command {
         #[arg(long, conflicts_with = "folder")]
         kubernetes: bool,
         #[command(flatten)]
-        cluster: ClusterArguments,
+        cluster: Box<ClusterArguments>,
     },
 }
 
@@ -146,8 +146,29 @@ struct ClusterArguments {
     /// spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT; agents without one show the token of their pod
     #[arg(long, env = "NOVAEDGE_CLIENT_CA", value_name = "FILE")]
     client_ca: Option<PathBuf>,
+    /// Certificate of this replica (PEM, chain), made and renewed by somebody else, as cert-manager. It needs the DNS
+    /// name novaedge-control-plane.NAMESPACE.svc. Without it the control plane makes an authority and certificates of
+    /// its own
+    #[arg(long, env = "NOVAEDGE_TLS_CERT", value_name = "FILE", requires_all = ["tls_key", "tls_ca"])]
+    tls_cert: Option<PathBuf>,
+    /// Key of the certificate (PEM)
+    #[arg(
+        long,
+        env = "NOVAEDGE_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    tls_key: Option<PathBuf>,
+    /// Authorities of all replicas' certificates (PEM)
+    #[arg(
+        long,
+        env = "NOVAEDGE_TLS_CA",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    tls_ca: Option<PathBuf>,
     /// Serve agents without TLS: snapshots with private keys cross the network in plaintext, to whoever asks
-    #[arg(long, conflicts_with_all = ["agents", "client_ca"])]
+    #[arg(long, conflicts_with_all = ["agents", "client_ca", "tls_cert"])]
     insecure_plaintext: bool,
 }
 
@@ -268,9 +289,23 @@ impl ClusterArguments {
             fleet,
             agents: self.agents,
             client_authorities: self.client_ca,
+            certificate: certificate_files(self.tls_cert, self.tls_key, self.tls_ca),
             plaintext: self.insecure_plaintext,
         }
     }
+}
+
+/// All three, or none: the arguments require each other.
+fn certificate_files(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    authorities: Option<PathBuf>,
+) -> Option<CertificateFiles> {
+    Some(CertificateFiles {
+        certificate: certificate?,
+        key: key?,
+        authorities: authorities?,
+    })
 }
 
 /// The signals that end a process in order.

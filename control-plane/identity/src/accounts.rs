@@ -96,8 +96,8 @@ impl Accounts {
         Self {
             namespace: namespace.to_owned(),
             agents: [(format!("{namespace}/novaedge-agent"), Scope::All)].into(),
+            inspectors: [format!("{namespace}/novaedge-inspector")].into(),
             peer_certificates: [format!("novaedge-control-plane.{namespace}.svc")].into(),
-            ..Self::default()
         }
     }
 

@@ -35,6 +35,14 @@ pub enum IdentityError {
         #[source]
         source: io::Error,
     },
+    /// A certificate is somebody else's.
+    #[error("{} is no certificate of {name}: it needs this DNS name", .file.display())]
+    Name {
+        /// The file.
+        file: PathBuf,
+        /// The name that it lacks.
+        name: String,
+    },
     /// The Secret of the authorities holds what nobody here wrote.
     #[error(
         "the key {0} of the Secret is not understood: delete the Secret to have new authorities made"

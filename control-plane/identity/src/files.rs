@@ -13,6 +13,7 @@ use crate::{
     error::IdentityError,
     keeper::chain,
     material::{self, Material, MaterialSender},
+    verifier,
 };
 
 /// How often the files are read.
@@ -25,8 +26,12 @@ pub struct Files {
     pub certificate: PathBuf,
     /// Its key.
     pub key: PathBuf,
-    /// The authorities of agents' and other replicas' certificates. `None`: nobody shows one.
+    /// The authorities of all replicas' certificates.
+    pub authorities: PathBuf,
+    /// Further authorities, of agents' certificates alone.
     pub client_authorities: Option<PathBuf>,
+    /// The DNS name by which replicas are reached, which the certificate must have.
+    pub name: String,
 }
 
 /// Reads the files again and again.
@@ -41,6 +46,7 @@ pub struct FileKeeper {
 struct Contents {
     certificate: Vec<u8>,
     key: Vec<u8>,
+    authorities: Vec<u8>,
     client_authorities: Option<Vec<u8>>,
 }
 
@@ -85,6 +91,7 @@ impl FileKeeper {
         let contents = Contents {
             certificate: read(&self.files.certificate).await?,
             key: read(&self.files.key).await?,
+            authorities: read(&self.files.authorities).await?,
             client_authorities,
         };
         if self.read.as_ref() == Some(&contents) {
@@ -92,19 +99,23 @@ impl FileKeeper {
         }
         let name = |file: &Path| file.display().to_string();
         let chain = certificates(&name(&self.files.certificate), &contents.certificate)?;
+        if !verifier::names(&chain[0]).contains(&self.files.name) {
+            return Err(IdentityError::Name {
+                file: self.files.certificate.clone(),
+                name: self.files.name.clone(),
+            });
+        }
         let key = PrivateKeyDer::from_pem_slice(&contents.key);
         let key = key.map_err(|source| IdentityError::Pem {
             what: name(&self.files.key),
             source,
         })?;
-        let authorities = match &contents.client_authorities {
-            Some(pem) => Some(roots("the file of client authorities", pem)?),
-            None => None,
-        };
-        let servers = authorities
-            .clone()
-            .unwrap_or_else(rustls::RootCertStore::empty);
-        self.material.send(&chain, &key, authorities, servers)?;
+        let servers = roots(&name(&self.files.authorities), &contents.authorities)?;
+        let mut clients = servers.clone();
+        if let Some(pem) = &contents.client_authorities {
+            clients.extend(roots("the file of client authorities", pem)?.roots);
+        }
+        self.material.send(&chain, &key, Some(clients), servers)?;
         tracing::info!("the certificate of the files is in force");
         self.read = Some(contents);
         Ok(())
@@ -117,4 +128,143 @@ async fn read(file: &Path) -> Result<Vec<u8>, IdentityError> {
         file: file.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write as _, sync::Arc};
+
+    use futures_util::future::BoxFuture;
+    use novaedge_publish::{Authenticate as _, AuthenticateError, Credentials, Role};
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::pki_types::{CertificateDer, UnixTime};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        accounts::Accounts,
+        authority::{Authorities, Authority},
+        review::{Review, ReviewError, Reviewed},
+        rotation::Rotation,
+        verifier::Verifier,
+    };
+
+    const NAME: &str = "novaedge-control-plane.novaedge-system.svc";
+
+    /// What writes the files.
+    struct Maker {
+        folder: TempDir,
+        authority: Authority,
+    }
+
+    impl Maker {
+        fn new() -> Self {
+            let now = i64::try_from(UnixTime::now().as_secs()).unwrap();
+            let maker = Self {
+                folder: tempfile::tempdir().unwrap(),
+                authority: Authority::make(now, &Rotation::default()).unwrap(),
+            };
+            let mut authorities = Authorities::default();
+            authorities.insert(maker.authority.clone());
+            maker.write("ca.crt", &authorities.bundle());
+            maker
+        }
+
+        fn write(&self, file: &str, text: &str) {
+            let mut file = fs::File::create(self.folder.path().join(file)).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        }
+
+        /// A new certificate in the files.
+        fn issue(&self, name: &str) -> CertificateDer<'static> {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            let issuer = self.authority.issuer().unwrap();
+            let certificate = params.signed_by(&key, &issuer).unwrap();
+            self.write("tls.crt", &certificate.pem());
+            self.write("tls.key", &key.serialize_pem());
+            certificate.der().clone()
+        }
+
+        fn files(&self, clients: Option<&Self>) -> Files {
+            let file = |name: &str| self.folder.path().join(name);
+            Files {
+                certificate: file("tls.crt"),
+                key: file("tls.key"),
+                authorities: file("ca.crt"),
+                client_authorities: clients.map(|clients| clients.folder.path().join("ca.crt")),
+                name: NAME.to_owned(),
+            }
+        }
+    }
+
+    #[derive(Debug)]
+    struct NoReview;
+
+    impl Review for NoReview {
+        fn review<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Reviewed, ReviewError>> {
+            Box::pin(std::future::ready(Ok(Reviewed::Invalid("no".into()))))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_authorities_of_the_files_make_replicas_and_those_of_agents_do_not() {
+        let (ours, agents) = (Maker::new(), Maker::new());
+        let (own, other) = (ours.issue(NAME), agents.issue(NAME));
+        let (_keeper, material) = FileKeeper::start(ours.files(Some(&agents))).await.unwrap();
+        assert!(material.server.borrow().is_some() && material.client.borrow().is_some());
+        let accounts = Accounts::of_namespace("novaedge-system");
+        let verifier = Verifier::new(accounts, Arc::new(NoReview), material.own);
+        let shown = |certificate| Credentials {
+            certificate: Some(certificate),
+            ..Credentials::default()
+        };
+        let caller = verifier.authenticate(shown(own)).await.unwrap();
+        assert_eq!(caller.role, Role::Peer);
+        let denied = verifier.authenticate(shown(other)).await;
+        assert!(matches!(denied, Err(AuthenticateError::Denied(_))));
+    }
+
+    #[tokio::test]
+    async fn renewed_files_are_taken_and_broken_ones_are_not() {
+        let maker = Maker::new();
+        maker.issue(NAME);
+        let (mut keeper, material) = FileKeeper::start(maker.files(None)).await.unwrap();
+        let mut server = material.server;
+        server.mark_unchanged();
+        keeper.look().await.unwrap();
+        assert!(!server.has_changed().unwrap(), "the files are the same");
+
+        // The key is not there yet.
+        let key = fs::read_to_string(maker.folder.path().join("tls.key")).unwrap();
+        maker.issue(NAME);
+        let renewed = fs::read_to_string(maker.folder.path().join("tls.key")).unwrap();
+        maker.write("tls.key", &key);
+        assert!(matches!(keeper.look().await, Err(IdentityError::Tls(_))));
+        assert!(!server.has_changed().unwrap());
+        maker.write("tls.key", &renewed);
+        keeper.look().await.unwrap();
+        assert!(server.has_changed().unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_the_files_is_told() {
+        let maker = Maker::new();
+        maker.issue("somebody.example.com");
+        let error = FileKeeper::start(maker.files(None)).await.unwrap_err();
+        let told = error.to_string();
+        assert!(
+            told.ends_with("novaedge-control-plane.novaedge-system.svc: it needs this DNS name"),
+            "{told}"
+        );
+        maker.write("tls.crt", "nonsense");
+        let error = FileKeeper::start(maker.files(None)).await.unwrap_err();
+        assert!(matches!(error, IdentityError::Empty(_)), "{error}");
+        fs::remove_file(maker.folder.path().join("ca.crt")).unwrap();
+        let error = FileKeeper::start(maker.files(None)).await.unwrap_err();
+        assert!(
+            error.to_string().ends_with("ca.crt cannot be read"),
+            "{error}"
+        );
+    }
 }

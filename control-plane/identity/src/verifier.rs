@@ -95,7 +95,7 @@ impl Authenticate for Verifier {
 }
 
 /// The DNS and URI names of a certificate.
-fn names(certificate: &[u8]) -> BTreeSet<String> {
+pub(crate) fn names(certificate: &[u8]) -> BTreeSet<String> {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
         return BTreeSet::new();
     };

@@ -19,7 +19,7 @@ use std::{
 
 pub use self::{
     audit::{Audit, Write},
-    dump::{Dump, Shown},
+    dump::{Dump, Shown, inspect},
     load::{Load, serves_grpc},
     open_loop::{Measured, OpenLoop},
     parts::{

@@ -9,7 +9,7 @@ use novaedge_e2e::{
     certificates::{Ca, Identity},
     clients::Http1,
     cluster::{
-        Dump, Namespace, SYSTEM, Shown, answers, bed, hello, kubectl, rolled_out, route,
+        Dump, Namespace, SYSTEM, Shown, answers, bed, hello, inspect, kubectl, rolled_out, route,
         try_kubectl, within,
     },
 };
@@ -292,6 +292,7 @@ async fn no_agent_has_the_key_of_another_tenant() {
     }
 
     who_shows_nothing_good_gets_nothing(&holders[0], &red.agents).await;
+    who_inspects_sees_all_but_keys(&holders[0], &tenants).await;
     certificates_are_as_good_as_tokens(&clients, red, &line_of(&blue.identity)).await;
     for tenant in &tenants {
         tenant.answers(&ca).await;
@@ -310,6 +311,31 @@ async fn who_shows_nothing_good_gets_nothing(holder: &Holder, agents: &Namespace
         ("another pod", "novaedge-agent-0", Shown::Token(&good), "7"),
     ] {
         refused(what, node, shown, code).await;
+    }
+}
+
+async fn who_inspects_sees_all_but_keys(agent: &Holder, tenants: &[Tenant]) {
+    let account = ["create", "token", "novaedge-inspector"];
+    let account = [&["--namespace", SYSTEM], &account[..]].concat();
+    let inspector = kubectl(&[&account, &["--audience", "novaedge"][..]].concat());
+    let seen = inspect(Shown::Token(&inspector)).await.expect("a snapshot");
+    let text = format!("{:?}", seen.resources);
+    let bytes = prost::Message::encode_to_vec(&seen);
+    for tenant in tenants {
+        assert!(text.contains(&tenant.host), "{}", tenant.host);
+        let key = line_of(&tenant.identity);
+        let holds_key = bytes.windows(key.len()).any(|part| part == key.as_bytes());
+        assert!(!holds_key, "the key of {}", tenant.host);
+    }
+    let stream = Shown::Token(&inspector);
+    refused("an inspector", Holder::NAME, stream, "7").await;
+    for (shown, code) in [
+        (Shown::Token(&agent.token("novaedge")), "7"),
+        (Shown::Token(&kubectl(&account)), "16"),
+        (Shown::Nothing, "16"),
+    ] {
+        let seen = inspect(shown).await.map(drop);
+        assert_eq!(seen, Err(code.to_owned()), "{shown:?}");
     }
 }
 

@@ -46,14 +46,7 @@ impl Dump {
     pub async fn open(node: &str, shown: Shown<'_>) -> Result<Self, (String, Vec<u8>)> {
         let connected = connect(shown).await;
         let (mut client, task) = connected.map_err(|_| (String::new(), Vec::new()))?;
-        let uri = "https://control-plane/novaedge.v1.SnapshotDiscovery/StreamSnapshots";
-        let mut request = Request::post(uri)
-            .header("content-type", "application/grpc")
-            .header("te", "trailers");
-        if let Shown::Token(token) = shown {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let request = request.body(()).expect("a request");
+        let request = call("StreamSnapshots", shown);
         let (response, outbound) = client.send_request(request, false).expect("a stream");
         let mut dump = Self {
             bytes: Vec::new(),
@@ -166,12 +159,8 @@ impl Dump {
         let message = v1::AgentMessage {
             message: Some(message),
         };
-        let mut frame = BytesMut::new();
-        frame.put_u8(0);
-        frame.put_u32(u32::try_from(message.encoded_len()).expect("it is small"));
-        message.encode(&mut frame).expect("it grows");
         self.outbound
-            .send_data(frame.freeze(), false)
+            .send_data(frame(&message), false)
             .expect("the stream is open");
     }
 }
@@ -180,6 +169,55 @@ impl Drop for Dump {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// The snapshot as people see it; the code of gRPC if that is refused.
+pub async fn inspect(shown: Shown<'_>) -> Result<v1::FetchSnapshotResponse, String> {
+    let (mut client, task) = connect(shown).await.expect("a connection");
+    let (response, mut outbound) = client
+        .send_request(call("FetchSnapshot", shown), false)
+        .expect("a stream");
+    let request = v1::FetchSnapshotRequest {
+        page_size: 1_000,
+        ..v1::FetchSnapshotRequest::default()
+    };
+    outbound
+        .send_data(frame(&request), true)
+        .expect("the stream is open");
+    let (head, mut inbound) = response.await.expect("an answer").into_parts();
+    let mut bytes = BytesMut::new();
+    while let Some(data) = inbound.data().await {
+        let data = data.expect("the rest of the answer");
+        let flow = inbound.flow_control();
+        flow.release_capacity(data.len()).expect("it was taken");
+        bytes.extend_from_slice(&data);
+    }
+    let trailers = inbound.trailers().await.expect("the end of the answer");
+    task.abort();
+    match code(&head.headers).or_else(|| code(&trailers?)).as_deref() {
+        Some("0") => Ok(v1::FetchSnapshotResponse::decode(&bytes[5..]).expect("a page")),
+        other => Err(other.unwrap_or_default().to_owned()),
+    }
+}
+
+fn call(method: &str, shown: Shown<'_>) -> Request<()> {
+    let uri = format!("https://control-plane/novaedge.v1.SnapshotDiscovery/{method}");
+    let mut request = Request::post(uri)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    if let Shown::Token(token) = shown {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    request.body(()).expect("a request")
+}
+
+/// A message as gRPC sends it.
+fn frame(message: &impl prost::Message) -> Bytes {
+    let mut frame = BytesMut::new();
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.encoded_len()).expect("it is small"));
+    message.encode(&mut frame).expect("it grows");
+    frame.freeze()
 }
 
 fn code(headers: &HeaderMap) -> Option<String> {
