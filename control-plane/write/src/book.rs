@@ -151,8 +151,7 @@ impl Book {
                 if self.seen.remove(&id).is_none() {
                     return;
                 }
-                self.written.remove(&Work::Status(id.clone()));
-                self.written.remove(&Work::Native(id.clone()));
+                self.forget_written(&id);
             }
         }
         if is_native(id.kind) {
@@ -275,24 +274,29 @@ impl Book {
     /// The object is gone, although no watch has told yet.
     pub(crate) fn forget(&mut self, id: &ObjectId) {
         self.seen.remove(id);
+        self.forget_written(id);
+    }
+
+    fn forget_written(&mut self, id: &ObjectId) {
+        self.written.remove(&Work::Status(id.clone()));
+        self.written.remove(&Work::Native(id.clone()));
     }
 
     /// The API server took a write, and the object is now like this.
     pub(crate) fn wrote(&mut self, work: &Work, digest: Digest, live: &Value) {
-        self.written.insert(work.clone(), digest);
         let id = work.id();
-        let seen = match (work, self.seen.get(id)) {
+        let before = self.seen.get(id);
+        let seen = match (work, before) {
+            // It is gone by now.
             (Work::Status(_), None) => return,
             // The watch was faster, and what it told is shared.
-            (Work::Status(_), Some(before)) if before.is_at(live) => return,
-            (Work::Status(_), Some(before)) => before.with_status(live),
-            (Work::Native(_), before) => Seen::applied(digest, before, live),
+            (Work::Status(_), Some(before)) if before.is_at(live) => None,
+            (Work::Status(_), Some(before)) => Some(before.with_status(live)),
+            (Work::Native(_), before) => Some(Seen::applied(digest, before, live)),
         };
-        if !self
-            .seen
-            .get(id)
-            .is_some_and(|before| before.is_newer(&seen))
-        {
+        let seen = seen.filter(|seen| !before.is_some_and(|before| before.is_newer(seen)));
+        self.written.insert(work.clone(), digest);
+        if let Some(seen) = seen {
             self.seen.insert(id.clone(), seen);
         }
     }

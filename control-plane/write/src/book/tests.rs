@@ -91,3 +91,25 @@ fn an_object_that_is_gone_needs_nothing() {
         Plan::Nothing
     ));
 }
+
+#[test]
+fn nothing_is_kept_of_objects_that_are_gone() {
+    let mut book = Book::default();
+    book.activate();
+    let native = Work::Native(ObjectId {
+        kind: Kind::ProxyRoute,
+        key: ObjectKey::new("d", "a"),
+    });
+    let live = json!({"metadata": {"uid": "u", "resourceVersion": "2"}});
+    // A native object that the writer deletes before the watch tells.
+    book.wrote(&native, [0; 32], &live);
+    book.forget(native.id());
+    book.observe(&Change::Delete(native.id().clone()));
+    // An object that somebody deletes while its status is written.
+    book.observe(&route("1", None));
+    book.wrote(&status_work(), [0; 32], &live);
+    book.observe(&Change::Delete(status_work().id().clone()));
+    book.wrote(&status_work(), [0; 32], &live);
+    assert!(book.written.is_empty(), "{:?}", book.written);
+    assert!(book.seen.is_empty(), "{:?}", book.seen);
+}
