@@ -32,10 +32,15 @@ use self::{
 const BURST_SHARE: usize = 5;
 /// What its name ends with.
 const AFTER_BURST: &str = "after a burst";
+/// What the name of the row ends with while which endpoints change.
+const CHANGING: &str = "endpoints change";
 /// Routes on one Gateway whose attached routes are counted.
 const ATTACHED: usize = 1_000;
 /// Measured routes get numbers from here on, and those of the other Gateway from twice that.
 const NEW: usize = 1_000_000;
+/// How long nothing happens before memory is looked at for the first time: programs that were just started take more
+/// in their first seconds.
+const QUIET: Duration = Duration::from_mins(1);
 /// How often endpoints change, and how long that is looked at.
 const CHURN: Duration = Duration::from_secs(2);
 const WATCHED: Duration = Duration::from_mins(1);
@@ -79,6 +84,8 @@ async fn main() -> anyhow::Result<()> {
 /// Measures all of NovaEdge.
 async fn ours(args: &Args, api: Api) -> anyhow::Result<()> {
     let mut scale = Scale::default();
+    tell("waiting until all is quiet");
+    tokio::time::sleep(QUIET).await;
     scale.note("before", Memory::now()?);
     let (mut bench, mut results) = begin(api).await?;
     growing(args, &mut bench, &mut results).await?;
@@ -88,7 +95,7 @@ async fn ours(args: &Args, api: Api) -> anyhow::Result<()> {
     let churn = tokio::spawn(churn(bench.api.clone()));
     tokio::time::sleep(CHURN).await;
     scale.egress = egress(&bench).await?;
-    let name = format!("{present}, endpoints change");
+    let name = format!("{present}, {CHANGING}");
     scale.note(&name, Memory::now()?);
     tell(&format!("measuring {name}"));
     let row = bench.row(name, args.routes, Load::Other).await?;
