@@ -7,7 +7,7 @@ pub mod digest;
 /// The bytes that a message in either direction does not exceed, unless one entry of it is larger.
 ///
 /// Both ends keep buffers of this size for as long as a stream is open.
-pub const MAX_MESSAGE_BYTES: usize = 256 << 10;
+pub const MAX_MESSAGE_BYTES: usize = 64 << 10;
 
 /// Package `novaedge.v1`.
 pub mod v1 {

@@ -10,8 +10,8 @@ use crate::{
     connector::{Resolve, SystemResolver, TlsFiles},
 };
 
-/// The bytes of a stream's flow-control window, two messages: one comes while one is read.
-const WINDOW_BYTES: u32 = 512 << 10;
+/// The bytes of a stream's flow-control window: some messages come while one is read.
+const WINDOW_BYTES: u32 = 256 << 10;
 
 /// Numbers from 0 to 1, evenly spread, for the waits between two connections.
 pub type Jitter = Box<dyn FnMut() -> f64 + Send>;
