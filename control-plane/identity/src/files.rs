@@ -84,15 +84,12 @@ impl FileKeeper {
     }
 
     async fn look(&mut self) -> Result<(), IdentityError> {
-        let client_authorities = match &self.files.client_authorities {
-            Some(file) => Some(read(file).await?),
-            None => None,
-        };
+        let client_authorities = self.files.client_authorities.as_deref();
         let contents = Contents {
             certificate: read(&self.files.certificate).await?,
             key: read(&self.files.key).await?,
             authorities: read(&self.files.authorities).await?,
-            client_authorities,
+            client_authorities: read_optional(client_authorities).await?,
         };
         if self.read.as_ref() == Some(&contents) {
             return Ok(());
@@ -111,14 +108,19 @@ impl FileKeeper {
             source,
         })?;
         let servers = roots(&name(&self.files.authorities), &contents.authorities)?;
-        let mut clients = servers.clone();
-        if let Some(pem) = &contents.client_authorities {
-            clients.extend(roots("the file of client authorities", pem)?.roots);
-        }
-        self.material.send(&chain, &key, Some(clients), servers)?;
+        let client_authorities = contents.client_authorities.as_deref();
+        self.material
+            .send(&chain, &key, servers, client_authorities)?;
         tracing::info!("the certificate of the files is in force");
         self.read = Some(contents);
         Ok(())
+    }
+}
+
+pub(crate) async fn read_optional(file: Option<&Path>) -> Result<Option<Vec<u8>>, IdentityError> {
+    match file {
+        Some(file) => read(file).await.map(Some),
+        None => Ok(None),
     }
 }
 

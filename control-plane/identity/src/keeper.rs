@@ -21,8 +21,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    authority::{Authorities, Authority, roots},
+    authority::{Authorities, Authority},
     error::IdentityError,
+    files,
     leaf::{self, Names},
     material::{self, Material, MaterialSender},
     rotation::Rotation,
@@ -206,12 +207,12 @@ impl Keeper {
             return Ok(());
         }
         let leaf = leaf::issue(authority, &self.config.names, rotation, now)?;
-        let mut clients = authorities.roots()?;
-        if let Some(pem) = &client_authorities {
-            clients.extend(roots("the file of client authorities", pem)?.roots);
-        }
-        self.material
-            .send(&leaf.chain, &leaf.key, Some(clients), authorities.roots()?)?;
+        self.material.send(
+            &leaf.chain,
+            &leaf.key,
+            authorities.roots()?,
+            client_authorities.as_deref(),
+        )?;
         tracing::info!(
             authority = authority.made,
             "a certificate of this replica is in force"
@@ -226,14 +227,7 @@ impl Keeper {
     }
 
     async fn client_authorities(&self) -> Result<Option<Vec<u8>>, IdentityError> {
-        let Some(file) = &self.config.client_authorities else {
-            return Ok(None);
-        };
-        let read = tokio::fs::read(file).await;
-        read.map(Some).map_err(|source| IdentityError::File {
-            file: file.clone(),
-            source,
-        })
+        files::read_optional(self.config.client_authorities.as_deref()).await
     }
 
     async fn store(

@@ -11,7 +11,7 @@ use rustls::{
 };
 use tokio::sync::watch;
 
-use crate::error::IdentityError;
+use crate::{authority::roots, error::IdentityError};
 
 /// How a replica connects to others; `None` until it has a certificate.
 pub type ClientSettings = watch::Receiver<Option<Arc<ClientConfig>>>;
@@ -62,16 +62,21 @@ impl MaterialSender {
         self.server.borrow().is_some()
     }
 
-    /// Puts new material in force. `clients` are the authorities of client certificates, `servers`
-    /// those of other replicas.
+    /// Puts new material in force. `servers` are the authorities of replicas; agents' certificates may also be of
+    /// `client_authorities` (PEM).
     pub(crate) fn send(
         &self,
         chain: &[CertificateDer<'static>],
         key: &PrivateKeyDer<'static>,
-        clients: Option<RootCertStore>,
         servers: RootCertStore,
+        client_authorities: Option<&[u8]>,
     ) -> Result<(), IdentityError> {
-        let server = novaedge_publish::server_config(chain.to_vec(), key.clone_key(), clients)?;
+        let mut clients = servers.clone();
+        if let Some(pem) = client_authorities {
+            clients.extend(roots("the file of client authorities", pem)?.roots);
+        }
+        let server =
+            novaedge_publish::server_config(chain.to_vec(), key.clone_key(), Some(clients))?;
         let provider = Arc::new(aws_lc_rs::default_provider());
         let own = own_authorities(&servers, &provider)?;
         let mut client = ClientConfig::builder_with_provider(provider)

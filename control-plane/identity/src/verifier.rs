@@ -194,7 +194,7 @@ mod tests {
             let leaf = leaf::issue(&authority, &names, &rotation, now).unwrap();
             let mut authorities = Authorities::default();
             authorities.insert(authority);
-            (authorities.roots().unwrap(), leaf)
+            (authorities, leaf)
         };
         let shown = |leaf: &leaf::Leaf| Credentials {
             certificate: leaf.chain.first().cloned(),
@@ -202,9 +202,11 @@ mod tests {
         };
         let (verifier, _, sender) = verifier();
         let ((own, ours), (other, others)) = (made(), made());
-        let mut all = own.clone();
-        all.extend(other.roots);
-        sender.send(&ours.chain, &ours.key, Some(all), own).unwrap();
+        let own = own.roots().unwrap();
+        let clients = other.bundle();
+        sender
+            .send(&ours.chain, &ours.key, own, Some(clients.as_bytes()))
+            .unwrap();
         let caller = verifier.authenticate(shown(&ours)).await.unwrap();
         assert_eq!(caller.role, Role::Peer);
         // An authority of agents makes no replicas, whatever it writes into a certificate.
