@@ -3,6 +3,8 @@
 
 # In the order in which they start.
 components=(etcd containerd apiserver controller-manager scheduler kubelet proxy dns load-balancer)
+# Only where a test asks for it: enforces NetworkPolicies while it runs.
+extra_components=(policies)
 program=$cache/bin/cluster
 
 # start_component NAME
@@ -148,4 +150,13 @@ component_dns() {
 
 component_load_balancer() {
 	launch load-balancer "$program" load-balancer --kubeconfig "$state/admin.conf" --pool "$load_balancer_cidr"
+}
+
+component_policies() {
+	local package=github.com/cloudnativelabs/kube-router/v2/cmd/kube-router
+	build policies "$cluster_dir/policies" "$package"
+	launch policies "$cache/bin/policies" --kubeconfig "$state/admin.conf" --hostname-override "$node" \
+		--run-firewall --run-router=false --run-service-proxy=false --run-loadbalancer=false \
+		--service-cluster-ip-range "$service_cidr" --service-external-ip-range "$load_balancer_cidr" \
+		--metrics-port 0 --health-port 0
 }
