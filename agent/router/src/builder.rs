@@ -94,6 +94,11 @@ impl TablesBuilder {
         if step.changed {
             self.tables = Arc::new(tables);
         }
+        self.listening.fit();
+        self.backends.fit();
+        fit(&mut self.routes);
+        fit(&mut self.certificates);
+        fit(&mut self.trust_bundles);
         (Arc::clone(&self.tables), step.into_rejected())
     }
 
@@ -198,6 +203,13 @@ impl TablesBuilder {
     }
 }
 
+/// Gives back the room of many more resources than there are now.
+fn fit<V>(map: &mut FxHashMap<Arc<str>, V>) {
+    if map.len() < map.capacity() / 8 {
+        map.shrink_to(2 * map.len());
+    }
+}
+
 /// How the name of a resource must start.
 fn prefix_of(body: &Body) -> &'static str {
     match body {
@@ -217,5 +229,36 @@ fn certificate(name: &Arc<str>, wire: v1::Certificate) -> Certificate {
         chain_pem: wire.chain_pem.into(),
         private_key_pem: wire.private_key_pem.into(),
         fingerprint: wire.fingerprint.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_for_many_routes_goes_with_them() {
+        let route = |number| v1::Resource {
+            name: format!("route/default/r{number}"),
+            version: "1".to_owned(),
+            body: Some(Body::Route(v1::Route {
+                kind: v1::RouteKind::Http.into(),
+                r#ref: Some(v1::ObjectRef {
+                    name: format!("r{number}"),
+                    ..v1::ObjectRef::default()
+                }),
+                ..v1::Route::default()
+            })),
+        };
+        let mut builder = TablesBuilder::new();
+        builder.apply((0..1_000).map(route).collect(), &[]);
+        assert_eq!(builder.routes.len(), 1_000);
+        let removed: Vec<String> = (1..1_000).map(|number| route(number).name).collect();
+        builder.apply(Vec::new(), &removed);
+        assert!(
+            builder.routes.capacity() < 10,
+            "{}",
+            builder.routes.capacity()
+        );
     }
 }

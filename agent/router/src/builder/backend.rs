@@ -6,6 +6,7 @@ use novaedge_proto::v1;
 use rustc_hash::FxHashMap;
 
 use super::{
+    fit,
     route::{convert_invalid, duration, unsupported},
     step::{Step, is_same},
 };
@@ -118,6 +119,12 @@ impl BackendStore {
         if self.endpoints.remove(name).is_some() {
             step.backends.insert(backend_of(name).into());
         }
+    }
+
+    /// Gives back room that is not needed any more.
+    pub(super) fn fit(&mut self) {
+        fit(&mut self.backends);
+        fit(&mut self.endpoints);
     }
 
     /// Brings the backends that a step touched up to date.

@@ -9,6 +9,7 @@ use novaedge_proto::v1;
 use rustc_hash::FxHashMap;
 
 use super::{
+    fit,
     listener::{Gateway, Listener, Protocol, SocketClass, convert_gateway, convert_listener},
     route::Route,
     shelf::Shelf,
@@ -205,6 +206,15 @@ impl Listening {
             step.changed = true;
         }
         self.repeat_faults(step);
+    }
+
+    /// Gives back room that is not needed any more.
+    pub(super) fn fit(&mut self) {
+        fit(&mut self.gateways);
+        fit(&mut self.children);
+        fit(&mut self.shelves);
+        fit(&mut self.wanted);
+        fit(&mut self.finished);
     }
 
     /// A listener that comes again as it is held is as refused as it was: its plans were not made anew.
