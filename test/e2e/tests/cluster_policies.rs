@@ -31,7 +31,7 @@ struct Asker(Namespace);
 
 impl Asker {
     /// With these labels, as YAML.
-    async fn new(name: &str, namespace_label: &str, pod_label: &str) -> Self {
+    fn new(name: &str, namespace_label: &str, pod_label: &str) -> Self {
         let namespace = Namespace::new(name);
         if !namespace_label.is_empty() {
             let label = ["label", "namespace", namespace.name(), namespace_label];
@@ -41,7 +41,12 @@ impl Asker {
             "apiVersion: v1\nkind: Pod\nmetadata: {{name: asker, labels: {{{pod_label}}}}}\n\
              spec:\n  containers: [{{name: asker, image: 'novaedge/box:dev', args: [pause]}}]\n"
         ));
-        let ready = ["wait", "--for=condition=Ready", "--timeout=60s", "pod/asker"];
+        let ready = [
+            "wait",
+            "--for=condition=Ready",
+            "--timeout=60s",
+            "pod/asker",
+        ];
         namespace.kubectl(&ready);
         Self(namespace)
     }
@@ -69,11 +74,11 @@ async fn policies_let_in_agents_replicas_monitoring_and_clients() {
     let first = |deployment| ready_pods(deployment).first().expect("a pod").1;
     let control_plane = first("novaedge-control-plane");
     let agent = first("novaedge-agent");
-    let stranger = Asker::new("stranger", "", "").await;
-    let monitoring = Asker::new("monitoring", "novaedge.io/monitoring=true", "").await;
+    let stranger = Asker::new("stranger", "", "");
+    let monitoring = Asker::new("monitoring", "novaedge.io/monitoring=true", "");
     let label = "app.kubernetes.io/name: novaedge-agent";
-    let elsewhere = Asker::new("elsewhere", "novaedge.io/agents=true", label).await;
-    let unlabelled = Asker::new("unlabelled", "", label).await;
+    let elsewhere = Asker::new("elsewhere", "novaedge.io/agents=true", label);
+    let unlabelled = Asker::new("unlabelled", "", label);
     let ports = [
         (control_plane, 18000),
         (control_plane, 18001),

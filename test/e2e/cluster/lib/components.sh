@@ -10,6 +10,12 @@ program=$cache/bin/cluster
 # start_component NAME
 start_component() { "component_${1//-/_}"; }
 
+# stop_component NAME [SIGNAL]: ends it, and removes what it leaves.
+stop_component() {
+	halt "$@"
+	[[ $1 != policies ]] || remove_policies
+}
+
 # settings FILE: writes standard input there, unless the same stands there: kube-proxy ends when its settings are written.
 settings() {
 	local text
@@ -154,9 +160,17 @@ component_load_balancer() {
 
 component_policies() {
 	local package=github.com/cloudnativelabs/kube-router/v2/cmd/kube-router
+	install_packages iptables ipset
 	build policies "$cluster_dir/policies" "$package"
 	launch policies "$cache/bin/policies" --kubeconfig "$state/admin.conf" --hostname-override "$node" \
 		--run-firewall --run-router=false --run-service-proxy=false --run-loadbalancer=false \
 		--service-cluster-ip-range "$service_cidr" --service-external-ip-range "$load_balancer_cidr" \
 		--metrics-port 0 --health-port 0
+}
+
+# Its own --cleanup-config panics in a node whose IPVS it never set up.
+remove_policies() {
+	local set
+	iptables-save -t filter | grep -v 'KUBE-\(ROUTER\|POD-FW\|NWPLCY\)' | iptables-restore
+	for set in $(ipset list -name | grep '^KUBE-\(SRC\|DST\)-'); do ipset destroy "$set"; done
 }

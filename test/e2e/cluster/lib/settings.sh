@@ -54,3 +54,16 @@ build() {
 	fi
 	ln -sfn "$name-$digest" "$cache/bin/$name"
 }
+
+# install_packages PACKAGE...: installs those of these Debian packages that are missing.
+install_packages() {
+	local package missing=()
+	for package in "$@"; do
+		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+	done
+	if ((${#missing[@]})); then
+		say "installing ${missing[*]}"
+		apt-get update -q >/dev/null
+		DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" >/dev/null
+	fi
+}
