@@ -62,6 +62,13 @@ impl AgentConfig {
             more_counters: None,
         }
     }
+
+    /// The zone that this agent is in, for backends that prefer their agent's.
+    pub fn set_zone(&mut self, zone: Option<&str>) {
+        let zone: Option<Arc<str>> = zone.filter(|zone| !zone.is_empty()).map(Into::into);
+        self.http.zone.clone_from(&zone);
+        self.l4.zone = zone;
+    }
 }
 
 /// How long open connections may go on after a drain has begun.

@@ -69,6 +69,9 @@ struct Serve {
     /// Name of this agent, unique in the fleet
     #[arg(long, env = "NOVAEDGE_NODE_ID", value_name = "NAME")]
     node_id: String,
+    /// Zone of this agent, for backends that prefer endpoints of their own
+    #[arg(long, env = "NOVAEDGE_ZONE", value_name = "ZONE")]
+    zone: Option<String>,
     /// Where the last good snapshot is kept (with private keys; mode 0700)
     #[arg(long, env = "NOVAEDGE_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -146,6 +149,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
         client,
     });
     config.token_file = arguments.token_file;
+    config.set_zone(arguments.zone.as_deref());
     config.state_dir = arguments.state_dir;
     config.admin = Some(arguments.admin);
     if let Some(workers) = arguments.workers {

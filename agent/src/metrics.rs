@@ -55,7 +55,7 @@ pub(crate) fn render(sources: &Arc<Sources>) -> String {
     text
 }
 
-const COUNTERS: [Metric<WorkerCounters>; 28] = [
+const COUNTERS: [Metric<WorkerCounters>; 30] = [
     (
         "novaedge_accepted_connections",
         "TCP connections accepted",
@@ -103,6 +103,11 @@ const COUNTERS: [Metric<WorkerCounters>; 28] = [
         "novaedge_http_upstream_surplus",
         "Connections to HTTP backends closed because enough were idle",
         |one| one.http.upstream_surplus.get(),
+    ),
+    (
+        "novaedge_http_upstream_ejections",
+        "Endpoints of HTTP backends left out for a while because they failed",
+        |one| one.http.upstream_ejections.get(),
     ),
     (
         "novaedge_http_names_not_kept",
@@ -176,6 +181,11 @@ const COUNTERS: [Metric<WorkerCounters>; 28] = [
         "novaedge_l4_sni_routing_errors",
         "TLS connections without a route",
         |one| one.l4.sni_routing_errors_total.get(),
+    ),
+    (
+        "novaedge_l4_backend_ejections",
+        "Endpoints of TCP and TLS backends left out for a while because they failed",
+        |one| one.l4.backend_ejections_total.get(),
     ),
     ("novaedge_l4_udp_sessions", "UDP sessions begun", |one| {
         one.l4.udp_sessions_total.get()

@@ -1,13 +1,15 @@
 //! Which endpoint of a backend comes next. Each worker decides for itself.
 
 use std::cell::{Cell, RefCell};
-use std::hash::{Hash as _, Hasher as _};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use novaedge_router::{Backend, Endpoint, Host, LoadBalancing};
-use rustc_hash::{FxHashMap, FxHasher};
+use novaedge_balance::{Group, Member, Outcome, Pick, hash};
+use novaedge_router::Backend;
+use rustc_hash::FxHashMap;
+use tokio::time::Instant;
 
 /// The live state of the backends, by resource name: it outlives the tables.
 #[derive(Debug)]
@@ -16,14 +18,16 @@ pub(crate) struct Balance {
     /// Where the rotation starts, so that the workers don't all start at the first endpoint.
     offset: usize,
     workers: u32,
+    /// The agent's own zone.
+    zone: Option<Arc<str>>,
 }
 
 /// What is known about a backend besides its configuration.
 #[derive(Debug)]
 pub(crate) struct BackendState {
-    turn: Cell<usize>,
-    /// Open connections per endpoint; endpoints without one are left out.
-    open_by_endpoint: RefCell<FxHashMap<(Host, u16), u32>>,
+    group: Group<Member>,
+    /// Choices so far: chance is made of it.
+    choices: Cell<u64>,
 }
 
 /// A connection to a backend: chooses its endpoint, and counts it while it lives.
@@ -32,15 +36,16 @@ pub(crate) struct Slot {
     state: Rc<BackendState>,
     /// Connections that this worker may have to one endpoint.
     limit: u32,
-    endpoint: Option<(Host, u16)>,
+    endpoint: Option<Rc<Member>>,
 }
 
 impl Balance {
-    pub(crate) fn new(offset: usize, workers: u32) -> Self {
+    pub(crate) fn new(offset: usize, workers: u32, zone: Option<Arc<str>>) -> Self {
         Self {
             backends: RefCell::default(),
             offset,
             workers: workers.max(1),
+            zone,
         }
     }
 
@@ -60,8 +65,8 @@ impl Balance {
             return Rc::clone(state);
         }
         let state = Rc::new(BackendState {
-            turn: Cell::new(self.offset),
-            open_by_endpoint: RefCell::default(),
+            group: Group::new(self.offset, self.zone.clone()),
+            choices: Cell::new(self.offset as u64),
         });
         backends.insert(Arc::clone(name), Rc::clone(&state));
         state
@@ -79,83 +84,57 @@ impl Balance {
     }
 }
 
-impl BackendState {
-    /// Connections of this worker to the endpoint.
-    fn open_to(&self, endpoint: &Endpoint) -> u32 {
-        let open = self.open_by_endpoint.borrow();
-        open.get(&key(endpoint)).copied().unwrap_or(0)
-    }
-}
-
 impl Slot {
     /// The endpoints of the backend in the order to try them: the choice, then those behind it. Those
-    /// that have all the connections they may have are left out.
-    pub(crate) fn order<'b>(
+    /// that have all the connections they may have are left out, and those that are ejected come last.
+    pub(crate) fn order(
         &self,
-        backend: &'b Backend,
+        backend: &Backend,
         client: IpAddr,
-    ) -> impl Iterator<Item = &'b Endpoint> + use<'b> {
-        let endpoints = &backend.endpoints;
-        let first = match endpoints.len() {
-            0 => 0,
-            count => self.first(backend.load_balancing, endpoints, client) % count,
-        };
-        let (before, from) = endpoints
-            .split_at_checked(first)
-            .unwrap_or((&[], endpoints));
+    ) -> impl Iterator<Item = Rc<Member>> + use<> {
+        let now = Instant::now().into_std();
         let (state, limit) = (Rc::clone(&self.state), self.limit);
-        from.iter()
-            .chain(before)
-            .filter(move |endpoint| limit == u32::MAX || state.open_to(endpoint) < limit)
-    }
-
-    fn first(&self, policy: LoadBalancing, endpoints: &[Endpoint], client: IpAddr) -> usize {
-        let turn = self.state.turn.get();
-        self.state.turn.set(turn.wrapping_add(1));
-        match policy {
-            LoadBalancing::RoundRobin => turn,
-            LoadBalancing::Random => scatter(turn),
-            LoadBalancing::LeastRequest | LoadBalancing::Ewma => {
-                let (one, other) = (turn % endpoints.len(), scatter(turn) % endpoints.len());
-                let open_to = |at| {
-                    endpoints
-                        .get(at)
-                        .map(|endpoint| self.state.open_to(endpoint))
-                };
-                if open_to(other) < open_to(one) {
-                    other
-                } else {
-                    one
-                }
-            }
-            LoadBalancing::SourceHash | LoadBalancing::RingHash | LoadBalancing::Maglev => {
-                rendezvous(endpoints, client)
-            }
-        }
+        let make = |endpoint: &_| Member::new(Clone::clone(endpoint));
+        let members = state
+            .group
+            .update(&backend.endpoints, &backend.balancing, || now, make);
+        state.choices.set(state.choices.get().wrapping_add(1));
+        let pick = Pick {
+            now,
+            key: hash::client_key(client),
+            random: state.choices.get(),
+        };
+        let first = state.group.choose(pick, |one| one.active() >= limit);
+        let first = first.and_then(|first| members.iter().position(|one| Rc::ptr_eq(one, &first)));
+        let count = members.len();
+        let turns = first.map_or(0..0, |first| first..first + 2 * count);
+        turns.filter_map(move |turn| {
+            let member = members.get(turn % count)?;
+            let usable = state.group.is_usable(member, now);
+            // The first round is for those that are well, the second one for the others.
+            let is_due = usable == (turn < first.unwrap_or(0) + count);
+            (is_due && member.active() < limit).then(|| Rc::clone(member))
+        })
     }
 
     /// Counts the connection for this endpoint from now on.
-    pub(crate) fn settle(&mut self, endpoint: &Endpoint) {
+    pub(crate) fn settle(&mut self, endpoint: &Rc<Member>) {
         self.leave_endpoint();
-        let key = key(endpoint);
-        *self
-            .state
-            .open_by_endpoint
-            .borrow_mut()
-            .entry(key.clone())
-            .or_insert(0) += 1;
-        self.endpoint = Some(key);
+        endpoint.enter();
+        self.endpoint = Some(Rc::clone(endpoint));
+    }
+
+    /// Tells whether the endpoint could be connected to. Returns for how long it is left out from now on, if it is.
+    pub(crate) fn report(&self, outcome: Outcome) -> Option<Duration> {
+        let now = Instant::now().into_std();
+        self.state
+            .group
+            .record(self.endpoint.as_ref()?, outcome, now)
     }
 
     fn leave_endpoint(&mut self) {
-        if let Some(key) = self.endpoint.take() {
-            let mut open = self.state.open_by_endpoint.borrow_mut();
-            match open.get_mut(&key) {
-                Some(count) if *count > 1 => *count -= 1,
-                _ => {
-                    open.remove(&key);
-                }
-            }
+        if let Some(endpoint) = self.endpoint.take() {
+            endpoint.leave();
         }
     }
 }
@@ -166,33 +145,10 @@ impl Drop for Slot {
     }
 }
 
-fn key(endpoint: &Endpoint) -> (Host, u16) {
-    (endpoint.address.clone(), endpoint.port)
-}
-
-/// The finalizer of splitmix64: neighbouring turns land far apart.
-fn scatter(turn: usize) -> usize {
-    let mut bits = (turn as u64).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    bits ^= bits >> 31;
-    usize::try_from(bits & 0x7FFF_FFFF).unwrap_or(0)
-}
-
-/// Highest random weight: when an endpoint comes or goes, only its own clients move.
-fn rendezvous(endpoints: &[Endpoint], client: IpAddr) -> usize {
-    let weight = |endpoint: &Endpoint| {
-        let mut hasher = FxHasher::default();
-        (client, &endpoint.address, endpoint.port).hash(&mut hasher);
-        scatter(usize::try_from(hasher.finish()).unwrap_or(0))
-    };
-    (0..endpoints.len())
-        .max_by_key(|at| endpoints.get(*at).map(weight))
-        .unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
+    use novaedge_router::{Balancing, Endpoint, Host, LoadBalancing, OutlierDetection};
+
     use super::*;
 
     fn backend(count: u8, load_balancing: LoadBalancing) -> Backend {
@@ -207,7 +163,7 @@ mod tests {
             name: "backend/default/a".into(),
             protocol: novaedge_router::BackendProtocol::Http1,
             tls: None,
-            load_balancing,
+            balancing: Arc::new(Balancing::of(load_balancing)),
             connect_timeout: None,
             idle_timeout: None,
             max_connections: None,
@@ -218,17 +174,17 @@ mod tests {
 
     fn first(slot: &Slot, backend: &Backend, client: u8) -> Host {
         let mut order = slot.order(backend, IpAddr::from([192, 0, 2, client]));
-        order.next().unwrap().address.clone()
+        order.next().unwrap().endpoint().address.clone()
     }
 
     #[test]
     fn round_robin_walks_all_endpoints_and_wraps_within_a_try() {
         let backend = backend(3, LoadBalancing::RoundRobin);
-        let balance = Balance::new(1, 1);
+        let balance = Balance::new(1, 1, None);
         let slot = balance.enter(&backend);
         let order: Vec<_> = slot
             .order(&backend, IpAddr::from([0, 0, 0, 0]))
-            .map(|e| e.address.clone())
+            .map(|one| one.endpoint().address.clone())
             .collect();
         let expect = [1, 2, 0].map(|index| Host::Ip(IpAddr::from([10, 0, 0, index])));
         assert_eq!(order, expect);
@@ -247,7 +203,7 @@ mod tests {
             LoadBalancing::SourceHash,
         ] {
             let backend = backend(0, policy);
-            let slot = Balance::new(0, 1).enter(&backend);
+            let slot = Balance::new(0, 1, None).enter(&backend);
             assert_eq!(slot.order(&backend, IpAddr::from([0, 0, 0, 0])).count(), 0);
         }
     }
@@ -259,7 +215,7 @@ mod tests {
             endpoints: large.endpoints[..3].into(),
             ..large.clone()
         };
-        let slot = Balance::new(0, 1).enter(&large);
+        let slot = Balance::new(0, 1, None).enter(&large);
         let mut moved = 0;
         let mut seen = std::collections::HashSet::new();
         for client in 0..200 {
@@ -278,7 +234,7 @@ mod tests {
     #[test]
     fn least_request_avoids_the_busy_endpoint() {
         let backend = backend(2, LoadBalancing::LeastRequest);
-        let balance = Balance::new(0, 1);
+        let balance = Balance::new(0, 1, None);
         let mut held: Vec<Slot> = Vec::new();
         for client in 0..40 {
             let mut slot = balance.enter(&backend);
@@ -286,13 +242,41 @@ mod tests {
                 .order(&backend, IpAddr::from([0, 0, 0, client]))
                 .next()
                 .unwrap();
-            slot.settle(endpoint);
+            slot.settle(&endpoint);
             // Connections to endpoint 0 stay, those to endpoint 1 end at once.
-            if endpoint.address == Host::Ip(IpAddr::from([10, 0, 0, 0])) {
+            if endpoint.endpoint().address == Host::Ip(IpAddr::from([10, 0, 0, 0])) {
                 held.push(slot);
             }
         }
         assert!(held.len() < 20, "{}", held.len());
+    }
+
+    #[test]
+    fn an_ejected_endpoint_comes_last() {
+        let outlier = OutlierDetection {
+            consecutive_failures: 2,
+            ..OutlierDetection::default()
+        };
+        let balancing = Balancing {
+            outlier: Some(outlier),
+            ..Balancing::default()
+        };
+        let backend = Backend {
+            balancing: Arc::new(balancing),
+            ..backend(3, LoadBalancing::RoundRobin)
+        };
+        let balance = Balance::new(0, 1, None);
+        let mut slot = balance.enter(&backend);
+        let client = IpAddr::from([0, 0, 0, 0]);
+        let bad = slot.order(&backend, client).next().unwrap();
+        slot.settle(&bad);
+        assert_eq!(slot.report(Outcome::ConnectFailure), None);
+        assert!(slot.report(Outcome::ConnectFailure).is_some());
+        for _ in 0..6 {
+            let order: Vec<_> = slot.order(&backend, client).collect();
+            assert_eq!(order.len(), 3);
+            assert!(Rc::ptr_eq(&order[2], &bad));
+        }
     }
 
     #[test]
@@ -301,12 +285,12 @@ mod tests {
             max_connections: Some(3),
             ..backend(2, LoadBalancing::RoundRobin)
         };
-        let balance = Balance::new(0, 2);
+        let balance = Balance::new(0, 2, None);
         let client = IpAddr::from([0, 0, 0, 0]);
         let take = || {
             let mut slot = balance.enter(&backend);
             let endpoint = slot.order(&backend, client).next()?;
-            slot.settle(endpoint);
+            slot.settle(&endpoint);
             Some(slot)
         };
         let mut held: Vec<_> = std::iter::from_fn(take).collect();

@@ -39,6 +39,8 @@ pub struct Counters {
     pub tls_passthrough_total: Counter,
     /// TLS connections closed because no listener or no route has their server name.
     pub sni_routing_errors_total: Counter,
+    /// Endpoints left out for a while, because they could not be connected to.
+    pub backend_ejections_total: Counter,
     /// UDP sessions since the start.
     pub udp_sessions_total: Counter,
     /// UDP sessions open now.

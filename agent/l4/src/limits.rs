@@ -1,5 +1,6 @@
 //! Everything that bounds the layer 4 data path, with the defaults in one place.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Limits of one worker. Each value is per worker unless it says otherwise.
@@ -26,6 +27,8 @@ pub struct Limits {
     pub udp_sessions: usize,
     /// Workers in this process: a backend's connection limit is divided among them.
     pub workers: u32,
+    /// The agent's own zone, which some backends prefer.
+    pub zone: Option<Arc<str>>,
 }
 
 impl Default for Limits {
@@ -41,6 +44,7 @@ impl Default for Limits {
             udp_idle_timeout: Duration::from_mins(1),
             udp_sessions: 16_384,
             workers: 1,
+            zone: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use novaedge_balance::Member;
 use novaedge_router::{Backend, Endpoint, Host, L4Rule, Socket, SocketKey, Tables, Target};
 use socket2::{Domain, Protocol, Type};
 use tokio::net::UdpSocket;
@@ -235,13 +236,14 @@ impl<S: Source> Server<S> {
         let slot = self.worker.balance.enter(&backend);
         let link = Rc::new(Link::default());
         let endpoint = link.connect(&backend, &slot, ends.client.ip())?;
-        let way = (Arc::clone(&name), endpoint.clone(), slot);
+        let address = endpoint.endpoint().clone();
+        let way = (Arc::clone(&name), endpoint, slot);
         let task = Rc::clone(self).session(ends, Rc::clone(&link), way);
         Ok(Session {
             link,
             epoch: Cell::new(self.epoch.get()),
             backend: name,
-            endpoint,
+            endpoint: address,
             _task: AbortOnDropHandle::new(tokio::task::spawn_local(task)),
         })
     }
@@ -251,13 +253,13 @@ impl<S: Source> Server<S> {
         self: Rc<Self>,
         ends: Ends,
         link: Rc<Link>,
-        (backend, endpoint, mut slot): (Arc<str>, Endpoint, Slot),
+        (backend, endpoint, mut slot): (Arc<str>, Rc<Member>, Slot),
     ) {
         let counters = &self.worker.counters;
         counters.udp_sessions_total.add(1);
         let _gauge = Gauge::enter(&counters.udp_active_sessions);
         slot.settle(&endpoint);
-        let socket = match self.open(&endpoint, &link).await {
+        let socket = match self.open(endpoint.endpoint(), &link).await {
             Ok(socket) => socket,
             Err(cause) => {
                 self.worker
@@ -323,16 +325,16 @@ impl<S: Source> Server<S> {
 impl Link {
     /// Connects to the first endpoint that has an address and a way to it, or settles on the first
     /// one that is named by DNS.
-    fn connect(&self, backend: &Backend, slot: &Slot, client: IpAddr) -> Result<Endpoint, Error> {
+    fn connect(&self, backend: &Backend, slot: &Slot, client: IpAddr) -> Result<Rc<Member>, Error> {
         let mut cause = None;
         for endpoint in slot.order(backend, client) {
-            let Some(address) = endpoint.socket_addr() else {
-                return Ok(endpoint.clone());
+            let Some(address) = endpoint.endpoint().socket_addr() else {
+                return Ok(endpoint);
             };
             match connect(address) {
                 Ok(socket) => {
                     self.settle(socket);
-                    return Ok(endpoint.clone());
+                    return Ok(endpoint);
                 }
                 Err(error) => cause = Some(error),
             }

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use novaedge_balance::Outcome;
 use novaedge_router::{Backend, Endpoint, Host, Invalid, L4Rule, ListenerInfo, Target};
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
@@ -110,12 +111,25 @@ impl<S: Source> Worker<S> {
         let mut cause = None;
         for endpoint in slot.order(backend, client) {
             let end = deadline.min(Instant::now() + each);
-            slot.settle(endpoint);
-            let attempt = open(endpoint, upstream.tls.as_ref(), &*self.resolver);
+            slot.settle(&endpoint);
+            let attempt = open(endpoint.endpoint(), upstream.tls.as_ref(), &*self.resolver);
             match timeout_at(end, attempt).await {
-                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Ok(stream)) => {
+                    slot.report(Outcome::Success);
+                    return Ok(stream);
+                }
                 Ok(Err(error)) => cause = Some(error),
                 Err(_) => cause = Some(io::ErrorKind::TimedOut.into()),
+            }
+            if let Some(time) = slot.report(Outcome::ConnectFailure) {
+                self.counters.backend_ejections_total.add(1);
+                tracing::info!(
+                    backend = %backend.name,
+                    address = ?endpoint.endpoint().address,
+                    port = endpoint.endpoint().port,
+                    seconds = time.as_secs(),
+                    "endpoint fails and is left out for a while"
+                );
             }
             if Instant::now() >= deadline {
                 break;

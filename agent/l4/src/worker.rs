@@ -45,7 +45,7 @@ impl<S: Source> Worker<S> {
             resolver,
             counters,
             buffers: Buffers::new(limits.buffer, limits.spare_buffers),
-            balance: Balance::new(index, limits.workers),
+            balance: Balance::new(index, limits.workers, limits.zone.clone()),
             datagram: RefCell::new(vec![0; MAX_DATAGRAM].into_boxed_slice()),
             limits,
         })

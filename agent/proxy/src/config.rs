@@ -1,6 +1,7 @@
 //! Limits and timeouts of the data path, with their defaults in one place.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that bounds a worker. One value is shared by all workers.
@@ -22,6 +23,8 @@ pub struct Config {
     pub via: &'static str,
     /// Workers in this process: a backend's connection limit is divided among them.
     pub workers: u32,
+    /// The agent's own zone, which some backends prefer.
+    pub zone: Option<Arc<str>>,
 }
 
 /// Limits of client connections. The HTTP/2 values are Envoy's recommended edge settings.
@@ -123,6 +126,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             via: "novaedge",
             workers: 1,
+            zone: None,
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use novaedge_balance::Outcome;
+
 /// An error of the transport below a body or a connection.
 pub type TransportError = Box<dyn StdError + Send + Sync>;
 
@@ -96,6 +98,23 @@ impl ForwardError {
     #[must_use]
     pub fn may_have_acted(&self) -> bool {
         matches!(self, Self::Reset(_) | Self::Protocol(_))
+    }
+
+    /// What this says of the endpoint, if it says anything.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Dns(_) | Self::Connect(_) | Self::ConnectTimeout | Self::Tls(_) => {
+                Some(Outcome::ConnectFailure)
+            }
+            Self::Reset(_) | Self::Protocol(_) | Self::TryTimeout | Self::RequestTimeout => {
+                Some(Outcome::ServerError)
+            }
+            Self::TlsConfiguration
+            | Self::NoEndpoints
+            | Self::Overflow
+            | Self::Unprocessed(_)
+            | Self::RequestBody(_) => None,
+        }
     }
 
     /// Whether another try may succeed.

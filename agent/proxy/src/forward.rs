@@ -9,16 +9,20 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{PathAndQuery, Uri};
 use http::{Method, Request, StatusCode, Version};
 use http_body::Body as _;
+use novaedge_balance::Outcome;
 use novaedge_router::{Backend, BackendProtocol, Retry};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::error::ForwardError;
+use crate::hash_key;
 use crate::headers;
 use crate::replay::Replay;
 use crate::tls::BackendClient;
-use crate::upstream::{Answer, BackendState, Endpoint, Link, Protocol, SendFailure, Wanted};
+use crate::upstream::{
+    Answer, BackendState, Endpoint, Learned, Link, Protocol, SendFailure, Wanted,
+};
 use crate::worker::Worker;
 
 /// Connections that may turn out dead before a try counts as failed.
@@ -80,8 +84,9 @@ impl Route<'_> {
         body: Body,
     ) -> Result<Forwarded, ForwardError> {
         let retries = self.retry.map_or(0, |retry| retry.attempts);
+        let key = self.key(&outgoing);
         if retries == 0 {
-            let endpoint = self.choose(&[])?;
+            let endpoint = self.choose(key, &[])?;
             return self.attempt(&endpoint, outgoing, body).await;
         }
         let replay =
@@ -90,7 +95,7 @@ impl Route<'_> {
         let mut tried: SmallVec<[Rc<Endpoint>; 4]> = SmallVec::new();
         let mut left = retries;
         loop {
-            let endpoint = self.choose(&tried)?;
+            let endpoint = self.choose(key, &tried)?;
             let body = replay.as_ref().map_or_else(Body::empty, Replay::pass);
             let result = self.attempt(&endpoint, outgoing.clone(), body).await;
             let replayable = replay.as_ref().is_none_or(Replay::is_possible);
@@ -134,22 +139,62 @@ impl Route<'_> {
             .is_some_and(|deadline| Instant::now() + self.backoff() >= deadline)
     }
 
-    fn choose(&self, tried: &[Rc<Endpoint>]) -> Result<Rc<Endpoint>, ForwardError> {
+    /// What policies by hash go by.
+    fn key(&self, outgoing: &Outgoing) -> u64 {
+        let (balancing, client) = (&self.backend.balancing, self.client);
+        hash_key::of(
+            balancing,
+            &outgoing.headers,
+            outgoing.target.query(),
+            client,
+        )
+    }
+
+    fn choose(&self, key: u64, tried: &[Rc<Endpoint>]) -> Result<Rc<Endpoint>, ForwardError> {
         let endpoints = self.state.endpoints(self.backend);
         let pinned = self.pinned.filter(|_| tried.is_empty());
         if let Some(id) = pinned
             && let Some(endpoint) = endpoints.iter().find(|endpoint| endpoint.id() == id)
+            && self.state.is_usable(endpoint)
         {
             return Ok(Rc::clone(endpoint));
         }
-        let how = self.backend.load_balancing;
         self.state
-            .choose(&endpoints, how, self.client, tried, &self.worker.random)
+            .choose(key, tried, &self.worker.random)
             .ok_or(ForwardError::NoEndpoints)
     }
 
-    /// One try, within its time.
+    /// One try. The backend learns how it ended.
     async fn attempt(
+        &self,
+        endpoint: &Rc<Endpoint>,
+        outgoing: Outgoing,
+        body: Body,
+    ) -> Result<Forwarded, ForwardError> {
+        let began = self.backend.balancing.learns().then(Instant::now);
+        let result = self.attempt_in_time(endpoint, outgoing, body).await;
+        if let Some(began) = began {
+            let outcome = match &result {
+                Ok(forwarded) if forwarded.answer.response.status().is_server_error() => {
+                    Some(Outcome::ServerError)
+                }
+                Ok(_) => Some(Outcome::Success),
+                Err(error) => error.outcome(),
+            };
+            if self.state.learn(endpoint, outcome, began) == Learned::Ejection {
+                self.worker.metrics.upstream_ejections.increment();
+                tracing::info!(
+                    backend = %self.backend.name,
+                    endpoint = ?endpoint.address(),
+                    "endpoint fails and is left out for a while"
+                );
+            }
+        }
+        result
+    }
+
+    /// One try, within its time.
+    async fn attempt_in_time(
         &self,
         endpoint: &Rc<Endpoint>,
         outgoing: Outgoing,

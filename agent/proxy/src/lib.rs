@@ -29,6 +29,7 @@ pub mod drain;
 pub mod error;
 mod exchange;
 mod forward;
+mod hash_key;
 mod headers;
 pub mod metrics;
 mod mirror;

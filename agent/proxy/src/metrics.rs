@@ -38,6 +38,8 @@ pub struct Metrics {
     pub upstream_failed: Counter,
     /// Connections to backends closed because enough were idle.
     pub upstream_surplus: Counter,
+    /// Endpoints left out for a while, because they failed.
+    pub upstream_ejections: Counter,
     /// Names of endpoints that were resolved and not kept, because enough were.
     pub names_not_kept: Counter,
     /// Tries to forward a request after the first.

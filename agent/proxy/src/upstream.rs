@@ -13,7 +13,7 @@ mod http2;
 mod pool;
 
 pub(crate) use connect::Connector;
-pub(crate) use endpoint::{BackendState, Endpoint};
+pub(crate) use endpoint::{BackendState, Endpoint, Learned};
 pub(crate) use http2::Spawner;
 pub(crate) use pool::PoolSettings;
 

@@ -148,7 +148,7 @@ impl Worker {
         }
         // Cores start at different endpoints, so that they do not all use the first one first.
         let start = self.random.below(backend.endpoints.len());
-        let state = Rc::new(BackendState::new(start));
+        let state = Rc::new(BackendState::new(start, self.config.zone.clone()));
         self.backends
             .borrow_mut()
             .insert(Arc::clone(&backend.name), Rc::clone(&state));

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{balancing::LoadBalancing, rule::Invalid};
+use crate::{balancing::Balancing, rule::Invalid};
 
 /// A backend with its endpoints. Live state (pools, positions, health) belongs to the data path, keyed by `name`.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Backend {
     /// Set: connections are encrypted.
     pub tls: Option<BackendTls>,
     /// How an endpoint is chosen.
-    pub load_balancing: LoadBalancing,
+    pub balancing: Arc<Balancing>,
     /// Limit of a connection attempt.
     pub connect_timeout: Option<Duration>,
     /// Unused connections are closed after this time.

@@ -1,13 +1,12 @@
 //! The live state of a backend on one core: its endpoints, their pools, and the choice among them.
 
-use std::cell::{Cell, RefCell};
-use std::hash::BuildHasher;
-use std::net::IpAddr;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use novaedge_router::{Backend, Endpoint as Address, Host, LoadBalancing};
-use rustc_hash::FxBuildHasher;
+use novaedge_balance::{Group, Member, Outcome, Pick};
+use novaedge_router::{Backend, Endpoint as Address, Host};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -19,123 +18,99 @@ use crate::tls::BackendClient;
 
 /// One backend. It survives table swaps, and keeps what it can when the endpoints change.
 pub(crate) struct BackendState {
-    current: RefCell<Current>,
-    position: Cell<usize>,
-}
-
-struct Current {
-    /// The endpoints that `endpoints` was made from.
-    source: Arc<[Address]>,
-    endpoints: Rc<[Rc<Endpoint>]>,
+    group: Group<Endpoint>,
 }
 
 /// One server with its pools.
 pub(crate) struct Endpoint {
-    address: Address,
-    /// Identifies the endpoint in session cookies: stable over restarts and replicas.
-    id: u64,
-    active: Cell<usize>,
+    member: Member,
     pools: RefCell<SmallVec<[Rc<Pool>; 1]>>,
+}
+
+/// The response time that a failure counts as, at least.
+const FAILURE: Duration = Duration::from_secs(1);
+
+/// What followed from how a try ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Learned {
+    Nothing,
+    /// The endpoint is left out for a while.
+    Ejection,
 }
 
 /// Counts a request under way.
 pub(super) struct Active(Rc<Endpoint>);
 
 impl BackendState {
-    pub(crate) fn new(start: usize) -> Self {
+    /// Round robin begins with the endpoint at `start`. `zone` is the agent's own.
+    pub(crate) fn new(start: usize, zone: Option<Arc<str>>) -> Self {
         Self {
-            current: RefCell::new(Current {
-                source: Arc::from([]),
-                endpoints: Rc::from([]),
-            }),
-            position: Cell::new(start),
+            group: Group::new(start, zone),
         }
     }
 
     /// The endpoints as the tables have them now.
     pub(crate) fn endpoints(&self, backend: &Backend) -> Rc<[Rc<Endpoint>]> {
-        let mut current = self.current.borrow_mut();
-        if !Arc::ptr_eq(&current.source, &backend.endpoints) {
-            let endpoints = backend
-                .endpoints
-                .iter()
-                .map(|address| {
-                    let known = current.endpoints.iter().find(|known| known.is_at(address));
-                    known
-                        .cloned()
-                        .unwrap_or_else(|| Rc::new(Endpoint::new(address.clone())))
-                })
-                .collect();
-            *current = Current {
-                source: Arc::clone(&backend.endpoints),
-                endpoints,
-            };
-        }
-        Rc::clone(&current.endpoints)
+        let now = || Instant::now().into_std();
+        self.group
+            .update(&backend.endpoints, &backend.balancing, now, |address| {
+                Endpoint::new(address.clone())
+            })
     }
 
-    /// Chooses an endpoint, if possible none of `tried`.
+    /// Chooses one of the endpoints, if possible none of `tried`. `key` is what policies by hash go by.
     pub(crate) fn choose(
         &self,
-        endpoints: &[Rc<Endpoint>],
-        how: LoadBalancing,
-        client: IpAddr,
+        key: u64,
         tried: &[Rc<Endpoint>],
         random: &Random,
     ) -> Option<Rc<Endpoint>> {
-        if tried.is_empty() {
-            return self.choose_any(endpoints, how, client, random);
-        }
-        let fresh: SmallVec<[Rc<Endpoint>; 8]> = endpoints
-            .iter()
-            .filter(|endpoint| !tried.iter().any(|tried| Rc::ptr_eq(tried, endpoint)))
-            .cloned()
-            .collect();
-        let from = if fresh.is_empty() {
-            endpoints
-        } else {
-            fresh.as_slice()
+        let pick = Pick {
+            now: Instant::now().into_std(),
+            key,
+            random: random.next(),
         };
-        self.choose_any(from, how, client, random)
+        let is_tried = |endpoint: &Endpoint| tried.iter().any(|one| std::ptr::eq(&**one, endpoint));
+        let fresh = self.group.choose(pick, is_tried);
+        if fresh.is_none() && !tried.is_empty() {
+            return self.group.choose(pick, |_| false);
+        }
+        fresh
     }
 
-    fn choose_any(
+    /// Whether nothing speaks against the endpoint, or it is all the same.
+    pub(crate) fn is_usable(&self, endpoint: &Endpoint) -> bool {
+        self.group.is_usable(endpoint, Instant::now().into_std())
+    }
+
+    /// A try that began then ended so; `None` if that says nothing of the endpoint.
+    pub(crate) fn learn(
         &self,
-        endpoints: &[Rc<Endpoint>],
-        how: LoadBalancing,
-        client: IpAddr,
-        random: &Random,
-    ) -> Option<Rc<Endpoint>> {
-        let any = |random: &Random| endpoints.get(random.below(endpoints.len()));
-        let chosen = match how {
-            _ if endpoints.len() < 2 => endpoints.first(),
-            LoadBalancing::RoundRobin => {
-                let position = self.position.get();
-                self.position.set(position.wrapping_add(1));
-                endpoints.get(position % endpoints.len())
-            }
-            LoadBalancing::Random => any(random),
-            LoadBalancing::LeastRequest | LoadBalancing::Ewma => {
-                let (one, two) = (any(random)?, any(random)?);
-                Some(if two.active.get() < one.active.get() {
-                    two
-                } else {
-                    one
-                })
-            }
-            // Rendezvous hashing: a client moves only when its own endpoint goes.
-            LoadBalancing::SourceHash | LoadBalancing::RingHash | LoadBalancing::Maglev => {
-                endpoints.iter().max_by_key(|endpoint| {
-                    FxBuildHasher.hash_one((client.to_canonical(), endpoint.id))
-                })
-            }
+        endpoint: &Endpoint,
+        outcome: Option<Outcome>,
+        began: Instant,
+    ) -> Learned {
+        let Some(outcome) = outcome else {
+            return Learned::Nothing;
         };
-        chosen.cloned()
+        let now = Instant::now();
+        let took = now - began;
+        // An endpoint that fails at once must not look fast.
+        let cost = match outcome {
+            Outcome::Success => took,
+            Outcome::ServerError | Outcome::ConnectFailure => took.max(FAILURE),
+        };
+        endpoint.member.observe(cost, now.into_std());
+        match self.group.record(endpoint, outcome, now.into_std()) {
+            Some(_) => Learned::Ejection,
+            None => Learned::Nothing,
+        }
     }
 
     /// Closes connections that are dead or idle too long.
     pub(crate) fn sweep(&self, now: Instant) {
-        for endpoint in self.current.borrow().endpoints.iter() {
+        self.group.sweep(now.into_std());
+        for endpoint in self.group.members().iter() {
             endpoint.sweep(now);
         }
     }
@@ -143,22 +118,21 @@ impl BackendState {
 
 impl Endpoint {
     fn new(address: Address) -> Self {
-        let id = id(&address);
         Self {
-            address,
-            id,
-            active: Cell::new(0),
+            member: Member::new(address),
             pools: RefCell::default(),
         }
     }
 
-    fn is_at(&self, address: &Address) -> bool {
-        self.address.address == address.address && self.address.port == address.port
+    /// Identifies the endpoint by its address and port, in session cookies: stable over restarts and replicas.
+    pub(crate) fn id(&self) -> u64 {
+        self.member.id()
     }
 
-    /// Identifies the endpoint by its address and port.
-    pub(crate) fn id(&self) -> u64 {
-        self.id
+    /// Where it is.
+    pub(crate) fn address(&self) -> (&Host, u16) {
+        let endpoint = self.member.endpoint();
+        (&endpoint.address, endpoint.port)
     }
 
     /// A connection for one request.
@@ -170,10 +144,11 @@ impl Endpoint {
         connector: &Rc<Connector>,
         wanted: Wanted,
     ) -> Result<Link, ForwardError> {
-        self.active.set(self.active.get() + 1);
+        self.member.enter();
         let active = Active(Rc::clone(self));
         let pool = self.pool(protocol, tls, settings);
-        pool.acquire(&self.address, connector, active, wanted).await
+        pool.acquire(self.member.endpoint(), connector, active, wanted)
+            .await
     }
 
     fn pool(
@@ -205,25 +180,14 @@ impl Endpoint {
     }
 }
 
-impl Drop for Active {
-    fn drop(&mut self) {
-        self.0.active.set(self.0.active.get().saturating_sub(1));
+impl AsRef<Member> for Endpoint {
+    fn as_ref(&self) -> &Member {
+        &self.member
     }
 }
 
-/// FNV-1a over the address: the standard hashers promise no stability between versions.
-fn id(address: &Address) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut feed = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    };
-    match &address.address {
-        Host::Ip(IpAddr::V4(address)) => feed(&address.octets()),
-        Host::Ip(IpAddr::V6(address)) => feed(&address.octets()),
-        Host::Dns(name) => feed(name.as_bytes()),
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.member.leave();
     }
-    feed(&address.port.to_be_bytes());
-    hash
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     backend::{Backend, BackendProtocol, BackendTls, Endpoint, Host, SubjectAltName},
-    balancing::LoadBalancing,
+    balancing::{Balancing, LoadBalancing},
     error::Fault,
     host::HostPattern,
     rule::Invalid,
@@ -202,7 +202,7 @@ fn convert_backend(name: &Arc<str>, wire: &v1::Backend, faults: &mut Vec<Fault>)
             .map_err(|fault| note(fault, &mut invalid, faults))
             .ok()
     });
-    let load_balancing = match wire.load_balancing() {
+    let policy = match wire.load_balancing() {
         v1::LoadBalancing::RoundRobin | v1::LoadBalancing::Unspecified => LoadBalancing::RoundRobin,
         v1::LoadBalancing::LeastRequest => LoadBalancing::LeastRequest,
         v1::LoadBalancing::Random => LoadBalancing::Random,
@@ -212,7 +212,7 @@ fn convert_backend(name: &Arc<str>, wire: &v1::Backend, faults: &mut Vec<Fault>)
         name: Arc::clone(name),
         protocol,
         tls,
-        load_balancing,
+        balancing: Arc::new(Balancing::of(policy)),
         connect_timeout: duration(wire.connect_timeout_ms),
         idle_timeout: duration(wire.idle_timeout_ms),
         max_connections: (wire.max_connections > 0).then_some(wire.max_connections),
