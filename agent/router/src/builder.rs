@@ -1,6 +1,7 @@
 //! From resources to tables, one step at a time.
 
 mod backend;
+mod balancing;
 mod filters;
 mod listener;
 mod listening;

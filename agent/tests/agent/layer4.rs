@@ -54,6 +54,25 @@ async fn tcp_is_forwarded_by_weight_and_flows_survive_swaps() {
 }
 
 #[tokio::test]
+async fn tcp_goes_by_the_client_where_a_hash_decides() {
+    for policy in [v1::LoadBalancing::Maglev, v1::LoadBalancing::RingHash] {
+        let agent = agent();
+        let port = free_port();
+        let mut all = vec![gateway(), listener("tcp", port, v1::Protocol::Tcp)];
+        all.push(route(v1::RouteKind::Tcp, "tcp", "", &[("a", 1)]));
+        let mut backend = backend("a", &[tcp_origin("1"), tcp_origin("2"), tcp_origin("3")]);
+        if let Some(v1::resource::Body::Backend(backend)) = &mut backend[0].body {
+            backend.load_balancing = policy.into();
+        }
+        all.extend(backend);
+        assert_eq!(agent.apply(step(1, all, &[])).await.unwrap(), []);
+        let answers: std::collections::BTreeSet<_> = (0..12).map(|_| talk(port, b"x")).collect();
+        assert_eq!(answers.len(), 1, "{policy:?}: {answers:?}");
+        agent.drain(Duration::from_secs(2)).await;
+    }
+}
+
+#[tokio::test]
 async fn udp_sessions_keep_their_endpoint_and_large_and_empty_datagrams_pass() {
     let agent = agent();
     let port = free_port();

@@ -5,11 +5,13 @@
 //! API has a good shape (matches, filters, header lists), these kinds reuse it.
 
 mod backend;
+mod balancing;
 mod crds;
 mod gateway;
 mod route;
 
 pub use backend::*;
+pub use balancing::*;
 pub use crds::crds;
 pub use gateway::*;
 pub use route::*;

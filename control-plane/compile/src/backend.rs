@@ -3,8 +3,8 @@
 use novaedge_api::k8s_openapi::api::core::v1::Service;
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use novaedge_api::native::{
-    ProxyBackend, ProxyBackendProtocol, ProxyBackendTls, ProxyInvalid, ProxyLbPolicy,
-    ProxyServiceRef, ProxySubjectAltName,
+    ProxyBackend, ProxyBackendProtocol, ProxyBackendTls, ProxyInvalid, ProxyServiceRef,
+    ProxySubjectAltName,
 };
 use novaedge_proto::v1;
 use novaedge_proto::v1::resource::Body;
@@ -13,7 +13,7 @@ use novaedge_translate::Diagnostic;
 use crate::gateway::{invalid, not_permitted};
 use crate::unit::{Computed, Outcome};
 use crate::view::{Origin, View, key_in, resolve_ca};
-use crate::{endpoint, name};
+use crate::{balancing, endpoint, name};
 
 /// Milliseconds until a connection attempt fails, unless the backend says otherwise.
 const CONNECT_TIMEOUT_MS: u64 = 2_000;
@@ -82,11 +82,16 @@ impl BackendCompiler<'_> {
             service_port: service.map_or(0, |service| u32::from(service.port)),
             protocol: protocol(spec.protocol).into(),
             tls,
-            load_balancing: load_balancing(spec.lb_policy).into(),
+            load_balancing: balancing::policy(spec.lb_policy).into(),
             connect_timeout_ms: spec.connect_timeout_ms.unwrap_or(CONNECT_TIMEOUT_MS),
             idle_timeout_ms: spec.idle_timeout_ms.unwrap_or(IDLE_TIMEOUT_MS),
             max_connections: spec.max_connections.unwrap_or_default(),
             invalid: fault,
+            hash_key: spec.hash_key.as_ref().map(balancing::hash_key),
+            outlier_detection: spec.outlier_detection.as_ref().map(balancing::outlier),
+            slow_start_ms: spec.slow_start_ms.unwrap_or_default(),
+            zone_preference: balancing::zone_preference(spec.zone_preference).into(),
+            panic_percent: balancing::panic_percent(spec),
         }
     }
 
@@ -201,14 +206,5 @@ fn protocol(protocol: ProxyBackendProtocol) -> v1::BackendProtocol {
     match protocol {
         ProxyBackendProtocol::HTTP1 => v1::BackendProtocol::Http1,
         ProxyBackendProtocol::HTTP2 => v1::BackendProtocol::Http2,
-    }
-}
-
-fn load_balancing(policy: ProxyLbPolicy) -> v1::LoadBalancing {
-    match policy {
-        ProxyLbPolicy::RoundRobin => v1::LoadBalancing::RoundRobin,
-        ProxyLbPolicy::LeastRequest => v1::LoadBalancing::LeastRequest,
-        ProxyLbPolicy::Random => v1::LoadBalancing::Random,
-        ProxyLbPolicy::SourceHash => v1::LoadBalancing::SourceHash,
     }
 }

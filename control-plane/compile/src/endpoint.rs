@@ -51,7 +51,11 @@ fn may_use(view: &View<'_>, key: &ObjectKey, origin: Origin, to: &ProxyServiceRe
 fn written(endpoints: &[ProxyEndpoint]) -> Endpoints {
     let usable = endpoints.iter().filter(|endpoint| check(endpoint).is_ok());
     usable
-        .map(|endpoint| entry(&endpoint.address, endpoint.port))
+        .map(|endpoint| {
+            let (key, made) = entry(&endpoint.address, endpoint.port);
+            let weight = endpoint.weight.unwrap_or_default();
+            (key, v1::Endpoint { weight, ..made })
+        })
         .collect()
 }
 
@@ -119,6 +123,7 @@ fn of_slices<S: AsRef<EndpointSlice>>(slices: &[S], port: &ServicePort) -> Endpo
                     port: u32::from(number),
                     zone: endpoint.zone.clone().unwrap_or_default(),
                     node: endpoint.node_name.clone().unwrap_or_default(),
+                    weight: 0,
                 };
                 let slot = chosen.entry((address.to_owned(), number));
                 // Of two slices that list one endpoint the order must not matter.

@@ -11,6 +11,7 @@ mod unit;
 mod view;
 
 mod backend;
+mod balancing;
 mod endpoint;
 mod filter;
 mod gateway;

@@ -37,6 +37,7 @@ pub fn plan_backend(view: &View<'_>, key: &BackendKey) -> Option<BackendPlan> {
             spec.endpoints = vec![ProxyEndpoint {
                 address,
                 port: key.port,
+                weight: None,
             }];
         }
         None => spec.service_ref = Some(service_ref(key)),

@@ -70,7 +70,11 @@ impl BackendState {
             key,
             random: random.next(),
         };
-        let is_tried = |endpoint: &Endpoint| tried.iter().any(|one| std::ptr::eq(&**one, endpoint));
+        let is_tried = |endpoint: &Endpoint| {
+            tried
+                .iter()
+                .any(|one| std::ptr::eq(Rc::as_ptr(one), endpoint))
+        };
         let fresh = self.group.choose(pick, is_tried);
         if fresh.is_none() && !tried.is_empty() {
             return self.group.choose(pick, |_| false);

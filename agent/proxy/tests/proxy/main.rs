@@ -3,6 +3,7 @@
 
 mod support;
 
+mod balancing;
 mod drain;
 mod filters;
 mod http1;

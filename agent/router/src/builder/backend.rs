@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     backend::{Backend, BackendProtocol, BackendTls, Endpoint, Host, SubjectAltName},
-    balancing::{Balancing, LoadBalancing},
     error::Fault,
     host::HostPattern,
     rule::Invalid,
@@ -202,17 +201,11 @@ fn convert_backend(name: &Arc<str>, wire: &v1::Backend, faults: &mut Vec<Fault>)
             .map_err(|fault| note(fault, &mut invalid, faults))
             .ok()
     });
-    let policy = match wire.load_balancing() {
-        v1::LoadBalancing::RoundRobin | v1::LoadBalancing::Unspecified => LoadBalancing::RoundRobin,
-        v1::LoadBalancing::LeastRequest => LoadBalancing::LeastRequest,
-        v1::LoadBalancing::Random => LoadBalancing::Random,
-        v1::LoadBalancing::SourceHash => LoadBalancing::SourceHash,
-    };
     Backend {
         name: Arc::clone(name),
         protocol,
         tls,
-        balancing: Arc::new(Balancing::of(policy)),
+        balancing: Arc::new(super::balancing::convert(wire, faults)),
         connect_timeout: duration(wire.connect_timeout_ms),
         idle_timeout: duration(wire.idle_timeout_ms),
         max_connections: (wire.max_connections > 0).then_some(wire.max_connections),
@@ -271,6 +264,6 @@ fn convert_endpoint(wire: &v1::Endpoint) -> Result<Endpoint, Fault> {
         port,
         zone: optional(&wire.zone),
         node: optional(&wire.node),
-        weight: 1,
+        weight: wire.weight.max(1),
     })
 }

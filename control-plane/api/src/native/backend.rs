@@ -4,7 +4,10 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CaRef, NamespacedRef, NativeStatus, ProxyInvalid};
+use super::{
+    CaRef, NamespacedRef, NativeStatus, ProxyHashKey, ProxyInvalid, ProxyLbPolicy,
+    ProxyOutlierDetection, ProxyZonePreference,
+};
 
 /// Endpoints of a Service, or endpoints written here, and how to talk to them.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,9 +43,25 @@ pub struct ProxyBackendSpec {
     /// TLS to the endpoints. Absent: cleartext.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ProxyBackendTls>,
-    /// RoundRobin (default), LeastRequest, Random or SourceHash.
+    /// RoundRobin (default), LeastRequest, Ewma, Random, SourceHash, RingHash or Maglev.
     #[serde(default)]
     pub lb_policy: ProxyLbPolicy,
+    /// What SourceHash, RingHash and Maglev go by. Absent, and for layer 4: the client's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash_key: Option<ProxyHashKey>,
+    /// Leaves out endpoints that fail. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlier_detection: Option<ProxyOutlierDetection>,
+    /// Milliseconds in which the share of a new endpoint grows to its full size. Absent: it has it at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_start_ms: Option<u64>,
+    /// None (default) or Own: endpoints of the agent's own zone first. Policies by hash know no zones.
+    #[serde(default, skip_serializing_if = "ProxyZonePreference::is_none")]
+    pub zone_preference: ProxyZonePreference,
+    /// Fewer usable endpoints than this share, in percent: all are used. 0: never. Absent: 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100))]
+    pub panic_percent: Option<u32>,
     /// Milliseconds until a connection attempt fails. Absent: 2000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_timeout_ms: Option<u64>,
@@ -101,6 +120,10 @@ pub struct ProxyEndpoint {
     /// Port.
     #[schemars(range(min = 1))]
     pub port: u16,
+    /// Share of the requests beside the other endpoints'. Absent: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65536))]
+    pub weight: Option<u32>,
 }
 
 /// Protocol towards the endpoints.
@@ -138,20 +161,6 @@ pub enum ProxySubjectAltName {
     Hostname(String),
     /// URI, such as a SPIFFE ID.
     Uri(String),
-}
-
-/// How an endpoint is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ProxyLbPolicy {
-    /// In turn.
-    #[default]
-    RoundRobin,
-    /// The less busy of two.
-    LeastRequest,
-    /// At random.
-    Random,
-    /// By client address.
-    SourceHash,
 }
 
 impl ProxyServiceProtocol {

@@ -6,9 +6,9 @@ use super::place::At;
 use super::text::{HEADER_NAME, HEADER_VALUE, HOSTNAME, LABEL, SUBDOMAIN};
 use crate::native::{
     CaRef, NamespacedRef, ProxyBackendRef, ProxyBackendSpec, ProxyBackendTarget, ProxyBackendTls,
-    ProxyFilter, ProxyGatewaySpec, ProxyHeaderModifier, ProxyListener, ProxyListenerTls,
-    ProxyMatch, ProxyPathMatchType, ProxyProtocol, ProxyRouteProtocol, ProxyRouteRule,
-    ProxyRouteSpec, ProxySubjectAltName, ProxyTlsMode,
+    ProxyFilter, ProxyGatewaySpec, ProxyHashKey, ProxyHeaderModifier, ProxyListener,
+    ProxyListenerTls, ProxyMatch, ProxyPathMatchType, ProxyProtocol, ProxyRouteProtocol,
+    ProxyRouteRule, ProxyRouteSpec, ProxySubjectAltName, ProxyTlsMode,
 };
 
 pub(super) fn gateway(at: At<'_>, spec: &ProxyGatewaySpec) {
@@ -121,9 +121,49 @@ pub(super) fn backend(at: At<'_>, spec: &ProxyBackendSpec) {
                     .text(&endpoint.address, 1..=253, SUBDOMAIN);
             }
             at.field("port").port(endpoint.port);
+            at.field("weight").number(endpoint.weight, 1..=65_536);
         });
     if let Some(tls) = &spec.tls {
         backend_tls(at.field("tls"), tls);
+    }
+    balancing(at, spec);
+}
+
+fn balancing(at: At<'_>, spec: &ProxyBackendSpec) {
+    let hash_key = at.field("hashKey");
+    match &spec.hash_key {
+        Some(ProxyHashKey::Header(name)) => {
+            hash_key.field("header").text(name, 1..=256, HEADER_NAME);
+        }
+        Some(ProxyHashKey::Cookie(name)) => {
+            hash_key.field("cookie").text(name, 1..=256, HEADER_NAME);
+        }
+        Some(ProxyHashKey::QueryParameter(name)) => {
+            hash_key.field("queryParameter").length(name, 1..=256);
+        }
+        None => {}
+    }
+    at.field("panicPercent").number(spec.panic_percent, 0..=100);
+    let Some(outlier) = &spec.outlier_detection else {
+        return;
+    };
+    let at = at.field("outlierDetection");
+    at.field("consecutiveFailures")
+        .number(outlier.consecutive_failures, 1..=u32::MAX);
+    at.field("maxEjectedPercent")
+        .number(outlier.max_ejected_percent, 0..=100);
+    at.field("baseEjectionMs")
+        .number(outlier.base_ejection_ms, 1..=u64::MAX);
+    at.field("maxEjectionMs")
+        .number(outlier.max_ejection_ms, 1..=u64::MAX);
+    if let Some(rate) = &outlier.success_rate {
+        let at = at.field("successRate");
+        at.field("intervalMs")
+            .number(rate.interval_ms, 1..=u64::MAX);
+        at.field("minRequests")
+            .number(rate.min_requests, 1..=u32::MAX);
+        at.field("minEndpoints")
+            .number(rate.min_endpoints, 2..=u32::MAX);
     }
 }
 

@@ -156,6 +156,22 @@ impl At<'_> {
         }
     }
 
+    /// Checks a number that may be absent.
+    pub(super) fn number<N>(&self, number: Option<N>, allowed: RangeInclusive<N>)
+    where
+        N: PartialOrd + fmt::Display,
+    {
+        match number {
+            Some(number) if number < *allowed.start() => {
+                self.error(format!("must be at least {}, is {number}", allowed.start()));
+            }
+            Some(number) if number > *allowed.end() => {
+                self.error(format!("must be at most {}, is {number}", allowed.end()));
+            }
+            _ => {}
+        }
+    }
+
     /// Reports each element that an earlier one equals.
     pub(super) fn unique<T, K: Ord>(&self, list: &[T], what: &str, key: impl Fn(&T) -> K) {
         self.unique_field(list, what, None, key);

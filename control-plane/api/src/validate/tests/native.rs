@@ -92,6 +92,40 @@ fn proxy_backends() {
 }
 
 #[test]
+fn balancing_of_proxy_backends() {
+    let backend = |fields: &str, expect: &[&str]| {
+        let spec = format!("{{serviceRef: {{name: a, port: 80}}, {fields}}}");
+        check("ProxyBackend", &spec, expect);
+    };
+    backend(
+        "lbPolicy: Maglev, hashKey: {header: x-user}, slowStartMs: 30000, zonePreference: Own, panicPercent: 0, \
+         outlierDetection: {maxEjectedPercent: 100, successRate: {}}",
+        &[],
+    );
+    backend(
+        "hashKey: {header: 'a b'}, panicPercent: 101, outlierDetection: {consecutiveFailures: 0, baseEjectionMs: 0, \
+         maxEjectedPercent: 101, successRate: {minEndpoints: 1}}",
+        &[
+            "spec.hashKey.header: \"a b\" is not a header name",
+            "spec.outlierDetection.baseEjectionMs: must be at least 1, is 0",
+            "spec.outlierDetection.consecutiveFailures: must be at least 1, is 0",
+            "spec.outlierDetection.maxEjectedPercent: must be at most 100, is 101",
+            "spec.outlierDetection.successRate.minEndpoints: must be at least 2, is 1",
+            "spec.panicPercent: must be at most 100, is 101",
+        ],
+    );
+    backend(
+        "hashKey: {header: a, cookie: b}",
+        &["ProxyBackend/ns/a: spec.hashKey: exactly one field must be set"],
+    );
+    check(
+        "ProxyBackend",
+        "endpoints: [{address: '::1', port: 80, weight: 0}]",
+        &["spec.endpoints[0].weight: must be at least 1, is 0"],
+    );
+}
+
+#[test]
 fn proxy_routes() {
     let rule = |rule: &str, expect: &[&str]| {
         check(
