@@ -4,8 +4,8 @@
 //! request or connection belongs to, what the rule's filters do, and which backend comes next. Nothing here does IO, reads
 //! a clock or takes a lock; a match allocates nothing.
 //!
-//! Modules, in reading order: [`tables`] and [`socket`] (what there is), [`listener`] (routes of a listener), [`host`] and
-//! [`request`] (what a request is matched by), [`rule`], [`filters`], [`weighted`] and [`backend`] (what a rule says),
+//! Modules, in reading order: [`tables`] and [`socket`] (what there is), [`listener`] (routes of a listener), [`network`]
+//! (whom it trusts), [`host`] and [`request`] (what a request is matched by), [`rule`], [`filters`], [`weighted`] and [`backend`] (what a rule says),
 //! [`builder`] (how tables are made), [`client_hello`] (what TLS says before it starts), [`proxy_protocol`] (what a proxy
 //! says before that).
 
@@ -22,6 +22,7 @@ mod host_index;
 mod host_table;
 mod l4_table;
 pub mod listener;
+pub mod network;
 pub mod proxy_protocol;
 mod query;
 mod rank;
@@ -46,9 +47,10 @@ pub use self::{
     },
     host::HostPattern,
     listener::{
-        ClientValidation, ClientValidationMode, HttpListener, ListenerInfo, Matched, TlsListener,
-        TlsMode,
+        AcceptProxyProtocol, ClientValidation, ClientValidationMode, HttpListener, ListenerInfo,
+        Matched, ProxyProtocolMode, TlsListener, TlsMode,
     },
+    network::Network,
     request::RequestHead,
     rule::{
         HttpRule, Invalid, L4Rule, Retry, RouteId, RouteKind, SessionCarrier, SessionPersistence,

@@ -7,6 +7,7 @@ use crate::{
     host_index::HostIndex,
     host_table::HostTable,
     l4_table::L4Table,
+    network::Network,
     request::RequestHead,
     rule::{HttpRule, L4Rule},
 };
@@ -30,6 +31,29 @@ pub struct ListenerInfo {
     pub client_validation: Option<ClientValidation>,
     /// Resource name of the certificate that the Gateway shows to TLS backends.
     pub backend_client_certificate: Option<Arc<str>>,
+    /// Headers of the PROXY protocol before the bytes of clients; the same for all listeners of a socket. None: there
+    /// are none.
+    pub accept_proxy_protocol: Option<AcceptProxyProtocol>,
+    /// Peers whose `X-Forwarded-*` fields are believed.
+    pub trusted_forwarders: Arc<[Network]>,
+}
+
+/// How headers of the PROXY protocol are taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptProxyProtocol {
+    /// What becomes of connections without one.
+    pub mode: ProxyProtocolMode,
+    /// Peers that may send one.
+    pub trusted: Arc<[Network]>,
+}
+
+/// What becomes of connections without a header of the PROXY protocol, and of those of peers that may not send one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocolMode {
+    /// They are closed.
+    Required,
+    /// They are served with their peer's address.
+    Optional,
 }
 
 /// How client certificates are checked.

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use crate::{
     host::{HostPattern, without_trailing_dot},
     host_index::HostIndex,
-    listener::{HttpListener, ListenerInfo, TlsListener, TlsMode},
+    listener::{AcceptProxyProtocol, HttpListener, ListenerInfo, TlsListener, TlsMode},
     rule::L4Rule,
 };
 
@@ -133,6 +133,17 @@ impl Socket {
                 .collect(),
             Self::Tcp(socket) | Self::Udp(socket) => vec![&socket.info.name],
         }
+    }
+
+    /// How headers of the PROXY protocol are taken, which all listeners of a socket agree on. None: there are none.
+    pub fn accept_proxy_protocol(&self) -> Option<&AcceptProxyProtocol> {
+        let info = match self {
+            Self::Http(socket) => &socket.listeners.first()?.info,
+            Self::Tls(socket) => socket.listeners.first()?.info(),
+            Self::Tcp(socket) => &socket.info,
+            Self::Udp(_) => return None,
+        };
+        info.accept_proxy_protocol.as_ref()
     }
 }
 

@@ -6,12 +6,14 @@
 
 mod backend;
 mod balancing;
+mod client_address;
 mod crds;
 mod gateway;
 mod route;
 
 pub use backend::*;
 pub use balancing::*;
+pub use client_address::*;
 pub use crds::crds;
 pub use gateway::*;
 pub use route::*;
@@ -28,6 +30,14 @@ pub const VERSION: &str = "v1alpha1";
 pub const OWNER: &str = "novaedge.io/gateway-api-owner";
 /// Annotation on ProxyRoutes of layer 4: `TCP`, `TLS` or `UDP`.
 pub const L4_PROTOCOL: &str = "novaedge.io/l4-protocol";
+/// Annotation on Gateways: what becomes of connections without a header of the PROXY protocol,
+/// `Required` (default) or `Optional`.
+pub const PROXY_PROTOCOL: &str = "novaedge.io/proxy-protocol";
+/// Annotation on Gateways: the proxies that speak the PROXY protocol, as CIDRs with commas between them.
+pub const PROXY_PROTOCOL_TRUSTED_CIDRS: &str = "novaedge.io/proxy-protocol-trusted-cidrs";
+/// Annotation on Gateways: the proxies whose `X-Forwarded-*` fields are believed, as CIDRs with commas
+/// between them.
+pub const FORWARDED_HEADERS_TRUSTED_CIDRS: &str = "novaedge.io/forwarded-headers-trusted-cidrs";
 /// `controllerName` of the GatewayClasses that NovaEdge manages.
 pub const CONTROLLER_NAME: &str = "novaedge.io/gateway-controller";
 

@@ -13,6 +13,7 @@ use novaedge_proto::v1;
 use novaedge_proto::v1::resource::Body;
 use novaedge_translate::Diagnostic;
 
+use crate::client_address::{self, Ports};
 use crate::name;
 use crate::unit::{Attachable, Computed, Outcome};
 use crate::view::{Origin, View, resolve, resolve_ca, source};
@@ -40,11 +41,16 @@ pub(crate) fn compile(view: &View<'_>, key: &ObjectKey) -> Computed {
     let mut resources = vec![(name::gateway(key), compiler.gateway(addresses))];
     let mut attachable = Vec::new();
     let mut names = BTreeSet::new();
+    let mut ports = Ports::default();
     for (index, listener) in object.spec.listeners.iter().enumerate() {
         let field = format!("spec.listeners[{index}]");
         if !names.insert(&listener.name) {
             let message = format!("another listener is named {}; rename one", listener.name);
             compiler.refuse(format!("{field}.name"), "Duplicate", message);
+            continue;
+        }
+        if let Err((below, reason, message)) = ports.check(listener) {
+            compiler.refuse(format!("{field}.{below}"), reason, message);
             continue;
         }
         if let Some(compiled) = compiler.listener(&field, listener) {
@@ -155,6 +161,10 @@ impl GatewayCompiler<'_> {
             listener_set_generation: self.listener_set_generation(listener),
             ..v1::Listener::default()
         };
+        if let Err((below, reason, message)) = client_address::compile(listener, &mut compiled) {
+            self.refuse(format!("{field}.{below}"), reason, message);
+            return None;
+        }
         if matches!(listener.protocol, ProxyProtocol::HTTPS | ProxyProtocol::TLS) {
             let Some(tls) = &listener.tls else {
                 let message = format!("{:?} needs TLS settings; add them", listener.protocol);

@@ -12,6 +12,7 @@ mod view;
 
 mod backend;
 mod balancing;
+mod client_address;
 mod endpoint;
 mod filter;
 mod gateway;

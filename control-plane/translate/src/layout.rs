@@ -16,6 +16,7 @@ use self::listener::check;
 use crate::address::{self, Addresses};
 use crate::config::Mode;
 use crate::names;
+use crate::options::ListenerOptions;
 use crate::plan::{AllowedNamespaces, ListenerOwner};
 use crate::read::Transport;
 use crate::view::View;
@@ -27,6 +28,8 @@ pub(crate) struct Layout {
     pub(crate) refusal: Option<Fault>,
     /// Its addresses.
     pub(crate) addresses: Addresses,
+    /// What its annotations say of its listeners.
+    pub(crate) options: ListenerOptions,
     /// Listeners of the Gateway, then of its ListenerSets by precedence. A second one of the same name in an object is
     /// left out.
     pub(crate) listeners: Vec<Entry>,
@@ -122,7 +125,11 @@ pub(crate) fn plan_layout(view: &View<'_>, key: &ObjectKey) -> Option<Layout> {
     let class = &gateway.spec.gateway_class_name;
     let class_accepted = view.class(class)?;
     let addresses = address::read(&gateway.spec.addresses);
-    let refusal = refusal(&gateway, class_accepted, &addresses);
+    let (options, bad_option) = match ListenerOptions::read(&gateway) {
+        Ok(options) => (options, None),
+        Err(fault) => (ListenerOptions::default(), Some(fault)),
+    };
+    let refusal = refusal(&gateway, class_accepted, &addresses).or(bad_option);
     let mut sets = view.listener_sets_of(key);
     sets.sort_by_key(|set| (created(&set.metadata), ObjectKey::of(&set.metadata)));
     let allowed = allowed_listeners(&gateway);
@@ -156,6 +163,7 @@ pub(crate) fn plan_layout(view: &View<'_>, key: &ObjectKey) -> Option<Layout> {
     Some(Layout {
         refusal,
         addresses,
+        options,
         listeners,
         sets: entries,
         claims,

@@ -12,6 +12,7 @@ pub mod selector;
 mod address;
 mod class;
 mod layout;
+mod options;
 
 mod gateway;
 

@@ -11,7 +11,11 @@ use novaedge_proto::v1;
 use crate::{
     error::Fault,
     host::HostPattern,
-    listener::{ClientValidation, ClientValidationMode, ListenerInfo, TlsMode},
+    listener::{
+        AcceptProxyProtocol, ClientValidation, ClientValidationMode, ListenerInfo,
+        ProxyProtocolMode, TlsMode,
+    },
+    network::Network,
     rule::RouteKind,
     socket::{SocketKey, Transport},
 };
@@ -36,6 +40,8 @@ pub(super) struct Listener {
     section_name: Arc<str>,
     certificates: Arc<[Arc<str>]>,
     client_validation: Option<ClientValidation>,
+    pub(super) accept_proxy_protocol: Option<AcceptProxyProtocol>,
+    trusted_forwarders: Arc<[Network]>,
 }
 
 /// What a listener speaks.
@@ -110,6 +116,8 @@ impl Listener {
             certificates: Arc::clone(&self.certificates),
             client_validation: self.client_validation.clone(),
             backend_client_certificate: gateway.backend_client_certificate.clone(),
+            accept_proxy_protocol: self.accept_proxy_protocol.clone(),
+            trusted_forwarders: Arc::clone(&self.trusted_forwarders),
         }
     }
 
@@ -197,7 +205,43 @@ pub(super) fn convert_listener(version: &str, wire: &v1::Listener) -> Result<Lis
             .client_validation
             .as_ref()
             .map(convert_client_validation),
+        accept_proxy_protocol: wire
+            .accept_proxy_protocol
+            .as_ref()
+            .filter(|_| protocol != Protocol::Udp)
+            .map(convert_accept_proxy_protocol)
+            .transpose()?,
+        trusted_forwarders: networks(
+            "forwarded_headers_trusted_cidrs",
+            &wire.forwarded_headers_trusted_cidrs,
+        )?,
     })
+}
+
+fn convert_accept_proxy_protocol(
+    wire: &v1::AcceptProxyProtocol,
+) -> Result<AcceptProxyProtocol, Fault> {
+    let mode = match wire.mode() {
+        v1::accept_proxy_protocol::Mode::Optional => ProxyProtocolMode::Optional,
+        // What is not known must not open the door.
+        v1::accept_proxy_protocol::Mode::Required
+        | v1::accept_proxy_protocol::Mode::Unspecified => ProxyProtocolMode::Required,
+    };
+    Ok(AcceptProxyProtocol {
+        mode,
+        trusted: networks("accept_proxy_protocol.trusted_cidrs", &wire.trusted_cidrs)?,
+    })
+}
+
+fn networks(field: &'static str, wire: &[String]) -> Result<Arc<[Network]>, Fault> {
+    let network = |text: &String| {
+        Network::parse(text).ok_or_else(|| Fault::Value {
+            field,
+            value: format!("{text:?}"),
+            expected: "expected an address and a prefix length, such as 192.0.2.0/24",
+        })
+    };
+    wire.iter().map(network).collect()
 }
 
 fn convert_client_validation(wire: &v1::ClientValidation) -> ClientValidation {

@@ -314,7 +314,8 @@ impl Listening {
         self.finished.insert(Arc::clone(name), finished);
     }
 
-    /// Decides who has a socket: by name, the first sets the class, and each hostname goes to the first that asks.
+    /// Decides who has a socket: by name, the first sets the class and whether the PROXY protocol is spoken, and each
+    /// hostname goes to the first that asks.
     fn plan(&mut self, key: SocketKey, step: &mut Step) {
         let Some(plan) = self.plans.get_mut(&key) else {
             return;
@@ -329,12 +330,17 @@ impl Listening {
                 continue;
             };
             let own_class = listener.protocol.class();
-            let first = *class.get_or_insert(own_class);
+            let own_headers = &listener.accept_proxy_protocol;
+            let (first, headers) = *class.get_or_insert((own_class, own_headers));
             let clash =
                 if first != own_class || matches!(first, SocketClass::Tcp | SocketClass::Udp) {
                     plan.winners
                         .first()
                         .map(|owner| ("the socket".to_owned(), owner))
+                } else if headers != own_headers {
+                    plan.winners
+                        .first()
+                        .map(|owner| ("the choice of accept_proxy_protocol".to_owned(), owner))
                 } else {
                     owners.get(&listener.hostname).map(|owner| {
                         (

@@ -6,7 +6,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CaRef, NamespacedRef, NativeStatus};
+use super::{AcceptProxyProtocol, CaRef, ForwardedHeaders, NamespacedRef, NativeStatus};
 
 /// Listeners to serve under one set of addresses.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -60,7 +60,7 @@ pub struct ProxyInfrastructure {
 /// A port, a protocol and a hostname.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "self.protocol in ['HTTPS', 'TLS'] == has(self.tls)", "message": "tls must be set for the protocols HTTPS and TLS, and for no other"}, {"rule": "!(self.protocol in ['TCP', 'UDP']) || !has(self.hostname)", "message": "hostname must not be set for the protocols TCP and UDP"}, {"rule": "self.protocol != 'HTTPS' || !has(self.tls) || self.tls.mode == 'Terminate'", "message": "tls.mode must be Terminate for the protocol HTTPS"}]))]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "self.protocol in ['HTTPS', 'TLS'] == has(self.tls)", "message": "tls must be set for the protocols HTTPS and TLS, and for no other"}, {"rule": "!(self.protocol in ['TCP', 'UDP']) || !has(self.hostname)", "message": "hostname must not be set for the protocols TCP and UDP"}, {"rule": "self.protocol != 'HTTPS' || !has(self.tls) || self.tls.mode == 'Terminate'", "message": "tls.mode must be Terminate for the protocol HTTPS"}, {"rule": "self.protocol != 'UDP' || !has(self.proxyProtocol)", "message": "proxyProtocol must not be set for the protocol UDP"}, {"rule": "self.protocol in ['HTTP', 'HTTPS'] || !has(self.forwardedHeaders)", "message": "forwardedHeaders must be set for the protocols HTTP and HTTPS only"}]))]
 pub struct ProxyListener {
     /// Name, unique in the ProxyGateway. For a listener of a ListenerSet:
     /// `<namespace>.<listener set>.<section name>`, shortened with a hash past 253 characters.
@@ -84,6 +84,13 @@ pub struct ProxyListener {
     /// TLS settings; required for HTTPS and TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ProxyListenerTls>,
+    /// Headers of the PROXY protocol, versions 1 and 2, before the bytes of clients; the same for all
+    /// listeners of a port. Absent: there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<AcceptProxyProtocol>,
+    /// Whose `X-Forwarded-*` fields are believed. Absent: nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded_headers: Option<ForwardedHeaders>,
 }
 
 /// Protocol of a listener.

@@ -1,5 +1,6 @@
 //! The native kinds: the limits and rules of their CRDs, and the shapes of names that those leave to agents.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::place::At;
@@ -8,7 +9,7 @@ use crate::native::{
     CaRef, NamespacedRef, ProxyBackendRef, ProxyBackendSpec, ProxyBackendTarget, ProxyBackendTls,
     ProxyFilter, ProxyGatewaySpec, ProxyHashKey, ProxyHeaderModifier, ProxyListener,
     ProxyListenerTls, ProxyMatch, ProxyPathMatchType, ProxyProtocol, ProxyRouteProtocol,
-    ProxyRouteRule, ProxyRouteSpec, ProxySubjectAltName, ProxyTlsMode,
+    ProxyRouteRule, ProxyRouteSpec, ProxySubjectAltName, ProxyTlsMode, Transport, parse_cidr,
 };
 
 pub(super) fn gateway(at: At<'_>, spec: &ProxyGatewaySpec) {
@@ -23,6 +24,7 @@ pub(super) fn gateway(at: At<'_>, spec: &ProxyGatewaySpec) {
     listeners.unique_field(&spec.listeners, "listener name", Some("name"), |listener| {
         listener.name.clone()
     });
+    same_headers_on_a_port(listeners, &spec.listeners);
     if let Some(secret) = &spec.backend_client_certificate_ref {
         reference(at.field("backendClientCertificateRef"), secret);
     }
@@ -30,6 +32,25 @@ pub(super) fn gateway(at: At<'_>, spec: &ProxyGatewaySpec) {
         let at = at.field("infrastructure");
         super::gateways::labels(at.field("labels"), &infrastructure.labels);
         super::gateways::annotations(at.field("annotations"), &infrastructure.annotations);
+    }
+}
+
+/// A header of the PROXY protocol comes before a connection shows which listener it is for.
+fn same_headers_on_a_port(at: At<'_>, listeners: &[ProxyListener]) {
+    let mut first = BTreeMap::new();
+    for (index, listener) in listeners.iter().enumerate() {
+        if listener.protocol.transport() == Transport::Udp {
+            continue;
+        }
+        let one = first.entry(listener.port).or_insert(listener);
+        if one.proxy_protocol != listener.proxy_protocol {
+            let message = format!(
+                "all listeners of a port need the same proxyProtocol, and that of \"{}\" differs",
+                one.name
+            );
+            let at = at.index(index);
+            at.field("proxyProtocol").error(message);
+        }
     }
 }
 
@@ -47,6 +68,7 @@ fn listener(at: At<'_>, listener: &ProxyListener) {
             .field("tls")
             .error("tls must be set for the protocols HTTPS and TLS, and for no other"),
     }
+    client_address(at, listener);
     if let Some(hostname) = &listener.hostname {
         let at = at.field("hostname");
         at.text(hostname, 1..=253, HOSTNAME);
@@ -56,6 +78,40 @@ fn listener(at: At<'_>, listener: &ProxyListener) {
                 "remove it",
             );
         }
+    }
+}
+
+fn client_address(at: At<'_>, listener: &ProxyListener) {
+    if let Some(accept) = &listener.proxy_protocol {
+        let at = at.field("proxyProtocol");
+        if listener.protocol == ProxyProtocol::UDP {
+            at.error_with_fix(
+                "proxyProtocol must not be set for the protocol UDP",
+                "remove it",
+            );
+        }
+        at.field("trustedCIDRs")
+            .each(&accept.trusted_cidrs, 1..=64, |at, text| cidr(at, text));
+    }
+    if let Some(forwarded) = &listener.forwarded_headers {
+        let at = at.field("forwardedHeaders");
+        if !matches!(
+            listener.protocol,
+            ProxyProtocol::HTTP | ProxyProtocol::HTTPS
+        ) {
+            at.error_with_fix(
+                "forwardedHeaders must be set for the protocols HTTP and HTTPS only",
+                "remove it",
+            );
+        }
+        at.field("trustedCIDRs")
+            .each(&forwarded.trusted_cidrs, 1..=64, |at, text| cidr(at, text));
+    }
+}
+
+fn cidr(at: At<'_>, text: &str) {
+    if let Err(error) = parse_cidr(text) {
+        at.error(error.to_string());
     }
 }
 

@@ -105,7 +105,11 @@ pub(super) fn plan(
         usable,
         accepted,
     };
-    let native = usable.then(|| native(entry, spec, &plan, &secrets, client_validation));
+    let native = usable.then(|| {
+        let mut native = native(entry, spec, &plan, &secrets, client_validation)?;
+        scope.layout.options.apply(&spec.protocol, &mut native);
+        Some(native)
+    });
     let supported_kinds = kinds.iter().map(|kind| RouteGroupKind {
         group: GROUP.to_owned(),
         kind: kind.as_str().to_owned(),
@@ -316,5 +320,6 @@ fn native(
         protocol,
         hostname: plan.hostname.clone(),
         tls,
+        ..ProxyListener::default()
     })
 }

@@ -52,6 +52,30 @@ fn proxy_gateways() {
             "spec.listeners[1].tls.mode: tls.mode must be Terminate",
         ],
     );
+    let trusting = |cidrs: &str| format!("{{trustedCIDRs: [{cidrs}]}}");
+    let (good, bad) = (trusting("10.0.0.0/8, '::/0'"), trusting("10.0.0.1"));
+    listeners(
+        &format!(
+            "{{name: a, port: 80, protocol: HTTP, proxyProtocol: {good}, forwardedHeaders: {good}}}, \
+             {{name: b, port: 81, protocol: TCP, proxyProtocol: {{mode: Optional, trustedCIDRs: [10.0.0.0/8]}}}}"
+        ),
+        &[],
+    );
+    listeners(
+        &format!(
+            "{{name: a, port: 80, protocol: HTTP, proxyProtocol: {good}}}, {{name: b, port: 80, protocol: HTTP, \
+             hostname: a.b}}, {{name: c, port: 80, protocol: UDP, proxyProtocol: {good}}}, \
+             {{name: d, port: 81, protocol: TCP, proxyProtocol: {bad}, forwardedHeaders: {{trustedCIDRs: []}}}}"
+        ),
+        &[
+            "spec.listeners[1].proxyProtocol: all listeners of a port need the same proxyProtocol, and that of \"a\" \
+             differs",
+            "spec.listeners[2].proxyProtocol: proxyProtocol must not be set for the protocol UDP",
+            "spec.listeners[3].forwardedHeaders: forwardedHeaders must be set for the protocols HTTP and HTTPS only",
+            "spec.listeners[3].forwardedHeaders.trustedCIDRs: must have at least 1",
+            "spec.listeners[3].proxyProtocol.trustedCIDRs[0]: \"10.0.0.1\" has no prefix length",
+        ],
+    );
     check(
         "ProxyGateway",
         "{listeners: [], addresses: [10.0.0.1, A]}",

@@ -1,0 +1,104 @@
+//! Options of listeners that the Gateway API has no fields for: annotations of a Gateway.
+//!
+//! They tell what stands in front of the Gateway's addresses, so they hold for all of its listeners,
+//! those of ListenerSets included.
+
+use std::collections::BTreeMap;
+
+use novaedge_api::gateway::{Gateway, ProtocolType};
+use novaedge_api::native::{
+    AcceptProxyProtocol, AcceptProxyProtocolMode, FORWARDED_HEADERS_TRUSTED_CIDRS,
+    ForwardedHeaders, PROXY_PROTOCOL, PROXY_PROTOCOL_TRUSTED_CIDRS, ProxyListener, parse_cidr,
+};
+
+use crate::layout::Fault;
+
+/// Networks in one annotation, as many as the native kind takes.
+const MAX_NETWORKS: usize = 64;
+
+/// What the annotations of a Gateway say of its listeners.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ListenerOptions {
+    proxy_protocol: Option<AcceptProxyProtocol>,
+    forwarded_headers: Option<ForwardedHeaders>,
+}
+
+impl ListenerOptions {
+    /// Reads them. One that cannot be followed refuses the Gateway: its listeners would take proxies for
+    /// clients, or the other way round.
+    pub(crate) fn read(gateway: &Gateway) -> Result<Self, Fault> {
+        let empty = BTreeMap::new();
+        let annotations = gateway.metadata.annotations.as_ref().unwrap_or(&empty);
+        let proxies = networks(annotations, PROXY_PROTOCOL_TRUSTED_CIDRS)?;
+        let mode = match annotations.get(PROXY_PROTOCOL).map(String::as_str) {
+            None => None,
+            Some("Required") => Some(AcceptProxyProtocolMode::Required),
+            Some("Optional") => Some(AcceptProxyProtocolMode::Optional),
+            Some(other) => {
+                let message = format!("\"{other}\" is no mode; write Required or Optional");
+                return Err(fault(PROXY_PROTOCOL, message));
+            }
+        };
+        let proxy_protocol = match (mode, proxies) {
+            (mode, Some(trusted_cidrs)) => Some(AcceptProxyProtocol {
+                mode: mode.unwrap_or_default(),
+                trusted_cidrs,
+            }),
+            (None, None) => None,
+            (Some(_), None) => {
+                let message = format!(
+                    "it says nothing of the proxies that are trusted; name their networks in the \
+                     annotation {PROXY_PROTOCOL_TRUSTED_CIDRS}"
+                );
+                return Err(fault(PROXY_PROTOCOL, message));
+            }
+        };
+        let forwarded = networks(annotations, FORWARDED_HEADERS_TRUSTED_CIDRS)?;
+        Ok(Self {
+            proxy_protocol,
+            forwarded_headers: forwarded.map(|trusted_cidrs| ForwardedHeaders { trusted_cidrs }),
+        })
+    }
+
+    /// Puts into a listener what fits its protocol.
+    pub(crate) fn apply(&self, protocol: &ProtocolType, listener: &mut ProxyListener) {
+        if *protocol != ProtocolType::Udp {
+            listener.proxy_protocol.clone_from(&self.proxy_protocol);
+        }
+        if matches!(protocol, ProtocolType::Http | ProtocolType::Https) {
+            listener
+                .forwarded_headers
+                .clone_from(&self.forwarded_headers);
+        }
+    }
+}
+
+/// The networks in an annotation; none when there is no such annotation.
+fn networks(
+    annotations: &BTreeMap<String, String>,
+    name: &'static str,
+) -> Result<Option<Vec<String>>, Fault> {
+    let Some(value) = annotations.get(name) else {
+        return Ok(None);
+    };
+    let texts: Vec<String> = value.split(',').map(|one| one.trim().to_owned()).collect();
+    if texts.len() > MAX_NETWORKS {
+        let message = format!(
+            "{} networks are too many; write at most {MAX_NETWORKS}",
+            texts.len()
+        );
+        return Err(fault(name, message));
+    }
+    for text in &texts {
+        parse_cidr(text).map_err(|error| fault(name, error.to_string()))?;
+    }
+    Ok(Some(texts))
+}
+
+fn fault(name: &str, message: String) -> Fault {
+    Fault {
+        reason: "InvalidParameters",
+        field: format!("metadata.annotations[{name}]"),
+        message,
+    }
+}
