@@ -7,11 +7,12 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use novaedge_router::{Socket, SocketKey};
+use novaedge_router::{AcceptProxyProtocol, Socket, SocketKey};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::worker::Shared;
+use crate::proxy_header;
+use crate::worker::{Open, Shared};
 
 /// How long a worker that can't open files waits before it tries again.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -84,47 +85,97 @@ async fn serve(shared: &Rc<Shared>, stream: TcpStream, peer: SocketAddr, key: So
     let open = shared.enter().await;
     // A dual-stack socket shows IPv4 clients as mapped addresses.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let kind = shared
-        .live
-        .load()
-        .tables
-        .sockets
-        .get(&key)
-        .map(|socket| match &**socket {
+    let looked_up = shared.live.load().tables.sockets.get(&key).map(|socket| {
+        let kind = match &**socket {
             Socket::Http(_) => Kind::Http,
             Socket::Tls(_) => Kind::Tls,
             Socket::Tcp(_) | Socket::Udp(_) => Kind::Tcp,
-        });
-    let shared = Rc::clone(shared);
-    // Each kind is a future of its own, so that none has the size of the largest. The tasks belong
-    // to the worker's runtime; the count of open connections is what a drain waits for.
-    match kind {
-        Some(Kind::Http) => drop(tokio::task::spawn_local(async move {
-            let _open = open;
-            let http = Rc::clone(&shared.http);
-            http.serve_http(stream, peer, key, shared.drain.clone())
-                .await;
-        })),
-        Some(Kind::Tls) => drop(tokio::task::spawn_local(async move {
-            let _open = open;
-            if let Some(https) = shared.l4.serve_tls(stream, peer, key).await {
-                let http = Rc::clone(&shared.http);
-                let drain = shared.drain.clone();
-                http.serve_https(https.stream, https.received, https.hello, peer, key, drain)
-                    .await;
-            }
-        })),
-        Some(Kind::Tcp) => drop(tokio::task::spawn_local(async move {
-            let _open = open;
-            shared.l4.serve_tcp(stream, peer, key).await;
-        })),
-        // The socket is about to be closed.
-        None => {}
+        };
+        (kind, socket.accept_proxy_protocol().cloned())
+    });
+    // Without one the socket is about to be closed.
+    let Some((kind, accept)) = looked_up else {
+        return;
+    };
+    let connection = Connection {
+        open,
+        shared: Rc::clone(shared),
+        stream,
+        peer,
+        key,
+    };
+    match accept {
+        None => connection.start(kind),
+        // A task of its own, so that connections without a header do not have its size.
+        Some(accept) => drop(tokio::task::spawn_local(connection.introduce(kind, accept))),
     }
+}
+
+/// An accepted connection, counted until it ends.
+struct Connection {
+    open: Open,
+    shared: Rc<Shared>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    key: SocketKey,
 }
 
 enum Kind {
     Http,
     Tls,
     Tcp,
+}
+
+impl Connection {
+    /// Learns from the peer who the client is, then serves it.
+    async fn introduce(mut self, kind: Kind, accept: AcceptProxyProtocol) {
+        match proxy_header::client(&mut self.stream, self.peer, &accept).await {
+            Ok(client) => {
+                self.peer = client;
+                self.start(kind);
+            }
+            Err(refusal) => {
+                self.shared.counters.proxy_headers_refused.count(&refusal);
+                tracing::debug!(
+                    socket = %self.key,
+                    peer = %self.peer,
+                    error = &refusal as &dyn std::error::Error,
+                    "connection refused",
+                );
+            }
+        }
+    }
+
+    /// Serves the client. Each kind is a future of its own, so that none has the size of the largest.
+    /// The tasks belong to the worker's runtime; the count of open connections is what a drain waits for.
+    fn start(self, kind: Kind) {
+        let Self {
+            open,
+            shared,
+            stream,
+            peer,
+            key,
+        } = self;
+        match kind {
+            Kind::Http => drop(tokio::task::spawn_local(async move {
+                let _open = open;
+                let http = Rc::clone(&shared.http);
+                http.serve_http(stream, peer, key, shared.drain.clone())
+                    .await;
+            })),
+            Kind::Tls => drop(tokio::task::spawn_local(async move {
+                let _open = open;
+                if let Some(https) = shared.l4.serve_tls(stream, peer, key).await {
+                    let http = Rc::clone(&shared.http);
+                    let drain = shared.drain.clone();
+                    http.serve_https(https.stream, https.received, https.hello, peer, key, drain)
+                        .await;
+                }
+            })),
+            Kind::Tcp => drop(tokio::task::spawn_local(async move {
+                let _open = open;
+                shared.l4.serve_tcp(stream, peer, key).await;
+            })),
+        }
+    }
 }

@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::accept::accept;
 use crate::dns::Dns;
 use crate::memory;
+use crate::proxy_header;
 use crate::snapshot::LiveSource;
 use crate::sockets::Listening;
 
@@ -64,6 +65,8 @@ pub(crate) struct WorkerCounters {
     pub(crate) limited: AtomicU64,
     /// Accepts that failed.
     pub(crate) accept_errors: AtomicU64,
+    /// TCP connections that ended at the header of the PROXY protocol.
+    pub(crate) proxy_headers_refused: proxy_header::Refused,
 }
 
 /// What the connections of a worker share.

@@ -36,6 +36,7 @@ impl Sources {
             let all = counters.map(Counter::get).sum();
             count(&mut own, [("reason", reason.code())], all)?;
         }
+        self.encode_refused_headers(encoder)?;
         let mut errors = encoder.encode_descriptor(
             "novaedge_l4_connection_errors",
             "Layer 4 connections and UDP sessions that failed, by kind",
@@ -45,6 +46,24 @@ impl Sources {
         for kind in ErrorKind::ALL {
             let all = self.workers.iter().map(|one| one.l4.errors(kind)).sum();
             count(&mut errors, [("kind", kind.as_str())], all)?;
+        }
+        Ok(())
+    }
+
+    fn encode_refused_headers(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut sums = BTreeMap::new();
+        let samples = self.workers.iter();
+        for (reason, number) in samples.flat_map(|one| one.proxy_headers_refused.samples()) {
+            *sums.entry(reason).or_insert(0) += number;
+        }
+        let mut family = encoder.encode_descriptor(
+            "novaedge_proxy_protocol_refused_connections",
+            "Connections ended for want of a header of the PROXY protocol, by reason",
+            None,
+            MetricType::Counter,
+        )?;
+        for (reason, sum) in sums {
+            count(&mut family, [("reason", reason)], sum)?;
         }
         Ok(())
     }

@@ -9,4 +9,5 @@ mod drain;
 mod layer4;
 mod layer4_tls;
 mod lifecycle;
+mod proxy_protocol;
 mod refusals;

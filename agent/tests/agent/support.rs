@@ -203,6 +203,33 @@ pub fn tcp_origin(name: &'static str) -> SocketAddr {
     address
 }
 
+/// Answers each request with its head and the field `x-origin`, its own port, then closes.
+pub fn http_origin() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let (mut head, mut buffer) = (Vec::new(), [0; 1024]);
+                while !head.ends_with(b"\r\n\r\n") {
+                    match stream.read(&mut buffer) {
+                        Ok(read @ 1..) => head.extend(&buffer[..read]),
+                        _ => return,
+                    }
+                }
+                let length = head.len();
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nconnection: close\r\nx-origin: {}\r\ncontent-length: {length}\r\n\r\n",
+                    address.port(),
+                );
+                let _ = stream.write_all(&head);
+            });
+        }
+    });
+    address
+}
+
 pub fn udp_origin(name: &'static str) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
@@ -231,6 +258,21 @@ pub fn talk(port: u16, text: &[u8]) -> String {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The answer to these bytes, to its end; nothing when the connection is refused.
+pub fn ask(port: u16, bytes: &[u8]) -> String {
+    let mut stream = connect(port);
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// The value of the first field of this name, in lower case, in an answer or its body.
+pub fn field<'a>(answer: &'a str, name: &str) -> &'a str {
+    let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(": ");
+    answer.split("\r\n").find_map(value).unwrap_or_default()
 }
 
 /// A UDP socket that has a port, and the port.
