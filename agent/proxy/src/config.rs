@@ -1,6 +1,5 @@
 //! Limits and timeouts of the data path, with their defaults in one place.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +16,6 @@ pub struct Config {
     pub replay_buffer: usize,
     /// Idle time after which an upgraded connection is closed. There is no total limit.
     pub tunnel_idle: Duration,
-    /// Peers whose `X-Forwarded-*` fields are kept and extended. Everyone else's are replaced.
-    pub trusted_proxies: Vec<Network>,
     /// The pseudonym in `Via` (RFC 9110 section 7.6.3).
     pub via: &'static str,
     /// Workers in this process: a backend's connection limit is divided among them.
@@ -86,35 +83,6 @@ pub struct MirrorLimits {
     pub timeout: Duration,
 }
 
-/// An address prefix in CIDR notation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// Any address of the network.
-    pub address: IpAddr,
-    /// Leading bits that count.
-    pub prefix: u8,
-}
-
-impl Network {
-    /// Whether `address` is inside. An IPv4-mapped IPv6 address counts as IPv4.
-    #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address.to_canonical(), address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let shift = 32 - u32::from(self.prefix.min(32));
-                let mask = u32::MAX.checked_shl(shift).unwrap_or(0);
-                network.to_bits() & mask == address.to_bits() & mask
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let shift = 128 - u32::from(self.prefix.min(128));
-                let mask = u128::MAX.checked_shl(shift).unwrap_or(0);
-                network.to_bits() & mask == address.to_bits() & mask
-            }
-            _ => false,
-        }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -123,7 +91,6 @@ impl Default for Config {
             mirror: MirrorLimits::default(),
             replay_buffer: 64 * 1024,
             tunnel_idle: Duration::from_hours(1),
-            trusted_proxies: Vec::new(),
             via: "novaedge",
             workers: 1,
             zone: None,
@@ -171,28 +138,5 @@ impl Default for MirrorLimits {
             lag: 256 * 1024,
             timeout: Duration::from_secs(30),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn networks_compare_leading_bits() {
-        let inside = |network: &str, prefix, address: &str| {
-            Network {
-                address: network.parse().unwrap(),
-                prefix,
-            }
-            .contains(address.parse().unwrap())
-        };
-        assert!(inside("10.1.0.0", 16, "10.1.255.1"));
-        assert!(!inside("10.1.0.0", 16, "10.2.0.1"));
-        assert!(inside("10.1.0.0", 16, "::ffff:10.1.2.3"));
-        assert!(inside("0.0.0.0", 0, "203.0.113.9"));
-        assert!(inside("fd00::", 8, "fd12::1"));
-        assert!(!inside("fd00::", 8, "fe80::1"));
-        assert!(!inside("::", 0, "203.0.113.9"));
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::authority::authority;
 use crate::body::Body;
-use crate::client::Client;
+use crate::client::{Client, Requester};
 use crate::error::ForwardError;
 use crate::forward::{Forwarded, Outgoing, Route, protocol};
 use crate::headers;
@@ -141,11 +141,15 @@ impl Exchange<'_> {
         };
         drop(authority);
         let filters = [&rule.filters, &choice.filters];
-        let outgoing = self.outgoing(parts, host, filters, matched.prefix, upgrade.is_some());
+        let trusted = &listener.info.trusted_forwarders;
+        let requester = self.client.requester(trusted, &parts.headers);
         let certificate = listener.info.backend_client_certificate.as_ref();
-        let body = self.mirror(rule, choice, certificate, &outgoing, body);
+        let upgrading = upgrade.is_some();
+        let outgoing = self.outgoing(parts, host, filters, matched.prefix, upgrading, requester);
+        let body = self.mirror(rule, choice, certificate, &outgoing, body, requester);
         let pinned = session.map(|session| session.endpoint);
-        let route = match self.route(rule, backend, certificate, started, pinned) {
+        let route = self.route(rule, backend, certificate, started, pinned, requester);
+        let route = match route {
             Ok(route) => route,
             Err(error) => return Err(Reason::from(&error).with(cors)),
         };
@@ -172,6 +176,7 @@ impl Exchange<'_> {
         certificate: Option<&Arc<str>>,
         outgoing: &Outgoing,
         body: Body,
+        requester: Requester,
     ) -> Body {
         let mirrors: SmallVec<[&Arc<Backend>; 2]> = [&rule.filters, &choice.filters]
             .into_iter()
@@ -186,7 +191,7 @@ impl Exchange<'_> {
         let mirroring = Mirroring {
             worker: self.worker,
             current: self.current,
-            client: self.client.peer.ip(),
+            client: requester.address,
             certificate,
             grpc: rule.grpc,
         };
@@ -200,6 +205,7 @@ impl Exchange<'_> {
         certificate: Option<&Arc<str>>,
         started: Instant,
         pinned: Option<u64>,
+        requester: Requester,
     ) -> Result<Route<'r>, ForwardError> {
         Ok(Route {
             worker: self.worker,
@@ -207,7 +213,7 @@ impl Exchange<'_> {
             state: self.worker.backend(backend),
             protocol: protocol(rule.grpc, backend),
             tls: self.current.backend_client(backend, certificate)?,
-            client: self.client.peer.ip(),
+            client: requester.address,
             pinned,
             retry: rule.retry.as_ref(),
             deadline: rule.request_timeout.map(|limit| started + limit),

@@ -12,7 +12,7 @@
 //!
 //! Requests: fields of one connection go (RFC 9110 section 7.6.1, `TE: trailers` stays); the gateway is
 //! appended to `Via`; `X-Forwarded-For`, `-Proto` and `-Host` are set anew, or extended for peers in
-//! [`config::Config::trusted_proxies`]; `Forwarded` (RFC 7239) is not written, and goes unless its peer is
+//! the listener's trusted networks; `Forwarded` (RFC 7239) is not written, and goes unless its peer is
 //! trusted; `Host` stays as the client wrote it. Filters come after all of that and have the last word.
 //!
 //! Answers: fields of one connection go, `Via` is not written (RFC 9110 section 7.6.3 leaves that open).

@@ -6,6 +6,7 @@ mod support;
 mod tls;
 
 mod drain;
+mod forwarded;
 mod layer4;
 mod layer4_tls;
 mod lifecycle;

@@ -58,7 +58,7 @@ impl Worker {
                 return;
             }
         };
-        let client = Client::new(&self.config, key, peer, Scheme::Http, None);
+        let client = Client::new(key, peer, Scheme::Http, None);
         self.serve(stream, protocol, client, drain).await;
     }
 
@@ -98,7 +98,7 @@ impl Worker {
             Some(b"h2") => Protocol::Http2,
             _ => Protocol::Http1,
         };
-        let client = Client::new(&self.config, key, peer, Scheme::Https, hello.sni.as_deref());
+        let client = Client::new(key, peer, Scheme::Https, hello.sni.as_deref());
         self.serve(stream, protocol, client, drain).await;
     }
 

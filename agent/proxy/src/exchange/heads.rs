@@ -8,6 +8,7 @@ use novaedge_router::{Filters, Rewrite};
 
 use super::Exchange;
 use crate::body::Body;
+use crate::client::Requester;
 use crate::forward::Outgoing;
 use crate::headers::{self, Forwarded};
 
@@ -20,6 +21,7 @@ impl Exchange<'_> {
         filters: [&Filters; 2],
         prefix: Option<&str>,
         upgrading: bool,
+        requester: Requester,
     ) -> Outgoing {
         let Parts {
             method,
@@ -40,7 +42,7 @@ impl Exchange<'_> {
                 client: &self.client.address,
                 scheme: &self.client.scheme_text,
                 host: Some(&host),
-                trusted: self.client.trusted,
+                trusted: requester.trusted,
             },
         );
         headers::append_via(&mut headers, &self.worker.via, version);
