@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
+use novaedge_l4::Client;
 use novaedge_router::{AcceptProxyProtocol, Socket, SocketKey};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -101,7 +102,7 @@ async fn serve(shared: &Rc<Shared>, stream: TcpStream, peer: SocketAddr, key: So
         open,
         shared: Rc::clone(shared),
         stream,
-        peer,
+        client: peer.into(),
         key,
     };
     match accept {
@@ -116,7 +117,7 @@ struct Connection {
     open: Open,
     shared: Rc<Shared>,
     stream: TcpStream,
-    peer: SocketAddr,
+    client: Client,
     key: SocketKey,
 }
 
@@ -129,16 +130,17 @@ enum Kind {
 impl Connection {
     /// Learns from the peer who the client is, then serves it.
     async fn introduce(mut self, kind: Kind, accept: AcceptProxyProtocol) {
-        match proxy_header::client(&mut self.stream, self.peer, &accept).await {
+        let peer = self.client.address;
+        match proxy_header::client(&mut self.stream, peer, &accept).await {
             Ok(client) => {
-                self.peer = client;
+                self.client = client;
                 self.start(kind);
             }
             Err(refusal) => {
                 self.shared.counters.proxy_headers_refused.count(&refusal);
                 tracing::debug!(
                     socket = %self.key,
-                    peer = %self.peer,
+                    %peer,
                     error = &refusal as &dyn std::error::Error,
                     "connection refused",
                 );
@@ -153,9 +155,10 @@ impl Connection {
             open,
             shared,
             stream,
-            peer,
+            client,
             key,
         } = self;
+        let peer = client.address;
         match kind {
             Kind::Http => drop(tokio::task::spawn_local(async move {
                 let _open = open;
@@ -165,7 +168,7 @@ impl Connection {
             })),
             Kind::Tls => drop(tokio::task::spawn_local(async move {
                 let _open = open;
-                if let Some(https) = shared.l4.serve_tls(stream, peer, key).await {
+                if let Some(https) = shared.l4.serve_tls(stream, client, key).await {
                     let http = Rc::clone(&shared.http);
                     let drain = shared.drain.clone();
                     http.serve_https(https.stream, https.received, https.hello, peer, key, drain)
@@ -174,7 +177,7 @@ impl Connection {
             })),
             Kind::Tcp => drop(tokio::task::spawn_local(async move {
                 let _open = open;
-                shared.l4.serve_tcp(stream, peer, key).await;
+                shared.l4.serve_tcp(stream, client, key).await;
             })),
         }
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use novaedge_l4::Client;
 use novaedge_router::proxy_protocol::{Header, Progress, ProxyProtocolError, parse};
 use novaedge_router::{AcceptProxyProtocol, ProxyProtocolMode};
 use tokio::io::AsyncReadExt as _;
@@ -75,17 +76,17 @@ impl Refused {
     }
 }
 
-/// Takes the header off the connection, byte for byte, and gives the address of the client: what the
-/// header says, or the peer's own where it says nothing.
+/// Takes the header off the connection, byte for byte, and gives the client: what the header says, or the
+/// peer itself where it says nothing.
 pub(crate) async fn client(
     stream: &mut TcpStream,
     peer: SocketAddr,
     accept: &AcceptProxyProtocol,
-) -> Result<SocketAddr, Refusal> {
+) -> Result<Client, Refusal> {
     let trusted = accept.trusted.iter().any(|one| one.contains(peer.ip()));
     match (trusted, accept.mode) {
         (true, _) => {}
-        (false, ProxyProtocolMode::Optional) => return Ok(peer),
+        (false, ProxyProtocolMode::Optional) => return Ok(peer.into()),
         (false, ProxyProtocolMode::Required) => return Err(Refusal::Untrusted),
     }
     let header = Reader {
@@ -94,11 +95,16 @@ pub(crate) async fn client(
         received: Vec::new(),
         deadline: Instant::now() + LIMIT,
     };
-    let source = match header.read().await? {
-        Some(Header::Inet(inet)) => inet.source,
-        Some(Header::Local | Header::Unknown | Header::Unix(_)) | None => return Ok(peer),
+    let inet = match header.read().await? {
+        Some(Header::Inet(inet)) => inet,
+        Some(Header::Local | Header::Unknown | Header::Unix(_)) | None => return Ok(peer.into()),
     };
-    Ok(SocketAddr::new(source.ip().to_canonical(), source.port()))
+    let canonical =
+        |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    Ok(Client {
+        address: canonical(inet.source),
+        destination: Some(canonical(inet.destination)),
+    })
 }
 
 /// A connection whose header is being read.

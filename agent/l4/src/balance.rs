@@ -168,6 +168,7 @@ mod tests {
             idle_timeout: None,
             max_connections: None,
             invalid: None,
+            send_proxy_protocol: None,
             endpoints: (0..count).map(endpoint).collect(),
         }
     }

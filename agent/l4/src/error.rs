@@ -44,6 +44,9 @@ pub(crate) enum Error {
     /// The backend's TLS settings give no usable configuration.
     #[error("TLS to {0} can't be set up as configured")]
     BackendTls(Arc<str>),
+    /// Connections to the backend begin with the address of one client, and datagrams have none.
+    #[error("{0} begins connections with a header of the PROXY protocol, which datagrams cannot")]
+    SendsHeader(Arc<str>),
     /// The listener has no usable certificate.
     #[error("the listener has no usable certificate")]
     NoCertificate,
@@ -94,6 +97,7 @@ impl Error {
             | Self::NoBackend
             | Self::UnknownBackend(_)
             | Self::BackendTls(_)
+            | Self::SendsHeader(_)
             | Self::NoCertificate => ErrorKind::InvalidBackend,
             Self::NoEndpoint(_) => ErrorKind::NoEndpoint,
             Self::BackendLimit(_) => ErrorKind::BackendLimit,

@@ -8,6 +8,7 @@
 
 mod balance;
 mod buffers;
+mod client;
 mod counters;
 mod error;
 mod limits;
@@ -19,6 +20,7 @@ mod udp;
 mod upstream;
 mod worker;
 
+pub use self::client::Client;
 pub use self::counters::{Counter, Counters, ErrorKind};
 pub use self::limits::Limits;
 pub use self::source::{Resolve, Resolving, Source, TlsLookup, View};

@@ -1,13 +1,14 @@
 //! TCP connections, and what TLS connections become once it is clear where they go.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use novaedge_router::{Socket, SocketKey};
+use novaedge_router::proxy_protocol::{Header, Inet, encode};
+use novaedge_router::{Backend, Socket, SocketKey};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::client::Client;
 use crate::error::Error;
 use crate::relay::{RelayContext, RelayError, relay};
 use crate::source::Source;
@@ -46,14 +47,14 @@ impl Side for tokio_rustls::client::TlsStream<TcpStream> {
 
 impl<S: Source> Worker<S> {
     /// Serves a connection of a TCP socket to its end.
-    pub async fn serve_tcp(&self, stream: TcpStream, peer: SocketAddr, key: SocketKey) {
+    pub async fn serve_tcp(&self, stream: TcpStream, client: Client, key: SocketKey) {
         let _open = self.open();
-        if let Err(error) = self.tcp(stream, peer, key).await {
-            self.failed(&error, peer, key);
+        if let Err(error) = self.tcp(stream, client, key).await {
+            self.failed(&error, client.address, key);
         }
     }
 
-    async fn tcp(&self, stream: TcpStream, peer: SocketAddr, key: SocketKey) -> Result<(), Error> {
+    async fn tcp(&self, stream: TcpStream, client: Client, key: SocketKey) -> Result<(), Error> {
         let upstream = self.source.with(|view| {
             self.tidy(view);
             match view.tables.sockets.get(&key).map(|socket| &**socket) {
@@ -63,21 +64,23 @@ impl<S: Source> Worker<S> {
                 _ => Err(Error::NoRoute),
             }
         })?;
-        self.forward(stream, peer, &upstream, Vec::new()).await
+        self.forward(stream, client, &upstream, Vec::new()).await
     }
 
     /// Connects to the backend, sends it `head`, then forwards.
     pub(crate) async fn forward<C: Side>(
         &self,
-        client: C,
-        peer: SocketAddr,
+        stream: C,
+        client: Client,
         upstream: &Upstream,
         head: Vec<u8>,
     ) -> Result<(), Error> {
         let mut slot = self.balance.enter(&upstream.backend);
-        match self.connect(upstream, peer.ip(), &mut slot).await? {
-            BackendStream::Plain(backend) => self.exchange(client, backend, head).await,
-            BackendStream::Tls(backend) => self.exchange(client, *backend, head).await,
+        let header = header(&upstream.backend, client, stream.socket());
+        let address = client.address.ip();
+        match self.connect(upstream, address, &header, &mut slot).await? {
+            BackendStream::Plain(backend) => self.exchange(stream, backend, head).await,
+            BackendStream::Tls(backend) => self.exchange(stream, *backend, head).await,
         }
     }
 
@@ -109,6 +112,19 @@ impl<S: Source> Worker<S> {
         }
         Ok(result?)
     }
+}
+
+/// The header of the PROXY protocol that the backend's connections begin with; empty for none. An
+/// address that cannot be told any more is that of a client who has gone.
+fn header(backend: &Backend, client: Client, stream: &TcpStream) -> Vec<u8> {
+    let Some(version) = backend.send_proxy_protocol else {
+        return Vec::new();
+    };
+    let destination = client.destination.or_else(|| stream.local_addr().ok());
+    let header = destination.map_or(Header::Unknown, |destination| {
+        Header::Inet(Inet::stream(client.address, destination))
+    });
+    encode(version, &header)
 }
 
 async fn send_head<B: Side>(

@@ -1,7 +1,6 @@
 //! TLS connections: one look at the ClientHello decides who ends TLS.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use novaedge_router::client_hello::{ClientHello, ClientHelloReader, Progress};
@@ -11,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::client::Client;
 use crate::error::Error;
 use crate::source::{Source, View};
 use crate::upstream::{Payload, Upstream, choose};
@@ -44,13 +44,13 @@ impl<S: Source> Worker<S> {
     pub async fn serve_tls(
         &self,
         stream: TcpStream,
-        peer: SocketAddr,
+        client: Client,
         key: SocketKey,
     ) -> Option<HttpsConnection> {
-        match self.tls(stream, peer, key).await {
+        match self.tls(stream, client, key).await {
             Ok(https) => https,
             Err(error) => {
-                self.failed(&error, peer, key);
+                self.failed(&error, client.address, key);
                 None
             }
         }
@@ -59,7 +59,7 @@ impl<S: Source> Worker<S> {
     async fn tls(
         &self,
         stream: TcpStream,
-        peer: SocketAddr,
+        client: Client,
         key: SocketKey,
     ) -> Result<Option<HttpsConnection>, Error> {
         let read = timeout(self.limits.client_hello_timeout, read_client_hello(&stream)).await;
@@ -83,16 +83,16 @@ impl<S: Source> Worker<S> {
                 let accept = TlsAcceptor::from(config)
                     .accept_with(stream, |connection| feed(connection, &received));
                 let accepted = timeout(self.limits.handshake_timeout, accept).await;
-                let client = accepted
+                let inside = accepted
                     .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
                     .map_err(Error::ClientHandshake)?;
                 drop(received);
-                self.forward(client, peer, &upstream, Vec::new()).await?;
+                self.forward(inside, client, &upstream, Vec::new()).await?;
             }
             Ok(Choice::Passthrough(upstream)) => {
                 let _open = self.open();
                 self.counters.tls_passthrough_total.add(1);
-                self.forward(stream, peer, &upstream, received).await?;
+                self.forward(stream, client, &upstream, received).await?;
             }
             Err(error) => {
                 if matches!(error, Error::NoListener(_) | Error::NoRoute) {

@@ -233,6 +233,9 @@ impl<S: Source> Server<S> {
     fn begin(self: &Rc<Self>, view: View<'_>, ends: Ends) -> Result<Session, Error> {
         let backend = choose_backend(view, self.rule(view))?;
         let name = Arc::clone(&backend.name);
+        if backend.send_proxy_protocol.is_some() {
+            return Err(Error::SendsHeader(name));
+        }
         let slot = self.worker.balance.enter(&backend);
         let link = Rc::new(Link::default());
         let endpoint = link.connect(&backend, &slot, ends.client.ip())?;

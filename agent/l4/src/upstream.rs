@@ -8,6 +8,7 @@ use novaedge_balance::Outcome;
 use novaedge_router::{Backend, Endpoint, Host, Invalid, L4Rule, ListenerInfo, Target};
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -96,11 +97,13 @@ fn refusal(invalid: &Invalid) -> Error {
 }
 
 impl<S: Source> Worker<S> {
-    /// Connects to the next endpoint, or to one behind it. Each endpoint is tried once.
+    /// Connects to the next endpoint, or to one behind it, and begins with `header`. Each endpoint is tried
+    /// once.
     pub(crate) async fn connect(
         &self,
         upstream: &Upstream,
         client: IpAddr,
+        header: &[u8],
         slot: &mut Slot,
     ) -> Result<BackendStream, Error> {
         let backend = &upstream.backend;
@@ -112,7 +115,8 @@ impl<S: Source> Worker<S> {
         for endpoint in slot.order(backend, client) {
             let end = deadline.min(Instant::now() + each);
             slot.settle(&endpoint);
-            let attempt = open(endpoint.endpoint(), upstream.tls.as_ref(), &*self.resolver);
+            let tls = upstream.tls.as_ref();
+            let attempt = open(endpoint.endpoint(), header, tls, &*self.resolver);
             match timeout_at(end, attempt).await {
                 Ok(Ok(stream)) => {
                     slot.report(Outcome::Success);
@@ -141,10 +145,11 @@ impl<S: Source> Worker<S> {
 
 async fn open(
     endpoint: &Endpoint,
+    header: &[u8],
     tls: Option<&UpstreamTls>,
     resolver: &dyn Resolve,
 ) -> io::Result<BackendStream> {
-    let stream = match &endpoint.address {
+    let mut stream = match &endpoint.address {
         Host::Ip(address) => TcpStream::connect(SocketAddr::new(*address, endpoint.port)).await?,
         Host::Dns(name) => {
             let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -164,6 +169,8 @@ async fn open(
     stream.set_nodelay(true)?;
     // A peer that vanished without a word is found by the kernel long before the idle timeout.
     SockRef::from(&stream).set_keepalive(true)?;
+    // Before TLS, which the backend takes for its client's.
+    stream.write_all(header).await?;
     match tls {
         None => Ok(BackendStream::Plain(stream)),
         Some(tls) => {

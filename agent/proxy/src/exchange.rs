@@ -183,7 +183,7 @@ impl Exchange<'_> {
             .flat_map(|filters| &filters.mirrors)
             .filter(|mirror| mirror.take_turn())
             .filter_map(|mirror| self.current.runtime.tables.backends.get(&mirror.backend))
-            .filter(|backend| backend.invalid.is_none())
+            .filter(|backend| backend.invalid.is_none() && backend.send_proxy_protocol.is_none())
             .collect();
         if mirrors.is_empty() || outgoing.upgrade.is_some() {
             return body;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{balancing::Balancing, rule::Invalid};
+use crate::{balancing::Balancing, proxy_protocol, rule::Invalid};
 
 /// A backend with its endpoints. Live state (pools, positions, health) belongs to the data path, keyed by `name`.
 #[derive(Clone, Debug)]
@@ -27,6 +27,9 @@ pub struct Backend {
     pub max_connections: Option<u32>,
     /// Set: nothing may be sent there. Never falls back to cleartext.
     pub invalid: Option<Invalid>,
+    /// The header of the PROXY protocol that each connection begins with. Such a connection has one client, so HTTP and
+    /// UDP refuse it.
+    pub send_proxy_protocol: Option<proxy_protocol::Version>,
     /// Ready endpoints, in the order of the wire. Empty: HTTP answers 503.
     pub endpoints: Arc<[Endpoint]>,
 }

@@ -12,3 +12,4 @@ mod layer4_tls;
 mod lifecycle;
 mod proxy_protocol;
 mod refusals;
+mod send_proxy_protocol;

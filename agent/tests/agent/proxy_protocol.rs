@@ -15,7 +15,7 @@ use crate::support::{
 };
 use crate::tls::{Authority, say};
 
-const LOOPBACK: &str = "127.0.0.0/8";
+pub const LOOPBACK: &str = "127.0.0.0/8";
 const ELSEWHERE: &str = "192.0.2.0/24";
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n";
 
@@ -30,7 +30,7 @@ fn header(version: Version, source: &str) -> Vec<u8> {
 }
 
 /// The listener with headers in this mode from these peers.
-fn behind_proxies(listener: &v1::Resource, mode: Mode, trusted: &str) -> v1::Resource {
+pub fn behind_proxies(listener: &v1::Resource, mode: Mode, trusted: &str) -> v1::Resource {
     let Some(Body::Listener(mut body)) = listener.body.clone() else {
         panic!("a listener");
     };

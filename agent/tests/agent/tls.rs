@@ -117,6 +117,12 @@ fn echo(mut stream: StreamOwned<ServerConnection, TcpStream>) -> Option<()> {
     Some(())
 }
 
+/// Ends TLS on a connection, and answers as [`tls_origin`] does.
+pub fn answer_over_tls(identity: &Identity, stream: TcpStream) {
+    let connection = ServerConnection::new(identity.server()).unwrap();
+    let _ = echo(StreamOwned::new(connection, stream));
+}
+
 /// Says `text`, ends its own direction, and hears the other to its end.
 pub fn say(mut stream: ClientStream, text: &[u8]) -> std::io::Result<String> {
     stream.write_all(text)?;

@@ -4,14 +4,14 @@ use novaedge_api::k8s_openapi::api::core::v1::Service;
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use novaedge_api::native::{
     ProxyBackend, ProxyBackendProtocol, ProxyBackendTls, ProxyInvalid, ProxyServiceRef,
-    ProxySubjectAltName,
+    ProxySubjectAltName, SendProxyProtocol,
 };
 use novaedge_proto::v1;
 use novaedge_proto::v1::resource::Body;
 use novaedge_translate::Diagnostic;
 
 use crate::gateway::{invalid, not_permitted};
-use crate::unit::{Computed, Outcome};
+use crate::unit::{Carries, Computed, Outcome};
 use crate::view::{Origin, View, key_in, resolve_ca};
 use crate::{balancing, endpoint, name};
 
@@ -34,7 +34,7 @@ pub(crate) fn compile(view: &View<'_>, key: &ObjectKey) -> Computed {
     let backend = compiler.backend(object);
     Computed {
         resources: vec![(name::backend(key), Body::Backend(backend))],
-        outcome: Outcome::Backend,
+        outcome: Outcome::Backend(carries(object)),
         diagnostics: compiler.diagnostics,
     }
 }
@@ -92,6 +92,7 @@ impl BackendCompiler<'_> {
             slow_start_ms: spec.slow_start_ms.unwrap_or_default(),
             zone_preference: balancing::zone_preference(spec.zone_preference).into(),
             panic_percent: balancing::panic_percent(spec),
+            send_proxy_protocol: send_proxy_protocol(spec.proxy_protocol).into(),
         }
     }
 
@@ -179,6 +180,22 @@ impl BackendCompiler<'_> {
             trust_bundles,
             subject_alt_names: tls.subject_alt_names.iter().map(subject_alt_name).collect(),
         })
+    }
+}
+
+/// A connection that begins with the address of one client can carry nothing of others.
+fn carries(object: &ProxyBackend) -> Carries {
+    match object.spec.proxy_protocol {
+        Some(_) => Carries::Streams,
+        None => Carries::Anything,
+    }
+}
+
+fn send_proxy_protocol(version: Option<SendProxyProtocol>) -> v1::SendProxyProtocol {
+    match version {
+        None => v1::SendProxyProtocol::Unspecified,
+        Some(SendProxyProtocol::V1) => v1::SendProxyProtocol::V1,
+        Some(SendProxyProtocol::V2) => v1::SendProxyProtocol::V2,
     }
 }
 

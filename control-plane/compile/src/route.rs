@@ -16,7 +16,7 @@ use novaedge_translate::Diagnostic;
 
 use crate::backend::refused;
 use crate::gateway::{invalid, not_permitted};
-use crate::unit::{Attachable, Computed};
+use crate::unit::{Attachable, Carries, Computed};
 use crate::view::{Origin, View, key_in, resolve, source};
 use crate::{filter, hostname, matching, name};
 
@@ -249,12 +249,25 @@ impl RouteCompiler<'_> {
             self.report(field, "RefNotPermitted", message.clone());
             return Err(invalid("RefNotPermitted", message));
         }
-        if self.view.has_backend(&key) {
-            return Ok(name::backend(&key));
-        }
-        let message = format!("ProxyBackend {key} does not exist; create it");
-        self.report(field, "BackendNotFound", message.clone());
-        Err(invalid("BackendNotFound", message))
+        let protocol = self.object.spec.protocol;
+        let streams = matches!(protocol, ProxyRouteProtocol::TCP | ProxyRouteProtocol::TLS);
+        let (reason, message) = match self.view.backend(&key) {
+            Some(Carries::Anything) => return Ok(name::backend(&key)),
+            Some(Carries::Streams) if streams => return Ok(name::backend(&key)),
+            Some(Carries::Streams) => {
+                let message = format!(
+                    "ProxyBackend {key} sends headers of the PROXY protocol, which {protocol:?} routes cannot; \
+                     refer to one without proxyProtocol"
+                );
+                ("UnsupportedProtocol", message)
+            }
+            None => {
+                let message = format!("ProxyBackend {key} does not exist; create it");
+                ("BackendNotFound", message)
+            }
+        };
+        self.report(field, reason, message.clone());
+        Err(invalid(reason, message))
     }
 }
 

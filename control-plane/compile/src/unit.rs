@@ -64,7 +64,16 @@ pub(crate) enum Outcome {
     /// The listeners that routes may be bound to.
     Listeners(Arc<[Attachable]>),
     /// A backend that routes may name.
-    Backend,
+    Backend(Carries),
+}
+
+/// What the connections of a backend may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// Whatever its routes bring.
+    Anything,
+    /// One client's bytes each: TCP, or TLS as it comes.
+    Streams,
 }
 
 /// A compiled listener, as routes see it.

@@ -15,7 +15,7 @@ use novaedge_translate::grant::{self, Referent, Referrer};
 use crate::name;
 use crate::port::PortSource;
 use crate::tls;
-use crate::unit::{Attachable, Computed, Input, Outcome, Unit};
+use crate::unit::{Attachable, Carries, Computed, Input, Outcome, Unit};
 
 /// Where a native object comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,9 +151,12 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether there is a ProxyBackend.
-    pub fn has_backend(&self, key: &ObjectKey) -> bool {
-        self.outcome(Unit::Backend(key.clone())) == Some(&Outcome::Backend)
+    /// What a ProxyBackend may carry; none when there is no such backend.
+    pub fn backend(&self, key: &ObjectKey) -> Option<Carries> {
+        match self.outcome(Unit::Backend(key.clone())) {
+            Some(Outcome::Backend(carries)) => Some(*carries),
+            _ => None,
+        }
     }
 
     fn outcome(&self, unit: Unit) -> Option<&'a Outcome> {

@@ -178,7 +178,8 @@ impl Exchange<'_> {
             .backends
             .get(name)
             .ok_or(Reason::InvalidBackend)?;
-        if backend.invalid.is_some() {
+        // A connection that begins with the address of one client cannot carry requests of others.
+        if backend.invalid.is_some() || backend.send_proxy_protocol.is_some() {
             return Err(Reason::InvalidBackend);
         }
         Ok(backend)

@@ -14,6 +14,7 @@ use crate::{
     backend::{Backend, BackendProtocol, BackendTls, Endpoint, Host, SubjectAltName},
     error::Fault,
     host::HostPattern,
+    proxy_protocol,
     rule::Invalid,
     shard_map::ShardMap,
 };
@@ -201,6 +202,10 @@ fn convert_backend(name: &Arc<str>, wire: &v1::Backend, faults: &mut Vec<Fault>)
             .map_err(|fault| note(fault, &mut invalid, faults))
             .ok()
     });
+    let send_proxy_protocol = convert_send_proxy_protocol(wire).unwrap_or_else(|fault| {
+        note(fault, &mut invalid, faults);
+        None
+    });
     Backend {
         name: Arc::clone(name),
         protocol,
@@ -210,7 +215,24 @@ fn convert_backend(name: &Arc<str>, wire: &v1::Backend, faults: &mut Vec<Fault>)
         idle_timeout: duration(wire.idle_timeout_ms),
         max_connections: (wire.max_connections > 0).then_some(wire.max_connections),
         invalid,
+        send_proxy_protocol,
         endpoints: Arc::from([]),
+    }
+}
+
+/// A header that this agent does not know is a fault: without it the backend would take the agent for its client.
+fn convert_send_proxy_protocol(
+    wire: &v1::Backend,
+) -> Result<Option<proxy_protocol::Version>, Fault> {
+    match v1::SendProxyProtocol::try_from(wire.send_proxy_protocol) {
+        Ok(v1::SendProxyProtocol::Unspecified) => Ok(None),
+        Ok(v1::SendProxyProtocol::V1) => Ok(Some(proxy_protocol::Version::V1)),
+        Ok(v1::SendProxyProtocol::V2) => Ok(Some(proxy_protocol::Version::V2)),
+        Err(_) => Err(Fault::Value {
+            field: "send_proxy_protocol",
+            value: wire.send_proxy_protocol.to_string(),
+            expected: "expected version 1 or 2",
+        }),
     }
 }
 

@@ -28,7 +28,7 @@ use super::{
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.invalid) || has(self.serviceRef) != (has(self.endpoints) && size(self.endpoints) > 0)", "message": "exactly one of serviceRef and endpoints must be set"}]))]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "has(self.invalid) || has(self.serviceRef) != (has(self.endpoints) && size(self.endpoints) > 0)", "message": "exactly one of serviceRef and endpoints must be set"}, {"rule": "!has(self.proxyProtocol) || self.protocol != 'HTTP2'", "message": "proxyProtocol must not be set for the protocol HTTP2"}]))]
 pub struct ProxyBackendSpec {
     /// The Service whose ready endpoints are used. Exactly one of this and `endpoints` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +71,11 @@ pub struct ProxyBackendSpec {
     /// Connections per endpoint and agent. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<u32>,
+    /// Begins each connection with a header of the PROXY protocol, which says who the client is. For
+    /// routes of the kinds TCPRoute and TLSRoute: connections of HTTP carry requests of many clients,
+    /// which `X-Forwarded-For` tells apart. Absent: no header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<SendProxyProtocol>,
     /// Set when nothing may be sent here as configured, for instance with an unusable
     /// BackendTLSPolicy: HTTP answers 500, never cleartext instead of TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,6 +139,15 @@ pub enum ProxyBackendProtocol {
     HTTP1,
     /// HTTP/2, with prior knowledge on cleartext.
     HTTP2,
+}
+
+/// Which header of the PROXY protocol is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SendProxyProtocol {
+    /// Version 1, a line of text.
+    V1,
+    /// Version 2, binary.
+    V2,
 }
 
 /// TLS towards the endpoints.

@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use super::place::At;
 use super::text::{HEADER_NAME, HEADER_VALUE, HOSTNAME, LABEL, SUBDOMAIN};
 use crate::native::{
-    CaRef, NamespacedRef, ProxyBackendRef, ProxyBackendSpec, ProxyBackendTarget, ProxyBackendTls,
-    ProxyFilter, ProxyGatewaySpec, ProxyHashKey, ProxyHeaderModifier, ProxyListener,
-    ProxyListenerTls, ProxyMatch, ProxyPathMatchType, ProxyProtocol, ProxyRouteProtocol,
-    ProxyRouteRule, ProxyRouteSpec, ProxySubjectAltName, ProxyTlsMode, Transport, parse_cidr,
+    CaRef, NamespacedRef, ProxyBackendProtocol, ProxyBackendRef, ProxyBackendSpec,
+    ProxyBackendTarget, ProxyBackendTls, ProxyFilter, ProxyGatewaySpec, ProxyHashKey,
+    ProxyHeaderModifier, ProxyListener, ProxyListenerTls, ProxyMatch, ProxyPathMatchType,
+    ProxyProtocol, ProxyRouteProtocol, ProxyRouteRule, ProxyRouteSpec, ProxySubjectAltName,
+    ProxyTlsMode, Transport, parse_cidr,
 };
 
 pub(super) fn gateway(at: At<'_>, spec: &ProxyGatewaySpec) {
@@ -181,6 +182,12 @@ pub(super) fn backend(at: At<'_>, spec: &ProxyBackendSpec) {
         });
     if let Some(tls) = &spec.tls {
         backend_tls(at.field("tls"), tls);
+    }
+    if spec.proxy_protocol.is_some() && spec.protocol == ProxyBackendProtocol::HTTP2 {
+        at.error_with_fix(
+            "proxyProtocol must not be set for the protocol HTTP2",
+            "remove one of the two: a connection of HTTP carries requests of many clients",
+        );
     }
     balancing(at, spec);
 }

@@ -142,11 +142,20 @@ impl<'a, 'v> Refs<'a, 'v> {
     fn proxy_backend(&self, field: &str, key: &ObjectKey) -> Result<NamespacedRef, Fault> {
         let found = self.view.get::<ProxyBackend>(key);
         let written = found.filter(|backend| !clash::is_projection(backend.as_ref()));
-        if written.is_none() {
+        let field = format!("{field}.name");
+        let Some(written) = written else {
             let text = format!(
                 "there is no ProxyBackend {key} that a user wrote; create it or correct the name"
             );
-            return Err(Fault::new(format!("{field}.name"), BACKEND_NOT_FOUND, text));
+            return Err(Fault::new(field, BACKEND_NOT_FOUND, text));
+        };
+        let streams = matches!(self.kind, Kind::TcpRoute | Kind::TlsRoute);
+        if written.spec.proxy_protocol.is_some() && !streams {
+            let text = format!(
+                "ProxyBackend {key} sends headers of the PROXY protocol, which {}s cannot; refer to one without proxyProtocol",
+                self.kind
+            );
+            return Err(Fault::new(field, UNSUPPORTED_PROTOCOL, text));
         }
         Ok(self.local(key.clone()))
     }

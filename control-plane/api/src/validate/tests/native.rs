@@ -94,6 +94,16 @@ fn proxy_backends() {
     check("ProxyBackend", "invalid: {reason: R, message: M}", &[]);
     check(
         "ProxyBackend",
+        "{serviceRef: {name: a, port: 80}, proxyProtocol: V2}",
+        &[],
+    );
+    check(
+        "ProxyBackend",
+        "{serviceRef: {name: a, port: 80}, proxyProtocol: V1, protocol: HTTP2}",
+        &["spec: proxyProtocol must not be set for the protocol HTTP2"],
+    );
+    check(
+        "ProxyBackend",
         "{}",
         &["spec: exactly one of serviceRef and endpoints must be set"],
     );
