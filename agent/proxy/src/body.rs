@@ -11,8 +11,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use crate::downstream::InFlight;
+use crate::downstream::{ClientBody, InFlight};
 use crate::error::BodyError;
+use crate::upstream::AnswerBody;
 
 /// A stream of data frames and trailers.
 #[derive(Default)]
@@ -26,6 +27,8 @@ enum Kind {
     Empty,
     Full(Bytes),
     Incoming(Incoming),
+    Client(ClientBody),
+    Answer(Box<AnswerBody>),
     Guarded(Box<Guarded>),
     Boxed(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError>>>),
 }
@@ -77,6 +80,23 @@ impl Body {
             Kind::Incoming(body)
         };
         Self { kind }
+    }
+
+    /// The body of a request that is read by this worker's own codec.
+    pub(crate) fn client(body: ClientBody) -> Self {
+        let kind = if body.is_end_stream() {
+            Kind::Empty
+        } else {
+            Kind::Client(body)
+        };
+        Self { kind }
+    }
+
+    /// The body of a response that is read by this worker's own codec.
+    pub(crate) fn answer(body: Box<AnswerBody>) -> Self {
+        Self {
+            kind: Kind::Answer(body),
+        }
     }
 
     /// Tells `on_end` when the body has been read to its end. An empty body tells it at once.
@@ -154,6 +174,8 @@ impl HttpBody for Body {
             Kind::Incoming(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map_err(|error| BodyError::Transport(error.into())),
+            Kind::Client(body) => body.poll_frame(cx),
+            Kind::Answer(body) => body.poll_frame(cx),
             Kind::Guarded(guarded) => guarded.poll_frame(cx),
             Kind::Boxed(body) => body.as_mut().poll_frame(cx),
         }
@@ -164,6 +186,8 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Full(_) => false,
             Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Client(body) => body.is_end_stream(),
+            Kind::Answer(body) => body.is_end_stream(),
             Kind::Guarded(guarded) => guarded.body.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
@@ -174,6 +198,8 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Incoming(body) => body.size_hint(),
+            Kind::Client(body) => body.size_hint(),
+            Kind::Answer(body) => body.size_hint(),
             Kind::Guarded(guarded) => guarded.body.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }

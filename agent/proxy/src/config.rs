@@ -39,7 +39,7 @@ pub struct DownstreamLimits {
     pub tick: Duration,
     /// Header fields of an HTTP/1.1 request.
     pub max_headers: usize,
-    /// Bytes of a request head, and the read buffer of an HTTP/1.1 connection.
+    /// Bytes of the head of an HTTP/1.1 request.
     pub max_head_bytes: usize,
     /// Concurrent streams of an HTTP/2 connection.
     pub http2_streams: u32,
@@ -66,6 +66,8 @@ pub struct UpstreamLimits {
     pub http2_streams: usize,
     /// Bytes of a response head.
     pub max_head_bytes: usize,
+    /// Header fields of an HTTP/1.1 response.
+    pub max_headers: usize,
     /// How long the addresses of a DNS name are kept.
     pub dns_ttl: Duration,
     /// DNS names whose addresses are kept.
@@ -125,6 +127,7 @@ impl Default for UpstreamLimits {
             max_waiting: 1024,
             http2_streams: 100,
             max_head_bytes: 60 * 1024,
+            max_headers: 100,
             dns_ttl: Duration::from_secs(5),
             dns_names: 1024,
         }

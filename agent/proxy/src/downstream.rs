@@ -11,8 +11,14 @@ use crate::config::DownstreamLimits;
 use crate::drain::{WakerState, Wish};
 use crate::metrics::Metrics;
 
+mod http1;
 mod serve;
 mod stream;
+mod transport;
+mod wire;
+
+pub(crate) use stream::Rewound;
+pub(crate) use wire::ClientBody;
 
 /// All client connections of a worker. One look per tick replaces timers of their own, which would
 /// have to be set anew for each request.
@@ -225,5 +231,10 @@ impl Traffic {
 
     fn written(&self) {
         self.moved.store(true, Ordering::Relaxed);
+    }
+
+    /// The next request has begun to come before the one under way was over.
+    fn begun(&self) {
+        self.partial.store(true, Ordering::Relaxed);
     }
 }

@@ -242,17 +242,18 @@ impl Route<'_> {
         loop {
             let link = self.link(endpoint, wanted).await?;
             let reused = link.is_reused();
-            let spare = (reused
-                && headers::is_idempotent(request.method())
-                && request.body().is_end_stream())
-            .then(|| duplicate(&request));
             let failure = match link.send(request).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => *failure,
             };
-            let SendFailure { error, unsent } = failure;
-            let again = unsent.or(spare.filter(|_| {
-                matches!(error, ForwardError::Reset(_) | ForwardError::Unprocessed(_))
+            let SendFailure {
+                error,
+                unsent,
+                copy,
+            } = failure;
+            let again = unsent.or(copy.filter(|copy| {
+                headers::is_idempotent(copy.method())
+                    && matches!(error, ForwardError::Reset(_) | ForwardError::Unprocessed(_))
             }));
             match again {
                 Some(again) if stale < STALE_CONNECTIONS && reused => request = again,
@@ -308,14 +309,4 @@ impl Route<'_> {
         *request.headers_mut() = headers;
         request
     }
-}
-
-/// A request without a body, once more.
-fn duplicate(request: &Request<Body>) -> Request<Body> {
-    let mut copy = Request::new(Body::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    copy
 }

@@ -77,7 +77,8 @@ fn remove_listed(headers: &mut HeaderMap) {
     }
 }
 
-fn wants_trailers(headers: &HeaderMap) -> bool {
+/// Whether the sender takes trailers (RFC 9110 section 10.1.4).
+pub(crate) fn wants_trailers(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::TE)
         .iter()

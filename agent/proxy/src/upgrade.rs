@@ -8,9 +8,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 /// Bytes in both directions.
@@ -18,17 +17,36 @@ pub trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 
-/// A connection whose codec will let go of it.
+/// A connection that will leave HTTP as soon as its codec lets go of it.
 pub struct PendingUpgrade(Upgrading);
 
 type Upgrading = Pin<Box<dyn Future<Output = io::Result<Box<dyn Duplex>>>>>;
 
+/// Keeps a promised upgrade. Dropped, it breaks it.
+pub(crate) struct Promise(oneshot::Sender<Box<dyn Duplex>>);
+
+impl Promise {
+    /// The connection has left HTTP.
+    pub(crate) fn keep(self, io: impl Duplex + 'static) {
+        // Nobody waits any more when the tunnel has been given up.
+        let _ = self.0.send(Box::new(io));
+    }
+}
+
 impl PendingUpgrade {
-    pub(crate) fn hyper(upgrade: OnUpgrade) -> Self {
-        Self(Box::pin(async move {
-            let upgraded = upgrade.await.map_err(io::Error::other)?;
-            Ok(Box::new(TokioIo::new(upgraded)) as Box<dyn Duplex>)
-        }))
+    /// A connection that leaves HTTP when the promise is kept.
+    pub(crate) fn promised() -> (Promise, Self) {
+        let (promise, kept) = oneshot::channel();
+        let upgrade = Self(Box::pin(
+            async move { kept.await.map_err(io::Error::other) },
+        ));
+        (Promise(promise), upgrade)
+    }
+
+    /// A connection that has left HTTP.
+    pub(crate) fn ready(io: impl Duplex + 'static) -> Self {
+        let io: Box<dyn Duplex> = Box::new(io);
+        Self(Box::pin(std::future::ready(Ok(io))))
     }
 
     /// Keeps `held` for as long as the connection lives.

@@ -11,11 +11,13 @@ mod endpoint;
 mod http1;
 mod http2;
 mod pool;
+mod transfer;
 
 pub(crate) use connect::Connector;
 pub(crate) use endpoint::{BackendState, Endpoint, Learned};
 pub(crate) use http2::Spawner;
 pub(crate) use pool::PoolSettings;
+pub(crate) use transfer::AnswerBody;
 
 /// What a pool's connections speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub(crate) struct SendFailure {
     pub error: ForwardError,
     /// The request, when no byte of it was sent.
     pub unsent: Option<Request<Body>>,
+    /// The request, when bytes of it may have been sent but it has no body to lose.
+    pub copy: Option<Request<Body>>,
 }
 
 /// The right to send one request on a connection.
@@ -73,13 +77,21 @@ impl Link {
 
 impl SendFailure {
     /// From an error, and the request if no byte of it was sent.
-    fn new(error: hyper::Error, unsent: Option<Request<Body>>) -> Self {
+    fn new(
+        error: hyper::Error,
+        unsent: Option<Request<Body>>,
+        copy: Option<Request<Body>>,
+    ) -> Self {
         let error = if unsent.is_some() {
             ForwardError::Unprocessed(error.into())
         } else {
             classify(error)
         };
-        Self { error, unsent }
+        Self {
+            error,
+            unsent,
+            copy,
+        }
     }
 }
 

@@ -3,8 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
+use novaedge_http1::{HeadLimits, date::date};
 use novaedge_router::{Backend, HttpListener, HttpRule, Tables};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
@@ -46,6 +49,8 @@ pub struct Worker {
     pub(crate) via: Via,
     pub(crate) connections: Connections,
     pub(crate) mirrors_in_flight: Cell<usize>,
+    /// The second that was written last, and how.
+    date: RefCell<(u64, HeaderValue)>,
     /// Owns every task of this worker.
     pub(crate) tasks: TaskTracker,
     live: RefCell<arc_swap::Cache<Live, Arc<Runtime>>>,
@@ -88,7 +93,10 @@ impl Worker {
             ),
             metrics: Arc::clone(&metrics),
             tasks: tasks.clone(),
-            max_head_bytes: upstream.max_head_bytes,
+            head_limits: HeadLimits {
+                bytes: upstream.max_head_bytes,
+                fields: upstream.max_headers,
+            },
         });
         let runtime = live.load_full();
         let worker = Rc::new(Self {
@@ -98,6 +106,7 @@ impl Worker {
             random: Random::new(seed),
             connections: Connections::default(),
             mirrors_in_flight: Cell::new(0),
+            date: RefCell::new((0, date(0))),
             tasks,
             live: RefCell::new(arc_swap::Cache::new(live)),
             current: RefCell::new(Rc::new(Current::new(runtime))),
@@ -125,6 +134,17 @@ impl Worker {
     /// Client connections open now.
     pub fn open_connections(&self) -> usize {
         self.connections.len()
+    }
+
+    /// The value of `Date` now. It is made anew once a second.
+    pub(crate) fn date(&self) -> HeaderValue {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = since.map_or(0, |since| since.as_secs());
+        let mut last = self.date.borrow_mut();
+        if last.0 != now {
+            *last = (now, date(now));
+        }
+        last.1.clone()
     }
 
     /// What requests use from now on: one relaxed look at the pointer.

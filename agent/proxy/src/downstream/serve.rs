@@ -1,17 +1,19 @@
-//! Drives client connections with hyper's codecs, and hands their requests to the forwarder.
+//! Takes client connections, finds out what they speak, and drives their codecs.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use http::{HeaderValue, Request, Response, Version, header};
+use bytes::Bytes;
+use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use novaedge_router::client_hello::ClientHello;
@@ -20,14 +22,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::http1::Session;
 use super::stream::{Rewound, Watched, sniff};
+use super::transport::ClientStream;
+use super::wire::Wire;
 use super::{Connection, End, Protocol};
 use crate::body::Body;
 use crate::client::Client;
-use crate::drain::{Drain, DrainWatch, Stage, Wish};
+use crate::drain::{Drain, DrainWatch, Wish};
 use crate::exchange::{self, Inbound};
-use crate::headers;
-use crate::upgrade::PendingUpgrade;
 use crate::upstream::Spawner;
 use crate::worker::Worker;
 
@@ -49,7 +52,7 @@ impl Worker {
             sniffed = sniff(stream, limit) => sniffed,
             () = drain.idle_ended() => return,
         };
-        let (protocol, stream) = match sniffed {
+        let (protocol, rewound) = match sniffed {
             Ok(sniffed) => sniffed,
             Err(error) => {
                 if error.kind() == io::ErrorKind::TimedOut {
@@ -59,7 +62,15 @@ impl Worker {
             }
         };
         let client = Client::new(key, peer, Scheme::Http, None);
-        self.serve(stream, protocol, client, drain).await;
+        match protocol {
+            Protocol::Http1 => {
+                let (received, stream) = rewound.into_parts();
+                let stream = ClientStream::Tcp(stream);
+                self.serve_http1(stream, received, client, drain).await;
+            }
+            // Boxed, so that connections of HTTP/1.1 do not hold the memory of this one.
+            Protocol::Http2 => Box::pin(self.serve_http2(rewound, client, drain)).await,
+        }
     }
 
     /// Serves an HTTPS connection whose ClientHello has been read: `received` are the bytes read so
@@ -94,12 +105,14 @@ impl Worker {
                 return;
             }
         };
-        let protocol = match stream.get_ref().1.alpn_protocol() {
-            Some(b"h2") => Protocol::Http2,
-            _ => Protocol::Http1,
-        };
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let client = Client::new(key, peer, Scheme::Https, hello.sni.as_deref());
-        self.serve(stream, protocol, client, drain).await;
+        if is_http2 {
+            Box::pin(self.serve_http2(stream, client, drain)).await;
+        } else {
+            let stream = ClientStream::Tls(Box::new(stream));
+            self.serve_http1(stream, Bytes::new(), client, drain).await;
+        }
     }
 
     fn server_config(
@@ -118,46 +131,55 @@ impl Worker {
         }
     }
 
-    async fn serve<S>(self: &Rc<Self>, stream: S, protocol: Protocol, client: Client, drain: Drain)
+    /// Serves HTTP/1.x with the codec of our own.
+    async fn serve_http1(
+        self: &Rc<Self>,
+        stream: ClientStream,
+        received: Bytes,
+        client: Client,
+        drain: Drain,
+    ) {
+        let registered = self.connections.register(Protocol::Http1);
+        let connection = registered.connection();
+        let traffic = Arc::clone(connection.traffic());
+        let finishing = Cell::new(false);
+        let session = Session {
+            worker: self,
+            client,
+            wire: Wire::new(stream, received.into(), traffic),
+            connection,
+            drain: drain.clone(),
+            finishing: &finishing,
+        };
+        let codec = Own {
+            session: pin!(session.run()),
+            finishing: &finishing,
+        };
+        drive(codec, connection, drain).await;
+    }
+
+    /// Serves HTTP/2 with hyper's codec.
+    async fn serve_http2<S>(self: &Rc<Self>, stream: S, client: Client, drain: Drain)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let registered = self.connections.register(protocol);
+        let registered = self.connections.register(Protocol::Http2);
         let connection = Rc::clone(registered.connection());
         let io = TokioIo::new(Watched::new(stream, Arc::clone(connection.traffic())));
         let requests = Requests {
             worker: Rc::clone(self),
             client: Rc::new(client),
             connection: Rc::clone(&connection),
-            drain: drain.clone(),
         };
         let limits = &self.config.downstream;
-        match protocol {
-            Protocol::Http1 => {
-                let codec = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(None)
-                    .max_headers(limits.max_headers)
-                    .max_header_size(limits.max_head_bytes)
-                    .serve_connection(io, requests)
-                    .with_upgrades();
-                self.drive(codec, &connection, drain).await;
-            }
-            Protocol::Http2 => {
-                let codec = http2::Builder::new(Spawner(self.tasks.clone()))
-                    .timer(TokioTimer::new())
-                    .max_concurrent_streams(limits.http2_streams)
-                    .initial_stream_window_size(limits.http2_stream_window)
-                    .initial_connection_window_size(limits.http2_connection_window)
-                    .max_header_list_size(limits.http2_header_list)
-                    .serve_connection(io, requests);
-                self.drive(codec, &connection, drain).await;
-            }
-        }
-    }
-
-    async fn drive<C: Codec>(&self, codec: C, connection: &Connection, drain: Drain) {
-        if let Err(error) = drive(codec, connection, drain).await {
+        let codec = http2::Builder::new(Spawner(self.tasks.clone()))
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.http2_streams)
+            .initial_stream_window_size(limits.http2_stream_window)
+            .initial_connection_window_size(limits.http2_connection_window)
+            .max_header_list_size(limits.http2_header_list)
+            .serve_connection(io, requests);
+        if let Some(Err(error)) = drive(codec, &connection, drain).await {
             if error.is_parse() || error.is_parse_too_large() {
                 self.metrics.heads_refused.increment();
             }
@@ -183,18 +205,9 @@ impl Drop for Counted<'_> {
 }
 
 /// A codec that can be told to finish.
-trait Codec: Future<Output = Result<(), hyper::Error>> {
+trait Codec: Future {
     /// HTTP/1.1: no request after those in flight. HTTP/2: GOAWAY.
     fn finish(self: Pin<&mut Self>);
-}
-
-impl<S> Codec for http1::UpgradeableConnection<S, Requests>
-where
-    S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
-    fn finish(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
 }
 
 impl<S> Codec for http2::Connection<S, Requests, Spawner>
@@ -206,13 +219,29 @@ where
     }
 }
 
+/// The codec of our own.
+struct Own<'a, F> {
+    session: Pin<&'a mut F>,
+    finishing: &'a Cell<bool>,
+}
+
+impl<F: Future<Output = ()>> Future for Own<'_, F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.session.as_mut().poll(cx)
+    }
+}
+
+impl<F: Future<Output = ()>> Codec for Own<'_, F> {
+    fn finish(self: Pin<&mut Self>) {
+        self.finishing.set(true);
+    }
+}
+
 /// Runs a codec to its end, or to that which timeouts or a drain set.
-async fn drive<C: Codec>(
-    codec: C,
-    connection: &Connection,
-    drain: Drain,
-) -> Result<(), hyper::Error> {
-    let mut codec = std::pin::pin!(codec);
+async fn drive<C: Codec>(codec: C, connection: &Connection, drain: Drain) -> Option<C::Output> {
+    let mut codec = pin!(codec);
     let mut drain = DrainWatch::new(drain);
     let mut finishing = false;
     poll_fn(|cx| {
@@ -220,7 +249,7 @@ async fn drive<C: Codec>(
         let end = connection.end();
         let wish = drain.poll(cx, waker);
         if end == Some(End::Abort) || wish == Wish::Cut {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(None);
         }
         loop {
             if !finishing && (end.is_some() || connection.is_to_finish(wish)) {
@@ -230,19 +259,18 @@ async fn drive<C: Codec>(
             let polled = codec.as_mut().poll(cx);
             // A first request may have come in.
             if polled.is_ready() || finishing || !connection.is_to_finish(wish) {
-                return polled;
+                return polled.map(Some);
             }
         }
     })
     .await
 }
 
-/// The requests of one connection.
+/// The requests of one HTTP/2 connection.
 struct Requests {
     worker: Rc<Worker>,
     client: Rc<Client>,
     connection: Rc<Connection>,
-    drain: Drain,
 }
 
 impl Service<Request<Incoming>> for Requests {
@@ -250,24 +278,16 @@ impl Service<Request<Incoming>> for Requests {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>>>>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
         let in_flight = self.connection.begin();
         let worker = Rc::clone(&self.worker);
         let client = Rc::clone(&self.client);
-        let drain = self.drain.clone();
-        // Boxed, so that an idle connection does not hold the memory of a request.
         Box::pin(async move {
-            let upgrade = headers::upgrade_protocol(request.version(), request.headers())
-                .map(|_| PendingUpgrade::hyper(hyper::upgrade::on(&mut request)));
-            let request = request.map(Body::incoming);
-            // An answer to an upgrade says `Connection: upgrade`, if anything.
-            let persists = request.version() < Version::HTTP_2 && upgrade.is_none();
-            let mut response =
-                exchange::serve(&worker, &client, Inbound { request, upgrade }).await;
-            if persists && drain.stage() != Stage::Serving {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(header::CONNECTION, close);
-            }
+            let inbound = Inbound {
+                request: request.map(Body::incoming),
+                upgrade: None,
+            };
+            let response = exchange::serve(&worker, &client, inbound).await;
             Ok(response.map(|body| body.holding(in_flight)))
         })
     }

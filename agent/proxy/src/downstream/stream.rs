@@ -30,6 +30,11 @@ impl<S> Rewound<S> {
             stream,
         }
     }
+
+    /// What was read ahead, and the stream.
+    pub(super) fn into_parts(self) -> (Bytes, S) {
+        (self.received, self.stream)
+    }
 }
 
 /// Reads until it is clear what the client speaks. Idle connections hold no buffer meanwhile.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use novaedge_http1::HeadLimits;
 use novaedge_router::{Endpoint, Host};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -26,8 +27,8 @@ pub(crate) struct Connector {
     pub dns: DnsCache,
     /// Owns the tasks that drive connections.
     pub tasks: TaskTracker,
-    /// Bytes of a response head.
-    pub max_head_bytes: usize,
+    /// Limits of a response head.
+    pub head_limits: HeadLimits,
     pub metrics: Arc<Metrics>,
 }
 

@@ -1,33 +1,44 @@
 //! HTTP/1.1 connections: one request at a time, back to the pool when the response has been read.
 
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
 
-use http::{Request, StatusCode};
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::BytesMut;
+use http::request::Parts;
+use http::{Request, Response, StatusCode, Version, header};
+use http_body::Body as _;
+use novaedge_http1::encode::{self, Length};
+use novaedge_http1::{Asked, ResponseHead};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::connect::{Connector, Stream};
 use super::endpoint::Active;
 use super::pool::{Pool, Slot};
+use super::transfer::Transfer;
 use super::{Answer, SendFailure};
-use crate::body::{Body, OnEnd};
+use crate::body::Body;
+use crate::downstream::Rewound;
 use crate::error::ForwardError;
+use crate::http1::{self, Form, MessageWriter, Sink};
 use crate::upgrade::PendingUpgrade;
 
-/// How long a connection may take from the end of a response to being ready again: the rest of the
-/// request body may still be under way.
-const SETTLE: Duration = Duration::from_secs(1);
+/// Bytes of a request that are written before others have their turn: its mirrors, for one.
+const REQUEST_TURN: usize = 32 * 1024;
 
 /// An open connection.
 pub(super) struct Connection {
-    sender: SendRequest<Body>,
+    pub(super) stream: Stream,
+    /// Bytes that have come and belong to nothing yet.
+    pub(super) buffer: BytesMut,
     slot: Slot,
 }
 
 /// The exclusive use of a connection for one request.
 pub(crate) struct Lease {
-    connection: Connection,
+    pub(super) connection: Connection,
     pool: Rc<Pool>,
     connector: Rc<Connector>,
     reused: bool,
@@ -35,28 +46,43 @@ pub(crate) struct Lease {
 }
 
 impl Connection {
-    /// Starts HTTP/1.1 on a stream and a task that drives it.
-    pub(super) async fn open(
-        stream: Stream,
-        slot: Slot,
-        connector: &Connector,
-    ) -> Result<Self, ForwardError> {
-        let (sender, connection) = Builder::new()
-            .max_header_size(connector.max_head_bytes)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| ForwardError::Protocol(error.into()))?;
-        connector.tasks.spawn_local(async move {
-            // An error reaches the request in flight; without one nobody needs it.
-            let _ = connection.with_upgrades().await;
-        });
-        Ok(Self { sender, slot })
+    pub(super) fn new(stream: Stream, slot: Slot) -> Self {
+        Self {
+            stream,
+            buffer: BytesMut::new(),
+            slot,
+        }
     }
 
-    pub(super) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
+    /// Whether an idle connection can be used: its peer has neither closed it nor sent anything, which
+    /// would be taken for the answer to the next request. This asks the system only when something has
+    /// come.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        let mut read = ReadBuf::new(&mut byte);
+        let mut cx = Context::from_waker(Waker::noop());
+        self.buffer.is_empty()
+            && Pin::new(&mut self.stream)
+                .poll_read(&mut cx, &mut read)
+                .is_pending()
     }
 }
+
+impl Sink for Stream {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        http1::poll_write_slices(self, cx, bytes)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self).poll_flush(cx)
+    }
+}
+
+// === impl Lease ===
 
 impl Lease {
     pub(super) fn new(
@@ -79,50 +105,81 @@ impl Lease {
         self.reused
     }
 
-    pub(super) async fn send(mut self, request: Request<Body>) -> Result<Answer, Box<SendFailure>> {
-        let response = self.connection.sender.try_send_request(request).await;
-        let mut response = response.map_err(|mut failure| {
-            let unsent = failure.take_message();
-            Box::new(SendFailure::new(failure.into_error(), unsent))
-        })?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let upgrade = PendingUpgrade::hyper(hyper::upgrade::on(&mut response));
-            let (sender, slot) = (self.connection.sender, self.connection.slot);
-            // The codec lets go of the connection when its sender is gone; the slot stays with the tunnel.
-            drop(sender);
-            let response = response.map(|_| Body::empty());
-            return Ok(Answer {
-                response,
-                upgrade: Some(upgrade.holding(slot)),
-            });
+    pub(super) async fn send(self, request: Request<Body>) -> Result<Answer, Box<SendFailure>> {
+        let (parts, body) = request.into_parts();
+        let bodiless = body.is_end_stream();
+        let limits = self.connector.head_limits;
+        let mut transfer = Transfer::new(self, writer(&parts, body), limits);
+        let asked = Asked::from(&parts.method);
+        match poll_fn(|cx| transfer.poll_head(cx, asked)).await {
+            Ok(head) => Ok(answer(transfer, head)),
+            Err(error) => Err(Box::new(failure(error, transfer, parts, bodiless))),
         }
-        let response = response.map(|body| Body::incoming(body).on_end(Box::new(self)));
-        Ok(Answer {
-            response,
-            upgrade: None,
-        })
+    }
+
+    /// Gives the connection back: the response has been read, and the request was sent.
+    pub(super) fn release(self) {
+        if self.connection.buffer.is_empty() {
+            let mut connection = self.connection;
+            // An idle connection holds no memory for bytes.
+            connection.buffer = BytesMut::new();
+            self.pool.put(connection, &self.connector.metrics);
+        }
     }
 }
 
-impl OnEnd for Lease {
-    fn ended(self: Box<Self>) {
-        let Self {
-            connection,
-            pool,
-            connector,
-            ..
-        } = *self;
-        if connection.sender.is_ready() {
-            pool.put(connection, &connector.metrics);
-        } else if !connection.sender.is_closed() {
-            let tasks = connector.tasks.clone();
-            tasks.spawn_local(async move {
-                let mut connection = connection;
-                let ready = tokio::time::timeout(SETTLE, connection.sender.ready()).await;
-                if matches!(ready, Ok(Ok(()))) {
-                    pool.put(connection, &connector.metrics);
-                }
-            });
+/// The request as it is written. Its length is that of the body, whatever its fields say.
+fn writer(parts: &Parts, body: Body) -> MessageWriter {
+    let (length, form) = match body.size_hint().exact() {
+        Some(0) if parts.headers.contains_key(header::CONTENT_LENGTH) => {
+            (Length::Fixed(0), Form::Nothing)
         }
+        Some(0) => (Length::Unsaid, Form::Nothing),
+        Some(length) => (Length::Fixed(length), Form::Fixed(length)),
+        None => (Length::Chunked, Form::Chunked),
+    };
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let mut head = BytesMut::new();
+    encode::request_head(&mut head, &parts.method, target, &parts.headers, length);
+    MessageWriter::new(head, body, form, REQUEST_TURN)
+}
+
+fn answer(transfer: Transfer, head: ResponseHead) -> Answer {
+    let mut response = Response::new(());
+    *response.status_mut() = head.status;
+    *response.version_mut() = Version::HTTP_11;
+    *response.headers_mut() = head.headers;
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        let connection = transfer.into_connection();
+        let io = Rewound::new(connection.buffer, connection.stream);
+        return Answer {
+            response: response.map(|()| Body::empty()),
+            // The slot stays with the tunnel.
+            upgrade: Some(PendingUpgrade::ready(io).holding(connection.slot)),
+        };
+    }
+    let body = transfer.into_body(head.body, head.persistence);
+    Answer {
+        response: response.map(|()| body),
+        upgrade: None,
+    }
+}
+
+/// What is left of a request that got no answer.
+fn failure(error: ForwardError, transfer: Transfer, parts: Parts, bodiless: bool) -> SendFailure {
+    match (error, transfer.into_unsent()) {
+        (ForwardError::Reset(source), Some(body)) => SendFailure {
+            error: ForwardError::Unprocessed(source),
+            unsent: Some(Request::from_parts(parts, body)),
+            copy: None,
+        },
+        (error, _) => SendFailure {
+            error,
+            unsent: None,
+            copy: bodiless.then(|| Request::from_parts(parts, Body::empty())),
+        },
     }
 }

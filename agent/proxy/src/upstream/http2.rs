@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Request;
+use http_body::Body as _;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -67,7 +68,7 @@ impl Connection {
             .initial_max_send_streams(UNKNOWN)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(u32::try_from(connector.max_head_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(connector.head_limits.bytes).unwrap_or(u32::MAX))
             .handshake(TokioIo::new(Noted {
                 stream,
                 reads: Rc::downgrade(&reads),
@@ -144,6 +145,9 @@ impl Lease {
     }
 
     pub(super) async fn send(self, request: Request<Body>) -> Result<Answer, Box<SendFailure>> {
+        // The codec keeps a request of which it has sent something; on a connection that may be stale
+        // one without a body may have to be sent again.
+        let copy = (self.reused && request.body().is_end_stream()).then(|| duplicate(&request));
         let response = self
             .stream
             .connection
@@ -153,7 +157,7 @@ impl Lease {
             .await;
         let response = response.map_err(|mut failure| {
             let unsent = failure.take_message();
-            Box::new(SendFailure::new(failure.into_error(), unsent))
+            Box::new(SendFailure::new(failure.into_error(), unsent, copy))
         })?;
         let response = response.map(|body| Body::incoming(body).on_end(Box::new(self)));
         Ok(Answer {
@@ -161,6 +165,16 @@ impl Lease {
             upgrade: None,
         })
     }
+}
+
+/// A request without a body, once more.
+fn duplicate(request: &Request<Body>) -> Request<Body> {
+    let mut copy = Request::new(Body::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    copy
 }
 
 impl OnEnd for Lease {

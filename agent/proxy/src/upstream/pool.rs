@@ -126,7 +126,7 @@ impl Pool {
             }
             if let Some(slot) = self.slot() {
                 let stream = self.connect(address, connector).await?;
-                let connection = http1::Connection::open(stream, slot, connector).await?;
+                let connection = http1::Connection::new(stream, slot);
                 return Ok(Link::Http1(http1::Lease::new(
                     connection, self, connector, false, active,
                 )));
@@ -228,8 +228,8 @@ impl Pool {
 
     fn pop_idle(&self) -> Option<http1::Connection> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(top) = idle.pop() {
-            if top.connection.is_ready() {
+        while let Some(mut top) = idle.pop() {
+            if top.connection.is_quiet() {
                 return Some(top.connection);
             }
         }
@@ -283,8 +283,8 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         for index in (0..idle.len()).rev() {
             let stale = idle
-                .get(index)
-                .is_some_and(|idle| now - idle.since >= timeout || !idle.connection.is_ready());
+                .get_mut(index)
+                .is_some_and(|idle| now - idle.since >= timeout || !idle.connection.is_quiet());
             if stale {
                 expired.push(idle.remove(index));
             }
