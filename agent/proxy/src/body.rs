@@ -125,6 +125,16 @@ impl Body {
         self
     }
 
+    /// Goes on with what the body does besides yielding frames: the request of a response is sent
+    /// while the response comes.
+    pub(crate) fn poll_progress(&mut self, cx: &mut Context<'_>) {
+        match &mut self.kind {
+            Kind::Answer(body) => body.poll_progress(cx),
+            Kind::Guarded(guarded) => guarded.body.poll_progress(cx),
+            Kind::Empty | Kind::Full(_) | Kind::Incoming(_) | Kind::Client(_) | Kind::Boxed(_) => {}
+        }
+    }
+
     fn guarded(self, on_end: Option<Box<dyn OnEnd>>, deadline: Option<Pin<Box<Sleep>>>) -> Self {
         match self.kind {
             Kind::Guarded(mut guarded) if guarded.on_end.is_none() || on_end.is_none() => {

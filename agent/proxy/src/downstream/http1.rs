@@ -92,8 +92,9 @@ impl Session<'_> {
 
     /// One request and its answer.
     async fn exchange(&self, head: RequestHead) -> After {
-        let in_flight = self.connection.begin();
-        let body = self.wire.begin(&head);
+        // The turn ends after the request is counted no more.
+        let (_turn, body) = self.wire.begin(&head);
+        let _in_flight = self.connection.begin();
         let (upgrade, promise) = match headers::upgrade_protocol(head.version, &head.headers) {
             Some(_) => {
                 let (promise, upgrade) = PendingUpgrade::promised();
@@ -112,10 +113,7 @@ impl Session<'_> {
         let Some(response) = self.unless_gone(pin!(serving)).await else {
             return After::Gone;
         };
-        let after = self.answer(&asked, response, promise).await;
-        drop(in_flight);
-        self.wire.end_turn();
-        after
+        self.answer(&asked, response, promise).await
     }
 
     /// The answer, unless the client goes before it is there.
@@ -193,6 +191,8 @@ impl Session<'_> {
 
     /// Reads the rest of a request body that the answer did not wait for.
     async fn discard_body(&self) -> bool {
+        // A backend that still reads the body must not get the rest of it with holes.
+        self.wire.end_turn();
         let mut limit = DISCARD;
         within_linger(|cx| self.wire.poll_discard(cx, &mut limit))
             .await

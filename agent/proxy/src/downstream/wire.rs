@@ -42,6 +42,18 @@ struct Inbound {
     interim: &'static [u8],
     /// Whom to wake when the body has been read: until then the body alone reads.
     watcher: Option<Waker>,
+    /// Who waits for more of the body: it may be another task, that of an HTTP/2 backend.
+    reading: Option<Waker>,
+}
+
+/// The turn of a request. At its end the body of the request cannot be read any more, whoever still
+/// holds it: it would otherwise keep the connection, or read into the next request.
+pub(super) struct Turn<'a>(&'a Wire);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.end_turn();
+    }
 }
 
 /// What the client sent.
@@ -83,6 +95,7 @@ impl Wire {
                 turn: 0,
                 interim: b"",
                 watcher: None,
+                reading: None,
             }),
             traffic,
         })
@@ -117,18 +130,19 @@ impl Wire {
         }
     }
 
-    /// Begins the body of a request whose head has been read.
-    pub(super) fn begin(self: &Rc<Self>, head: &RequestHead) -> ClientBody {
+    /// Begins the turn of a request whose head has been read.
+    pub(super) fn begin(self: &Rc<Self>, head: &RequestHead) -> (Turn<'_>, ClientBody) {
         let mut inbound = self.inbound.borrow_mut();
         inbound.turn += 1;
         inbound.decoder = BodyDecoder::new(head.body, BODY_LIMITS);
         let waits = head.expects_continue() && !inbound.decoder.is_done();
         inbound.interim = if waits { encode::CONTINUE } else { b"" };
-        ClientBody {
+        let body = ClientBody {
             wire: Rc::clone(self),
             turn: inbound.turn,
             ended: inbound.decoder.is_done(),
-        }
+        };
+        (Turn(self), body)
     }
 
     /// Ready when the client has gone. Bytes that come instead are kept for the next request; then, and
@@ -174,6 +188,11 @@ impl Wire {
         inbound.watcher = None;
         if !inbound.buffer.is_empty() {
             self.traffic.begun();
+        }
+        let reading = inbound.reading.take();
+        drop(inbound);
+        if let Some(reading) = reading {
+            reading.wake();
         }
     }
 
@@ -284,7 +303,11 @@ impl ClientBody {
             let error = BodyError::Transport("the request is over".into());
             return Poll::Ready(Some(Err(error)));
         }
-        let piece = ready!(inbound.poll_piece(&wire, cx));
+        let Poll::Ready(piece) = inbound.poll_piece(&wire, cx) else {
+            inbound.reading = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        inbound.reading = None;
         self.ended = inbound.decoder.is_done();
         if self.ended
             && let Some(watcher) = inbound.watcher.take()

@@ -87,7 +87,12 @@ impl MessageWriter {
                 && self.tail.is_empty()
                 && self.poll_body(cx)?.is_pending();
             if !self.is_written() {
-                let count = ready!(self.poll_write(cx, sink)).map_err(WriteError::Io)?;
+                let Poll::Ready(count) = self.poll_write(cx, sink) else {
+                    // The peer may want to send something before it reads on.
+                    self.body.poll_progress(cx);
+                    return Poll::Pending;
+                };
+                let count = count.map_err(WriteError::Io)?;
                 left = left.saturating_sub(count);
                 continue;
             }

@@ -40,6 +40,8 @@ pub(crate) struct AnswerBody {
     decoder: BodyDecoder,
     /// A piece that was read together with the one before.
     ahead: Option<Piece>,
+    /// Why the request could not be sent.
+    failure: Option<BodyError>,
     persistence: Persistence,
 }
 
@@ -143,6 +145,7 @@ impl Transfer {
             transfer: Some(self),
             decoder,
             ahead: None,
+            failure: None,
             persistence,
         }))
     }
@@ -162,9 +165,10 @@ type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 impl AnswerBody {
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
-        let polled = match self.ahead.take() {
-            Some(piece) => Ok(piece),
-            None => ready!(self.poll_piece(cx)),
+        let polled = match (self.failure.take(), self.ahead.take()) {
+            (Some(error), _) => Err(error),
+            (None, Some(piece)) => Ok(piece),
+            (None, None) => ready!(self.poll_piece(cx)),
         };
         let piece = match polled {
             Ok(piece) => piece,
@@ -183,6 +187,15 @@ impl AnswerBody {
             Piece::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
             Piece::End | Piece::Incomplete => None,
         })
+    }
+
+    /// Goes on with the request while nobody wants more of the response.
+    pub(crate) fn poll_progress(&mut self, cx: &mut Context<'_>) {
+        if self.failure.is_none()
+            && let Some(transfer) = &mut self.transfer
+        {
+            self.failure = transfer.poll_request(cx).err();
+        }
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
+use crate::http2::h2c_route;
 use crate::support::client::{Http1, get};
 use crate::support::origin::{Origin, raw, read_head, text, write};
 use crate::support::resources::*;
@@ -306,5 +307,53 @@ fn a_client_that_was_not_told_to_go_on_gets_a_closed_connection() {
         assert_eq!((got.status, got.header("connection")), (404, Some("close")));
         assert!(client.is_closed().await);
         assert!(seen.borrow().is_empty());
+    });
+}
+
+#[test]
+fn a_body_that_a_backend_still_waits_for_ends_with_its_connection() {
+    run(async {
+        let origin = Origin::http2(|_| text("ok")).await;
+        let bed = Bed::new(|port| h2c_route(port, origin.port, route())).await;
+        let mut client = Http1::connect(&bed).await;
+        client
+            .write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nhalf")
+            .await;
+        sleep(Duration::from_millis(50)).await;
+        bed.drain.begin(Instant::now() + Duration::from_millis(50));
+        assert!(client.is_closed().await);
+        while origin.seen.borrow().is_empty() {
+            sleep(Duration::from_millis(2)).await;
+        }
+        assert_eq!(origin.last().body, "<broken>");
+    });
+}
+
+#[test]
+fn a_client_may_send_all_before_it_reads() {
+    run(async {
+        // An origin that answers at once with more than sockets hold, and reads meanwhile.
+        const SIZE: usize = 16 * 1024 * 1024;
+        let port = raw(|mut stream| async move {
+            read_head(&mut stream).await;
+            let (mut reader, mut writer) = stream.split();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n");
+            let answer = [answer.into_bytes(), vec![b'a'; SIZE]].concat();
+            let mut taken = vec![0; SIZE];
+            let (sent, read) = tokio::join!(
+                tokio::io::AsyncWriteExt::write_all(&mut writer, &answer),
+                reader.read_exact(&mut taken)
+            );
+            sent.unwrap();
+            read.unwrap();
+        })
+        .await;
+        let bed = Bed::new(|of_bed| simple(of_bed, &[port])).await;
+        let mut client = Http1::connect(&bed).await;
+        let body = "b".repeat(SIZE);
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n");
+        client.write(&head).await;
+        client.write(&body).await;
+        assert_eq!(client.read().await.body.len(), SIZE);
     });
 }
