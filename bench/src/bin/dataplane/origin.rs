@@ -1,4 +1,4 @@
-//! The origin: nginx on core 1, with a small and a large answer.
+//! The origin: nginx on core 1, with a small and a large answer, over HTTP/1.1, HTTP/2 and TLS.
 
 use std::{fs, path::Path, process::Command};
 
@@ -13,12 +13,15 @@ pub fn start(folder: &Path, ports: &Ports) -> anyhow::Result<Process> {
     let body = "x".repeat(1024);
     let config = format!(
         "daemon off; user root; worker_processes 1; error_log {0}/origin.err; pid {0}/origin.pid;\n\
-         events {{ worker_connections 8192; }}\n\
+         events {{ worker_connections 16384; }}\n\
          http {{ access_log off; keepalive_requests 100000000; sendfile on; tcp_nopush on; server \
-         {{ listen {1} backlog=4096; root {0}; location = /large {{ }} location / {{ return 200 \
+         {{ listen {1} backlog=4096; listen {2} http2 backlog=4096; listen {3} ssl backlog=4096; \
+         ssl_certificate {0}/tls.crt; ssl_certificate_key {0}/tls.key; root {0}; location = /large {{ }} location / {{ return 200 \
          \"{body}\"; }} }} }}\n",
         folder.display(),
-        ports.origin
+        ports.origin,
+        ports.origin_h2c,
+        ports.origin_tls
     );
     let path = folder.join("origin.conf");
     fs::write(&path, config)?;
@@ -50,7 +53,7 @@ pub fn require(tools: &[&str]) -> anyhow::Result<()> {
     let missing: Vec<&str> = tools.iter().filter(is_missing).copied().collect();
     anyhow::ensure!(
         missing.is_empty(),
-        "missing: {}; on Debian: apt-get install nginx-light libnginx-mod-stream haproxy wrk util-linux",
+        "missing: {}; bench/peers.sh installs them on Debian",
         missing.join(", ")
     );
     Ok(())

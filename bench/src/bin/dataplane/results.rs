@@ -9,8 +9,9 @@ use novaedge_bench::{
 };
 
 use crate::{
-    jobs::{Job, LARGE},
-    peers::{self, PEERS},
+    jobs::{Aim, Job, LARGE},
+    peers::{self, Peer},
+    quiet::{self, Quiet},
 };
 
 /// One measurement.
@@ -35,23 +36,40 @@ pub struct Sample {
 /// The samples of a peer on a job, in all rounds.
 type Cell = Vec<Sample>;
 
-/// Writes the report of `samples`, by job, then by peer.
-pub fn publish(
-    out: &Path,
-    jobs: &[&Job],
-    samples: &[Vec<Cell>],
-    (rounds, seconds): (usize, u32),
-) -> anyhow::Result<()> {
-    let finding = finding(jobs, samples);
-    let title = "Cost per request beside nginx and HAProxy";
-    let mut report = Report::new(out, "dataplane", title, &finding);
+/// All that was measured.
+pub struct Run<'a> {
+    /// Who took part, ours first.
+    pub peers: &'a [&'a Peer],
+    /// What was done.
+    pub jobs: &'a [&'a Job],
+    /// By job, then by peer.
+    pub samples: &'a [Vec<Cell>],
+    /// By peer; empty where it was not measured.
+    pub quiet: &'a [Vec<Quiet>],
+    /// Latencies without a proxy.
+    pub direct: Option<Quiet>,
+    /// Rounds over all.
+    pub rounds: usize,
+    /// Seconds per measurement.
+    pub seconds: u32,
+}
+
+/// Writes the report.
+pub fn publish(out: &Path, run: &Run<'_>) -> anyhow::Result<()> {
+    let (jobs, samples) = (run.jobs, run.samples);
+    let title = "Cost per request beside nginx, HAProxy, Envoy and Traefik";
+    let mut report = Report::new(out, "dataplane", title, &finding(run));
     report.paragraph(&format!(
-        "CPU of the proxy per request in µs (bulk rows: ms per GB), median of {rounds} interleaved rounds of {seconds} s; the last column is the agent's share of the best peer.\n\
-         The proxy has one thread on core 0; load (wrk) and origin (nginx) share core 1; answers have 1 KiB.\n\
+        "CPU of the proxy per request in µs (bulk rows: ms per GB), median of {} interleaved rounds of {} s.\n\
+         The share is the agent's of the best peer; an aim names a peer and the largest share of its cost.\n\
+         The proxy has one thread on core 0, and load (wrk, h2load, a client of our own) and origin (nginx) share core 1; where cores are shared, proxy and load have all.\n\
+         Answers have 1 KiB; HTTP/2 has 16 connections of 16 streams.\n\
          Versions: {}.",
+        run.rounds,
+        run.seconds,
         peers::versions()
     ));
-    report.table(&costs(jobs, samples));
+    report.table(&costs(run));
     for (suffix, unit, is_bulk) in [("", "µs", false), ("-bulk", "ms per GB", true)] {
         let chosen = |job: &&Job| job.is_bulk() == is_bulk;
         if jobs.iter().any(chosen) {
@@ -60,46 +78,108 @@ pub fn publish(
             } else {
                 "CPU per request"
             };
-            let svg = plot(what, unit, jobs, samples, is_bulk);
+            let svg = plot(what, unit, run, is_bulk);
             report.plot(suffix, what, &svg)?;
         }
     }
+    if let Some(direct) = run.direct {
+        report.paragraph(&format!(
+            "Latency at {} requests/s over {} connections, each timed from when it was due, and memory of each of {} idle TLS connections.",
+            quiet::RATE,
+            quiet::CONNECTIONS,
+            quiet::IDLE
+        ));
+        report.table(&without_haste(run, direct));
+    }
     report.paragraph(
         "The other figures of the same run.\n\
-         wrk is a closed loop: its latencies tell of queueing at full load, not of an idle service.",
+         These loads are closed loops: their latencies tell of queueing at full load, not of an idle service.",
     );
-    let details = details(jobs, samples);
+    let details = details(run.peers, jobs, samples);
     report.table(&details);
     report.data("", &details)?;
     report.finish()
 }
 
 /// What stands first in the summary.
-fn finding(jobs: &[&Job], samples: &[Vec<Cell>]) -> String {
-    let ratios: Vec<String> = jobs
-        .iter()
-        .zip(samples)
+fn finding(run: &Run<'_>) -> String {
+    let rows = run.jobs.iter().zip(run.samples);
+    let aims = rows.clone().flat_map(|(job, row)| shares(run.peers, job, row));
+    let (met, all) = aims.fold((0, 0), |(met, all), (aim, share)| {
+        (met + usize::from(share <= aim.share), all + 1)
+    });
+    let ratios: Vec<String> = rows
         .map(|(job, row)| format!("{} {:.2}", job.short, ratio(job, row)))
         .collect();
     format!(
-        "CPU per request as a share of the best peer's: {}.",
+        "{met} of {all} aims are met; CPU per request as a share of the best peer's: {}.",
         ratios.join(", ")
     )
 }
 
-fn costs(jobs: &[&Job], samples: &[Vec<Cell>]) -> Table {
-    let names = PEERS.iter().map(|peer| peer.name);
-    let mut table = Table::new(["job"].into_iter().chain(names).chain(["share"]));
-    for (job, row) in jobs.iter().zip(samples) {
+/// The aims of a job, with the shares that were measured.
+fn shares<'a>(
+    peers: &'a [&'a Peer],
+    job: &'a Job,
+    row: &'a [Cell],
+) -> impl Iterator<Item = (&'a Aim, f64)> {
+    let ours = row.first().map_or(f64::NAN, |cell| cost(job, cell));
+    job.aims.iter().filter_map(move |aim| {
+        let at = peers.iter().position(|peer| peer.name == aim.peer)?;
+        Some((aim, ours / cost(job, row.get(at)?)))
+    })
+}
+
+fn costs(run: &Run<'_>) -> Table {
+    let names = run.peers.iter().map(|peer| peer.name);
+    let mut table = Table::new(["job"].into_iter().chain(names).chain(["share", "aim"]));
+    for (job, row) in run.jobs.iter().zip(run.samples) {
         let mut cells = vec![job.name.to_owned()];
         cells.extend(row.iter().map(|cell| figure(cost(job, cell), 1)));
         cells.push(figure(ratio(job, row), 2));
+        let aims = shares(run.peers, job, row).map(|(aim, share)| {
+            let verdict = if share <= aim.share {
+                "met"
+            } else {
+                "not met"
+            };
+            format!("≤ {} × {}: {share:.2}, {verdict}", aim.share, aim.peer)
+        });
+        cells.push(aims.collect::<Vec<_>>().join("; "));
         table.row(cells);
     }
     table
 }
 
-fn details(jobs: &[&Job], samples: &[Vec<Cell>]) -> Table {
+fn without_haste(run: &Run<'_>, direct: Quiet) -> Table {
+    let mut table = Table::new([
+        "proxy",
+        "p50 ms",
+        "p99 ms",
+        "p99.9 ms",
+        "errors",
+        "KiB per connection",
+    ]);
+    let none = vec![direct];
+    let named = run.peers.iter().map(|peer| peer.name).zip(run.quiet);
+    for (name, cell) in named.chain([("none", &none)]) {
+        let of = |value: fn(&Quiet) -> f64, digits| {
+            let values: Vec<f64> = cell.iter().map(value).collect();
+            figure(median(&values).unwrap_or(f64::NAN), digits)
+        };
+        table.row([
+            name.to_owned(),
+            of(|seen| seen.p50_ms, 2),
+            of(|seen| seen.p99_ms, 2),
+            of(|seen| seen.p999_ms, 2),
+            cell.iter().map(|seen| seen.errors).sum::<u64>().to_string(),
+            of(|seen| seen.idle_kib, 1),
+        ]);
+    }
+    table
+}
+
+fn details(peers: &[&Peer], jobs: &[&Job], samples: &[Vec<Cell>]) -> Table {
     let mut table = Table::new([
         "job",
         "proxy",
@@ -112,7 +192,7 @@ fn details(jobs: &[&Job], samples: &[Vec<Cell>]) -> Table {
         "errors",
     ]);
     for (job, row) in jobs.iter().zip(samples) {
-        for (peer, cell) in PEERS.iter().zip(row) {
+        for (peer, cell) in peers.iter().zip(row) {
             let errors: u64 = cell.iter().map(|sample| sample.errors).sum();
             table.row([
                 job.name.to_owned(),
@@ -130,13 +210,14 @@ fn details(jobs: &[&Job], samples: &[Vec<Cell>]) -> Table {
     table
 }
 
-fn plot(title: &str, unit: &str, jobs: &[&Job], samples: &[Vec<Cell>], bulk: bool) -> String {
+fn plot(title: &str, unit: &str, run: &Run<'_>, bulk: bool) -> String {
     let chosen = || {
-        let rows = jobs.iter().zip(samples);
+        let rows = run.jobs.iter().zip(run.samples);
         rows.filter(move |(job, _)| job.is_bulk() == bulk)
     };
     let labels: Vec<String> = chosen().map(|(job, _)| job.short.to_owned()).collect();
-    let series: Vec<Series> = PEERS
+    let series: Vec<Series> = run
+        .peers
         .iter()
         .enumerate()
         .map(|(at, peer)| Series {
