@@ -121,6 +121,7 @@ struct Connection {
     key: SocketKey,
 }
 
+#[derive(Clone, Copy)]
 enum Kind {
     Http,
     Tls,

@@ -392,16 +392,13 @@ fn h2load(job: &Job, ports: &Ports, seconds: u32, log: &Path) -> Command {
         .arg(format!("-c{}", job.connections))
         .arg(format!("-D{seconds}"))
         .arg(format!("--log-file={}", log.display()));
-    match job.via {
-        Via::Sni => {
-            command.arg("--h1").arg(format!("--sni={}", job.host()));
-            command.args(["-H", &format!("Host: {}", job.host())]);
-        }
-        _ => {
-            let streams = if job.is_bulk() { 1 } else { STREAMS };
-            command.arg(format!("-m{streams}"));
-            command.args(["-H", &format!(":authority: {}", job.host())]);
-        }
+    if job.via == Via::Sni {
+        command.arg("--h1").arg(format!("--sni={}", job.host()));
+        command.args(["-H", &format!("Host: {}", job.host())]);
+    } else {
+        let streams = if job.is_bulk() { 1 } else { STREAMS };
+        command.arg(format!("-m{streams}"));
+        command.args(["-H", &format!(":authority: {}", job.host())]);
     }
     command.arg(job.url(ports));
     command
@@ -492,7 +489,10 @@ fn bytes_of(text: &str) -> Option<f64> {
     let (number, unit) = units
         .iter()
         .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit)))?;
-    number.parse::<f64>().ok().map(|number| number * f64::from(unit))
+    number
+        .parse::<f64>()
+        .ok()
+        .map(|number| number * f64::from(unit))
 }
 
 /// The numbers of `Socket errors: connect 0, read 0, …` and `Non-2xx or 3xx responses: 0`.

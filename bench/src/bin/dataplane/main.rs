@@ -134,9 +134,10 @@ fn main() -> anyhow::Result<()> {
             }
         }
     }
-    let direct = match args.only.is_empty() {
-        true => Some(quiet::direct(&bench)?),
-        false => None,
+    let direct = if args.only.is_empty() {
+        Some(quiet::direct(&bench)?)
+    } else {
+        None
     };
     publish(
         &args.out,
@@ -156,7 +157,10 @@ fn main() -> anyhow::Result<()> {
 fn is_there(peer: &Peer) -> bool {
     let there = peer.is_there();
     if !there {
-        eprintln!("{} is not installed and left out: bench/peers.sh", peer.name);
+        eprintln!(
+            "{} is not installed and left out: bench/peers.sh",
+            peer.name
+        );
     }
     there
 }

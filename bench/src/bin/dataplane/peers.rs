@@ -15,8 +15,9 @@ use novaedge_bench::{
 use serde_json::{Value, json};
 
 use crate::{
-    Ports, origin,
+    Ports,
     jobs::{Cores, Via},
+    origin,
 };
 
 /// Where Debian's package libnginx-mod-stream puts its module.
@@ -133,11 +134,7 @@ fn hosts(routes: usize) -> impl Iterator<Item = String> {
 }
 
 fn nginx(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
-    let (folder, ports, threads) = (
-        bench.folder.display(),
-        bench.ports,
-        setup.cores.threads(),
-    );
+    let (folder, ports, threads) = (bench.folder.display(), bench.ports, setup.cores.threads());
     let mut config = String::new();
     if Path::new(NGINX_STREAM).exists() {
         let _ = writeln!(
@@ -327,8 +324,14 @@ fn traefik(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
         })
         .collect();
     let rule = format!("Host(`{}`)", host(0));
-    routers.insert("https".to_owned(), json!({"rule": rule, "service": "origin", "entryPoints": ["https"], "tls": {}}));
-    routers.insert("h2c".to_owned(), json!({"rule": rule, "service": "h2c", "entryPoints": ["h2c"]}));
+    routers.insert(
+        "https".to_owned(),
+        json!({"rule": rule, "service": "origin", "entryPoints": ["https"], "tls": {}}),
+    );
+    routers.insert(
+        "h2c".to_owned(),
+        json!({"rule": rule, "service": "h2c", "entryPoints": ["h2c"]}),
+    );
     let service = |key: &str, value: String| json!({"loadBalancer": {"servers": [{key: value}]}});
     let config = json!({
         "http": {"routers": routers, "services": {
@@ -466,7 +469,8 @@ fn system(bench: &Bench<'_>) -> anyhow::Result<String> {
         )
     };
     let hosts = format!("  hostnames: [{}]\n", host(0));
-    let h2c = world::service(1).replace("name: http,", "name: http, appProtocol: kubernetes.io/h2c,");
+    let h2c =
+        world::service(1).replace("name: http,", "name: http, appProtocol: kubernetes.io/h2c,");
     let parts = [
         world::gateway(ports.http.port(), ports.https.port()),
         more,

@@ -104,7 +104,9 @@ pub fn publish(out: &Path, run: &Run<'_>) -> anyhow::Result<()> {
 /// What stands first in the summary.
 fn finding(run: &Run<'_>) -> String {
     let rows = run.jobs.iter().zip(run.samples);
-    let aims = rows.clone().flat_map(|(job, row)| shares(run.peers, job, row));
+    let aims = rows
+        .clone()
+        .flat_map(|(job, row)| shares(run.peers, job, row));
     let (met, all) = aims.fold((0, 0), |(met, all), (aim, share)| {
         (met + usize::from(share <= aim.share), all + 1)
     });
@@ -138,11 +140,7 @@ fn costs(run: &Run<'_>) -> Table {
         cells.extend(row.iter().map(|cell| figure(cost(job, cell), 1)));
         cells.push(figure(ratio(job, row), 2));
         let aims = shares(run.peers, job, row).map(|(aim, share)| {
-            let verdict = if share <= aim.share {
-                "met"
-            } else {
-                "not met"
-            };
+            let verdict = if share <= aim.share { "met" } else { "not met" };
             format!("≤ {} × {}: {share:.2}, {verdict}", aim.share, aim.peer)
         });
         cells.push(aims.collect::<Vec<_>>().join("; "));
