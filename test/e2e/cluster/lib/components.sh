@@ -67,8 +67,8 @@ component_apiserver() {
 		  - {level: Metadata, verbs: [create, update, patch, delete, deletecollection]}
 		  - {level: None}
 	YAML
-	# Collecting its garbage less often takes less of the few cores that everything here shares, for some more memory.
-	launch apiserver env GOGC=300 "$program" kube-apiserver --bind-address "$node_ip" --advertise-address "$node_ip" --secure-port 6443 \
+	# Collecting its garbage less often takes less of the few cores that everything here shares, for more memory, at most about 3 GiB.
+	launch apiserver env GOGC=300 GOMEMLIMIT=3GiB "$program" kube-apiserver --bind-address "$node_ip" --advertise-address "$node_ip" --secure-port 6443 \
 		--etcd-servers http://127.0.0.1:12379 --service-cluster-ip-range "$service_cidr" \
 		--authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction --allow-privileged \
 		--client-ca-file "$pki/ca.crt" --tls-cert-file "$pki/apiserver.crt" --tls-private-key-file "$pki/apiserver.key" \
