@@ -257,7 +257,11 @@ impl Job {
             Via::Http2 => ("http", ports.http2),
             Via::H2c => ("http", ports.h2c),
             Via::Tcp => ("http", ports.tcp),
-            Via::Sni => ("https", ports.sni),
+            // The name of the address is that of the handshake.
+            Via::Sni => {
+                let port = ports.sni.port();
+                return format!("https://{}:{port}{}", self.host(), self.path());
+            }
         };
         format!("{scheme}://{address}{}", self.path())
     }
@@ -393,8 +397,8 @@ fn h2load(job: &Job, ports: &Ports, seconds: u32, log: &Path) -> Command {
         .arg(format!("-D{seconds}"))
         .arg(format!("--log-file={}", log.display()));
     if job.via == Via::Sni {
-        command.arg("--h1").arg(format!("--sni={}", job.host()));
-        command.args(["-H", &format!("Host: {}", job.host())]);
+        command.arg("--h1");
+        command.arg(format!("--connect-to={}", ports.sni));
     } else {
         let streams = if job.is_bulk() { 1 } else { STREAMS };
         command.arg(format!("-m{streams}"));

@@ -201,7 +201,7 @@ fn haproxy(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
     }
     let map = bench.file("hosts.map", &map)?;
     let config = format!(
-        "global\n  nbthread {threads}\n  maxconn 16384\n  ulimit-n 19000\n  ssl-default-bind-options ssl-min-ver \
+        "global\n  nbthread {threads}\n  maxconn 7900\n  ssl-default-bind-options ssl-min-ver \
          TLSv1.2 no-tls-tickets\n\
          defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  \
          http-reuse always\n\
