@@ -493,26 +493,8 @@ fn word(path: &Path) -> anyhow::Result<String> {
     Ok(path.to_str().context("a UTF-8 path")?.to_owned())
 }
 
-/// Versions of the peers, for the report.
+/// Versions of the peers and of the load generators, for the report.
 pub fn versions() -> String {
-    let first_line = |program: &str, argument: &str| {
-        let output = Command::new(program).arg(argument).output().ok()?;
-        let text = if output.stdout.is_empty() {
-            output.stderr
-        } else {
-            output.stdout
-        };
-        let text = String::from_utf8_lossy(&text);
-        let line = text.lines().find(|line| !line.trim().is_empty())?;
-        // Copyright and address of the project follow.
-        let line = line.split(" - ").next()?.split(" Copyright").next()?.trim();
-        let named = line.to_lowercase().contains(program);
-        Some(if named {
-            line.to_owned()
-        } else {
-            format!("{program} {line}")
-        })
-    };
     let programs = [
         ("nginx", "-v"),
         ("haproxy", "-v"),
@@ -521,9 +503,34 @@ pub fn versions() -> String {
         ("wrk", "-v"),
         ("h2load", "--version"),
     ];
-    programs
-        .into_iter()
-        .filter_map(|(program, argument)| first_line(program, argument))
-        .collect::<Vec<_>>()
-        .join("; ")
+    let version = |(program, argument): (&str, &str)| {
+        let output = Command::new(program).arg(argument).output().ok()?;
+        let told = [output.stdout, output.stderr].concat();
+        let told = String::from_utf8_lossy(&told);
+        Some(format!("{program} {}", version_in(&told)?))
+    };
+    let versions: Vec<String> = programs.into_iter().filter_map(version).collect();
+    versions.join(", ")
+}
+
+/// The first number with two dots.
+fn version_in(text: &str) -> Option<&str> {
+    text.split(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .find(|word| word.matches('.').count() == 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_programs_tell() {
+        assert_eq!(version_in("nginx version: nginx/1.22.1"), Some("1.22.1"));
+        assert_eq!(
+            version_in("/bin/envoy  version: 9e5/1.40.0/Clean"),
+            Some("1.40.0")
+        );
+        assert_eq!(version_in("wrk debian/4.1.0-3+b2 [epoll]"), Some("4.1.0"));
+        assert_eq!(version_in("no number"), None);
+    }
 }
