@@ -41,6 +41,7 @@ mod request_head;
 pub mod resolve;
 mod session;
 pub mod tls;
+mod transport;
 pub mod upgrade;
 mod upstream;
 pub mod worker;
