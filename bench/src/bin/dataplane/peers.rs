@@ -27,7 +27,8 @@ const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 pub struct Peer {
     /// Name in tables.
     pub name: &'static str,
-    program: &'static str,
+    /// What must be installed for it; ours is named by its folder.
+    program: Option<&'static str>,
     start: fn(&Bench<'_>, &Setup) -> anyhow::Result<Running>,
 }
 
@@ -44,27 +45,27 @@ pub struct Setup {
 pub const PEERS: [Peer; 5] = [
     Peer {
         name: "NovaEdge",
-        program: "taskset",
+        program: None,
         start: novaedge,
     },
     Peer {
         name: "nginx",
-        program: "nginx",
+        program: Some("nginx"),
         start: nginx,
     },
     Peer {
         name: "HAProxy",
-        program: "haproxy",
+        program: Some("haproxy"),
         start: haproxy,
     },
     Peer {
         name: "Envoy",
-        program: "envoy",
+        program: Some("envoy"),
         start: envoy,
     },
     Peer {
         name: "Traefik",
-        program: "traefik",
+        program: Some("traefik"),
         start: traefik,
     },
 ];
@@ -95,7 +96,8 @@ impl Peer {
 
     /// Whether it is installed here.
     pub fn is_there(&self) -> bool {
-        origin::require(&[self.program]).is_ok()
+        self.program
+            .is_none_or(|program| origin::require(&[program]).is_ok())
     }
 
     /// Whether it can do this here.

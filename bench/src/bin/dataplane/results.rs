@@ -60,7 +60,7 @@ pub fn publish(out: &Path, run: &Run<'_>) -> anyhow::Result<()> {
     let title = "Cost per request beside nginx, HAProxy, Envoy and Traefik";
     let mut report = Report::new(out, "dataplane", title, &finding(run));
     report.paragraph(&format!(
-        "CPU of the proxy per request in µs (bulk rows: ms per GB), median of {} interleaved rounds of {} s.\n\
+        "CPU of the proxy per request in µs (bulk rows: ms per GB), median of {} interleaved rounds (`--rounds`) of {} s.\n\
          The share is the agent's of the best peer; an aim names a peer and the largest share of its cost.\n\
          The proxy has one thread on core 0, and load (wrk, h2load, a client of our own) and origin (nginx) share core 1; where cores are shared, proxy and load have all.\n\
          Answers have 1 KiB; HTTP/2 has 16 connections of 16 streams.\n\
