@@ -61,6 +61,17 @@ impl BodyDecoder {
         self.note(piece)
     }
 
+    /// So many bytes of content, at most those that [`BodyDecoder::remaining`] tells, were taken from the connection by
+    /// somebody else.
+    pub fn skip(&mut self, count: u64) {
+        if let State::Fixed(left) = &mut self.state {
+            *left = left.saturating_sub(count);
+            if *left == 0 {
+                self.state = State::Done;
+            }
+        }
+    }
+
     /// The connection has ended: that is the end of a body, or it comes too early.
     pub fn end_of_input(&mut self) -> Result<(), BodyError> {
         match self.state {

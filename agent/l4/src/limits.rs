@@ -21,6 +21,10 @@ pub struct Limits {
     pub buffer: usize,
     /// Copy buffers that are kept for reuse.
     pub spare_buffers: usize,
+    /// Bytes of a pipe, through which a direction that sends much goes from socket to socket.
+    pub pipe: usize,
+    /// Such pipes; directions beyond are copied. Each takes two open files.
+    pub pipes: usize,
     /// A UDP session without a datagram in either direction ends after this.
     pub udp_idle_timeout: Duration,
     /// UDP sessions of one listening socket; a new one beyond ends the one idle for longest.
@@ -41,6 +45,8 @@ impl Default for Limits {
             idle_timeout: Duration::from_hours(1),
             buffer: 32 * 1024,
             spare_buffers: 64,
+            pipe: 256 * 1024,
+            pipes: 32,
             udp_idle_timeout: Duration::from_mins(1),
             udp_sessions: 16_384,
             workers: 1,

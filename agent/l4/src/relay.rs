@@ -2,18 +2,37 @@
 //!
 //! The end of one direction is passed on (half-close) while the other goes on. A direction reads no
 //! further while the bytes it has read wait to be written, so a slow reader slows its writer down.
+//!
+//! Where both streams are plain sockets and much is sent, bytes stay in the kernel and go through a pipe.
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use novaedge_splice::{Pipe, Pipes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use crate::buffers::Buffers;
 use crate::counters::Counter;
+
+/// Bytes that a direction moves before other connections have their turn.
+const TURN: u64 = 1024 * 1024;
+
+/// What comes at once when so little is sent that copying it costs less than a pipe.
+const FEW: usize = 4 * 1024;
+
+/// A stream to forward from or to.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {
+    /// The socket, if bytes pass through this stream unchanged.
+    fn plain(&self) -> Option<&TcpStream> {
+        None
+    }
+}
 
 /// Why forwarding ended before both directions did.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +52,7 @@ pub(crate) enum RelayError {
 #[derive(Clone, Copy)]
 pub(crate) struct RelayContext<'a> {
     pub(crate) buffers: &'a Buffers,
+    pub(crate) pipes: &'a Pipes,
     pub(crate) idle_timeout: Duration,
     /// Bytes read from the client and written to the backend.
     pub(crate) received: &'a Counter,
@@ -47,8 +67,8 @@ pub(crate) async fn relay<C, B>(
     context: RelayContext<'_>,
 ) -> Result<(), RelayError>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    B: AsyncRead + AsyncWrite + Unpin,
+    C: Stream,
+    B: Stream,
 {
     let mut up = Direction::default();
     let mut down = Direction::default();
@@ -56,10 +76,10 @@ where
     let mut timer = pin!(sleep_until(last + context.idle_timeout));
     poll_fn(|task| {
         let up_before = up.bytes;
-        let up_done = up.poll(task, client, backend, context.buffers);
+        let up_done = up.poll(task, client, backend, context);
         context.received.add(up.bytes - up_before);
         let down_before = down.bytes;
-        let down_done = down.poll(task, backend, client, context.buffers);
+        let down_done = down.poll(task, backend, client, context);
         context.sent.add(down.bytes - down_before);
         let up_done =
             up_done.map_err(|error| error.into_relay(RelayError::Client, RelayError::Backend))?;
@@ -105,15 +125,25 @@ impl DirectionError {
 
 #[derive(Default)]
 struct Direction {
-    /// Set while `start..end` of it wait to be written.
-    buffer: Option<Box<[u8]>>,
-    start: usize,
-    end: usize,
+    held: Held,
+    /// So much comes at once that a pipe pays.
+    bulk: bool,
     /// Bytes written.
     bytes: u64,
     /// The writer may hold bytes back (TLS records) until it is flushed.
     unflushed: bool,
     state: State,
+}
+
+/// What has been read and waits to be written.
+#[derive(Default)]
+enum Held {
+    #[default]
+    Nothing,
+    /// These bytes of the buffer.
+    Buffer(Box<[u8]>, Range<usize>),
+    /// The content of the pipe.
+    Pipe(Pipe),
 }
 
 #[derive(Default)]
@@ -126,22 +156,23 @@ enum State {
 }
 
 impl Direction {
-    fn poll<R, W>(
+    fn poll<R: Stream, W: Stream>(
         &mut self,
         task: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
-        buffers: &Buffers,
-    ) -> Poll<Result<(), DirectionError>>
-    where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
-    {
+        context: RelayContext<'_>,
+    ) -> Poll<Result<(), DirectionError>> {
+        let turn = self.bytes + TURN;
         loop {
             match self.state {
                 State::Open => {
-                    ready!(self.poll_write(task, writer, buffers))?;
-                    if self.poll_read(task, reader, buffers)?.is_pending() {
+                    ready!(self.poll_write(task, writer, context))?;
+                    if self.bytes >= turn {
+                        task.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    if self.poll_read(task, reader, writer, context)?.is_pending() {
                         ready!(self.poll_flush(task, writer))?;
                         return Poll::Pending;
                     }
@@ -161,68 +192,112 @@ impl Direction {
     }
 
     /// Ready when nothing waits to be written.
-    fn poll_write<W: AsyncWrite + Unpin>(
+    fn poll_write<W: Stream>(
         &mut self,
         task: &mut Context<'_>,
         writer: &mut W,
-        buffers: &Buffers,
+        context: RelayContext<'_>,
     ) -> Poll<Result<(), DirectionError>> {
-        let Some(buffer) = &self.buffer else {
-            return Poll::Ready(Ok(()));
-        };
-        while let Some(waiting) = buffer
-            .get(self.start..self.end)
-            .filter(|part| !part.is_empty())
-        {
-            let written = ready!(Pin::new(&mut *writer).poll_write(task, waiting))
-                .map_err(DirectionError::Write)?;
+        loop {
+            let written = match &mut self.held {
+                Held::Nothing => return Poll::Ready(Ok(())),
+                Held::Buffer(buffer, waiting) => {
+                    let bytes = buffer.get(waiting.clone()).unwrap_or_default();
+                    let written = ready!(Pin::new(&mut *writer).poll_write(task, bytes));
+                    waiting.start += *written.as_ref().unwrap_or(&0);
+                    written
+                }
+                Held::Pipe(pipe) => match writer.plain() {
+                    Some(socket) => ready!(pipe.poll_drain(task, socket)),
+                    None => Err(io::ErrorKind::Unsupported.into()),
+                },
+            };
+            let written = written.map_err(DirectionError::Write)?;
             if written == 0 {
                 let error = io::Error::from(io::ErrorKind::WriteZero);
                 return Poll::Ready(Err(DirectionError::Write(error)));
             }
-            self.start += written;
             self.bytes += written as u64;
             self.unflushed = true;
+            self.held = match std::mem::take(&mut self.held) {
+                Held::Buffer(buffer, waiting) if waiting.is_empty() => {
+                    context.buffers.give(buffer);
+                    Held::Nothing
+                }
+                Held::Pipe(pipe) if pipe.is_empty() => {
+                    context.pipes.give(pipe);
+                    Held::Nothing
+                }
+                held => held,
+            };
         }
-        if let Some(buffer) = self.buffer.take() {
-            buffers.give(buffer);
-        }
-        Poll::Ready(Ok(()))
     }
 
     /// Ready when there are bytes to write, or the end was read.
-    fn poll_read<R: AsyncRead + Unpin>(
+    fn poll_read<R: Stream, W: Stream>(
         &mut self,
         task: &mut Context<'_>,
         reader: &mut R,
-        buffers: &Buffers,
+        writer: &W,
+        context: RelayContext<'_>,
     ) -> Result<Poll<()>, DirectionError> {
-        let mut buffer = buffers.take();
-        let mut target = ReadBuf::new(&mut buffer);
-        let polled = Pin::new(reader).poll_read(task, &mut target);
-        let read = target.filled().len();
+        let polled = match (reader.plain(), writer.plain()) {
+            (Some(from), Some(_)) if self.bulk => match context.pipes.take() {
+                Some(pipe) => self.poll_fill(task, from, pipe, context.pipes),
+                None => self.poll_copy(task, reader, context.buffers),
+            },
+            _ => self.poll_copy(task, reader, context.buffers),
+        };
         match polled {
-            Poll::Ready(Ok(())) if read > 0 => {
-                self.buffer = Some(buffer);
-                (self.start, self.end) = (0, read);
-                return Ok(Poll::Ready(()));
-            }
-            _ => buffers.give(buffer),
-        }
-        match polled {
-            Poll::Ready(Ok(())) => {
-                self.state = State::Ending;
-                Ok(Poll::Ready(()))
-            }
+            Poll::Ready(Ok(0)) => self.state = State::Ending,
+            Poll::Ready(Ok(_)) => {}
             // TLS without a close_notify: common in clients that just close, and what came
             // before it was authentic. Whoever needs to know the end frames its messages.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 self.state = State::Ending;
-                Ok(Poll::Ready(()))
             }
-            Poll::Ready(Err(error)) => Err(DirectionError::Read(error)),
-            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Err(error)) => return Err(DirectionError::Read(error)),
+            Poll::Pending => return Ok(Poll::Pending),
         }
+        Ok(Poll::Ready(()))
+    }
+
+    fn poll_copy<R: Stream>(
+        &mut self,
+        task: &mut Context<'_>,
+        reader: &mut R,
+        buffers: &Buffers,
+    ) -> Poll<io::Result<usize>> {
+        let mut buffer = buffers.take();
+        let mut target = ReadBuf::new(&mut buffer);
+        let polled = Pin::new(reader).poll_read(task, &mut target);
+        let read = target.filled().len();
+        if read == 0 {
+            buffers.give(buffer);
+        } else {
+            self.bulk = read == buffer.len();
+            self.held = Held::Buffer(buffer, 0..read);
+        }
+        polled.map_ok(|()| read)
+    }
+
+    fn poll_fill(
+        &mut self,
+        task: &mut Context<'_>,
+        from: &TcpStream,
+        mut pipe: Pipe,
+        pipes: &Pipes,
+    ) -> Poll<io::Result<usize>> {
+        let polled = pipe.poll_fill(task, from, u64::MAX);
+        if pipe.is_empty() {
+            pipes.give(pipe);
+        } else {
+            self.held = Held::Pipe(pipe);
+        }
+        if let Poll::Ready(Ok(moved)) = polled {
+            self.bulk = moved > FEW;
+        }
+        polled
     }
 
     fn poll_flush<W: AsyncWrite + Unpin>(

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use novaedge_router::proxy_protocol::{Header, Inet, encode};
 use novaedge_router::{Backend, Socket, SocketKey};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::relay::{RelayContext, RelayError, relay};
+use crate::relay::{RelayContext, RelayError, Stream, relay};
 use crate::source::Source;
 use crate::upstream::{BackendStream, Payload, Upstream, choose};
 use crate::worker::Worker;
 
 /// One side of a forwarded connection.
-pub(crate) trait Side: AsyncRead + AsyncWrite + Unpin {
+pub(crate) trait Side: Stream {
     /// The socket underneath.
     fn socket(&self) -> &TcpStream;
 
@@ -26,6 +26,16 @@ pub(crate) trait Side: AsyncRead + AsyncWrite + Unpin {
         let _ = self.socket().set_zero_linger();
     }
 }
+
+impl Stream for TcpStream {
+    fn plain(&self) -> Option<&TcpStream> {
+        Some(self)
+    }
+}
+
+impl Stream for tokio_rustls::server::TlsStream<TcpStream> {}
+
+impl Stream for tokio_rustls::client::TlsStream<TcpStream> {}
 
 impl Side for TcpStream {
     fn socket(&self) -> &TcpStream {
@@ -97,6 +107,7 @@ impl<S: Source> Worker<S> {
                 drop(head);
                 let context = RelayContext {
                     buffers: &self.buffers,
+                    pipes: &self.pipes,
                     idle_timeout: self.limits.idle_timeout,
                     received: &self.counters.bytes_received_total,
                     sent: &self.counters.bytes_sent_total,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use novaedge_router::SocketKey;
+use novaedge_splice::Pipes;
 use tokio::time::Instant;
 
 use crate::balance::Balance;
@@ -26,6 +27,7 @@ pub struct Worker<S> {
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<Counters>,
     pub(crate) buffers: Buffers,
+    pub(crate) pipes: Pipes,
     pub(crate) balance: Balance,
     /// Used between two awaits only, by whichever UDP session has a datagram.
     pub(crate) datagram: RefCell<Box<[u8]>>,
@@ -45,6 +47,7 @@ impl<S: Source> Worker<S> {
             resolver,
             counters,
             buffers: Buffers::new(limits.buffer, limits.spare_buffers),
+            pipes: Pipes::new(limits.pipe, limits.pipes),
             balance: Balance::new(index, limits.workers, limits.zone.clone()),
             datagram: RefCell::new(vec![0; MAX_DATAGRAM].into_boxed_slice()),
             limits,

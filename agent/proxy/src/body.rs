@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use novaedge_splice::Pipe;
 use tokio::time::{Instant, Sleep};
 
 use crate::downstream::{ClientBody, InFlight};
@@ -135,6 +136,18 @@ impl Body {
         }
     }
 
+    /// Moves bytes straight from the connection into a pipe, which is empty: some of those that `poll_frame` would yield.
+    /// `None` if they do not come from a plain socket, or are too few: then `poll_frame` has them.
+    pub(crate) fn poll_pipe(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Option<Piped> {
+        match &mut self.kind {
+            Kind::Answer(body) => body.poll_pipe(cx, pipe),
+            Kind::Guarded(guarded) => guarded.poll_pipe(cx, pipe),
+            Kind::Empty | Kind::Full(_) | Kind::Incoming(_) | Kind::Client(_) | Kind::Boxed(_) => {
+                None
+            }
+        }
+    }
+
     fn guarded(self, on_end: Option<Box<dyn OnEnd>>, deadline: Option<Pin<Box<Sleep>>>) -> Self {
         match self.kind {
             Kind::Guarded(mut guarded) if guarded.on_end.is_none() || on_end.is_none() => {
@@ -165,6 +178,9 @@ impl std::fmt::Debug for Body {
 }
 
 // === impl HttpBody for Body ===
+
+/// How many bytes came into a pipe: at least one.
+pub(crate) type Piped = Poll<Result<u64, BodyError>>;
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
@@ -220,24 +236,47 @@ impl Guarded {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         match &polled {
-            Poll::Pending => {
-                if let Some(deadline) = &mut self.deadline
-                    && deadline.as_mut().poll(cx).is_ready()
-                {
-                    self.on_end = None;
-                    return Poll::Ready(Some(Err(BodyError::Timeout)));
-                }
+            Poll::Pending if self.is_late(cx) => {
+                return Poll::Ready(Some(Err(BodyError::Timeout)));
             }
-            Poll::Ready(Some(Ok(_))) => {
-                // The codecs stop asking when a body of known length is complete, without the last `None`.
-                if self.body.is_end_stream() {
-                    self.end();
-                }
-            }
+            Poll::Pending => {}
+            Poll::Ready(Some(Ok(_))) => self.came(),
             Poll::Ready(None) => self.end(),
             Poll::Ready(Some(Err(_))) => self.on_end = None,
         }
         polled
+    }
+
+    fn poll_pipe(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Option<Piped> {
+        let polled = self.body.poll_pipe(cx, pipe)?;
+        match &polled {
+            Poll::Pending if self.is_late(cx) => {
+                return Some(Poll::Ready(Err(BodyError::Timeout)));
+            }
+            Poll::Pending => {}
+            Poll::Ready(Ok(_)) => self.came(),
+            Poll::Ready(Err(_)) => self.on_end = None,
+        }
+        Some(polled)
+    }
+
+    /// Whether the deadline has passed. Then the body fails.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let late = self
+            .deadline
+            .as_mut()
+            .is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
+        if late {
+            self.on_end = None;
+        }
+        late
+    }
+
+    /// Bytes came. The codecs stop asking when a body of known length is complete, without the last `None`.
+    fn came(&mut self) {
+        if self.body.is_end_stream() {
+            self.end();
+        }
     }
 
     fn end(&mut self) {

@@ -14,6 +14,10 @@ pub struct Config {
     pub mirror: MirrorLimits,
     /// Bytes of a request body kept for a replay; a larger body is sent once.
     pub replay_buffer: usize,
+    /// Bytes of a pipe, through which long bodies go from socket to socket.
+    pub pipe: usize,
+    /// Such pipes of a worker; bodies beyond are copied. Each takes two open files.
+    pub pipes: usize,
     /// Idle time after which an upgraded connection is closed. There is no total limit.
     pub tunnel_idle: Duration,
     /// The pseudonym in `Via` (RFC 9110 section 7.6.3).
@@ -92,6 +96,8 @@ impl Default for Config {
             upstream: UpstreamLimits::default(),
             mirror: MirrorLimits::default(),
             replay_buffer: 64 * 1024,
+            pipe: 256 * 1024,
+            pipes: 32,
             tunnel_idle: Duration::from_hours(1),
             via: "novaedge",
             workers: 1,

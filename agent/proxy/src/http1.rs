@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut as _, BytesMut};
 use novaedge_http1::BodyLimits;
+use novaedge_splice::{Pipe, Pipes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 mod writer;
@@ -26,6 +27,10 @@ pub(crate) const BODY_LIMITS: BodyLimits = BodyLimits {
 /// Bytes that are read at once while a head is waited for.
 const HEAD_READ: usize = 8 * 1024;
 
+/// A body with so many bytes left goes through a pipe, if it can: that saves the copies and costs a little more for each
+/// turn.
+pub(crate) const LONG: u64 = 256 * 1024;
+
 /// Bytes that are read at once of a body whose length is not known.
 const OPEN_READ: usize = 16 * 1024;
 
@@ -41,6 +46,16 @@ pub(crate) trait Sink {
 
     /// Passes on what the layers below keep.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// The pipes for bodies that need not be copied, if this is a plain socket.
+    fn pipes(&self) -> Option<&Pipes> {
+        None
+    }
+
+    /// Writes some of what is in the pipe. Called only where there are [`Sink::pipes`].
+    fn poll_drain(&mut self, _cx: &mut Context<'_>, _pipe: &mut Pipe) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
 }
 
 /// Writes slices to a stream: one slice without the detour over a vector.

@@ -13,6 +13,16 @@ pub(crate) enum Transport<T> {
     Tls(Box<T>),
 }
 
+impl<T> Transport<T> {
+    /// The socket, if bytes pass through this stream unchanged.
+    pub(crate) fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(_) => None,
+        }
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Transport<T> {
     fn poll_read(
         self: Pin<&mut Self>,

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use novaedge_http1::{HeadLimits, date::date};
 use novaedge_router::{Backend, HttpListener, HttpRule, Tables};
+use novaedge_splice::Pipes;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,7 @@ pub struct Worker {
     pub(crate) random: Random,
     pub(crate) via: Via,
     pub(crate) connections: Connections,
+    pub(crate) pipes: Rc<Pipes>,
     pub(crate) mirrors_in_flight: Cell<usize>,
     /// The second that was written last, and how.
     date: RefCell<(u64, HeaderValue)>,
@@ -105,6 +107,7 @@ impl Worker {
             connector,
             random: Random::new(seed),
             connections: Connections::default(),
+            pipes: Rc::new(Pipes::new(config.pipe, config.pipes)),
             mirrors_in_flight: Cell::new(0),
             date: RefCell::new((0, date(0))),
             tasks,
@@ -134,6 +137,11 @@ impl Worker {
     /// Client connections open now.
     pub fn open_connections(&self) -> usize {
         self.connections.len()
+    }
+
+    /// Pipes open now, for long bodies.
+    pub fn open_pipes(&self) -> usize {
+        self.pipes.open()
     }
 
     /// The value of `Date` now. It is made anew once a second.

@@ -1,11 +1,23 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::net::TcpListener;
 
 use super::*;
+
+impl Stream for DuplexStream {}
+
+/// The two ends of a connection.
+async fn sockets() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap());
+    let (client, server) = tokio::join!(client, listener.accept());
+    (client.unwrap(), server.unwrap().0)
+}
 
 const IDLE: Duration = Duration::from_mins(1);
 
 struct Bench {
     buffers: Buffers,
+    pipes: Pipes,
     received: Counter,
     sent: Counter,
 }
@@ -14,6 +26,7 @@ impl Bench {
     fn new() -> Self {
         Self {
             buffers: Buffers::new(1024, 4),
+            pipes: Pipes::new(256 * 1024, 4),
             received: Counter::default(),
             sent: Counter::default(),
         }
@@ -21,11 +34,12 @@ impl Bench {
 
     async fn run(
         &self,
-        mut client: DuplexStream,
-        mut backend: DuplexStream,
+        mut client: impl Stream,
+        mut backend: impl Stream,
     ) -> Result<(), RelayError> {
         let context = RelayContext {
             buffers: &self.buffers,
+            pipes: &self.pipes,
             idle_timeout: IDLE,
             received: &self.received,
             sent: &self.sent,
@@ -157,9 +171,11 @@ async fn a_broken_side_is_named() {
             Poll::Ready(Ok(()))
         }
     }
+    impl Stream for Broken {}
     let bench = Bench::new();
     let context = RelayContext {
         buffers: &bench.buffers,
+        pipes: &bench.pipes,
         idle_timeout: IDLE,
         received: &bench.received,
         sent: &bench.sent,
@@ -169,4 +185,105 @@ async fn a_broken_side_is_named() {
     assert!(matches!(error, RelayError::Backend(_)));
     let error = relay(&mut Broken, &mut stream, context).await.unwrap_err();
     assert!(matches!(error, RelayError::Client(_)));
+}
+
+/// Bytes that differ from place to place.
+fn pattern(count: usize) -> Vec<u8> {
+    (0..count)
+        .map(|place| u8::try_from(place % 251).unwrap_or_default())
+        .collect()
+}
+
+#[tokio::test]
+async fn much_goes_through_pipes_unchanged_both_ways() {
+    let bench = Bench::new();
+    let (mut client, client_side) = sockets().await;
+    let (mut backend, backend_side) = sockets().await;
+    let (request, response) = (pattern(9_000_000), pattern(5_000_000));
+    let peers = async {
+        let (mut client_read, mut client_write) = client.split();
+        let (mut backend_read, mut backend_write) = backend.split();
+        let (mut asked, mut answered) = (Vec::new(), Vec::new());
+        tokio::join!(
+            async {
+                client_write.write_all(&request).await.unwrap();
+                client_write.shutdown().await.unwrap();
+            },
+            async { client_read.read_to_end(&mut answered).await.unwrap() },
+            async {
+                // Nothing is read for a while, so that pipes are full and wait.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                backend_read.read_to_end(&mut asked).await.unwrap();
+            },
+            async {
+                // Few bytes first, few last: copied, through a pipe, and copied again.
+                backend_write.write_all(b"begin").await.unwrap();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                backend_write.write_all(&response).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                backend_write.write_all(b"end").await.unwrap();
+                backend_write.shutdown().await.unwrap();
+            },
+        );
+        (asked, answered)
+    };
+    let (result, (asked, answered)) = tokio::join!(bench.run(client_side, backend_side), peers);
+    result.unwrap();
+    assert!(asked == request);
+    assert!(answered == [&b"begin"[..], &response, b"end"].concat());
+    let counted = (bench.received.get(), bench.sent.get());
+    assert_eq!(counted, (9_000_000, 5_000_008));
+    assert!(bench.pipes.open() > 0, "no pipe was used");
+}
+
+#[tokio::test]
+async fn without_pipes_much_is_copied() {
+    let bench = Bench {
+        pipes: Pipes::new(256 * 1024, 0),
+        ..Bench::new()
+    };
+    let (mut client, client_side) = sockets().await;
+    let (mut backend, backend_side) = sockets().await;
+    let request = pattern(3_000_000);
+    let peers = async {
+        let mut asked = Vec::new();
+        tokio::join!(
+            async {
+                client.write_all(&request).await.unwrap();
+                client.shutdown().await.unwrap();
+            },
+            async {
+                backend.read_to_end(&mut asked).await.unwrap();
+                backend.shutdown().await.unwrap();
+            },
+        );
+        asked
+    };
+    let (result, asked) = tokio::join!(bench.run(client_side, backend_side), peers);
+    result.unwrap();
+    assert!(asked == request);
+}
+
+#[tokio::test]
+async fn a_pipe_of_a_connection_that_breaks_is_not_used_again() {
+    let bench = Bench::new();
+    let (mut client, client_side) = sockets().await;
+    let (backend, backend_side) = sockets().await;
+    let much = vec![7; 30_000_000];
+    let flood = async {
+        let _ = client.write_all(&much).await;
+    };
+    let gone = async {
+        while bench.pipes.open() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        drop(backend);
+    };
+    tokio::select! {
+        (result, ()) = async { tokio::join!(bench.run(client_side, backend_side), gone) } => {
+            assert!(matches!(result, Err(RelayError::Backend(_))), "{result:?}");
+        }
+        () = flood => unreachable!(),
+    }
+    assert_eq!(bench.pipes.open(), 0);
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
@@ -49,10 +49,10 @@ impl Worker {
         let _ = stream.set_nodelay(true);
         let limit = self.config.downstream.header_read_timeout;
         let sniffed = tokio::select! {
-            sniffed = sniff(stream, limit) => sniffed,
+            sniffed = sniff(&stream, limit) => sniffed,
             () = drain.idle_ended() => return,
         };
-        let (protocol, rewound) = match sniffed {
+        let (protocol, received) = match sniffed {
             Ok(sniffed) => sniffed,
             Err(error) => {
                 if error.kind() == io::ErrorKind::TimedOut {
@@ -64,12 +64,14 @@ impl Worker {
         let client = Client::new(key, peer, Scheme::Http, None);
         match protocol {
             Protocol::Http1 => {
-                let (received, stream) = rewound.into_parts();
                 let stream = ClientStream::Tcp(stream);
                 self.serve_http1(stream, received, client, drain).await;
             }
             // Boxed, so that connections of HTTP/1.1 do not hold the memory of this one.
-            Protocol::Http2 => Box::pin(self.serve_http2(rewound, client, drain)).await,
+            Protocol::Http2 => {
+                let stream = Rewound::new(received, stream);
+                Box::pin(self.serve_http2(stream, client, drain)).await;
+            }
         }
     }
 
@@ -111,7 +113,8 @@ impl Worker {
             Box::pin(self.serve_http2(stream, client, drain)).await;
         } else {
             let stream = ClientStream::Tls(Box::new(stream));
-            self.serve_http1(stream, Bytes::new(), client, drain).await;
+            self.serve_http1(stream, BytesMut::new(), client, drain)
+                .await;
         }
     }
 
@@ -135,7 +138,7 @@ impl Worker {
     async fn serve_http1(
         self: &Rc<Self>,
         stream: ClientStream,
-        received: Bytes,
+        received: BytesMut,
         client: Client,
         drain: Drain,
     ) {
@@ -146,7 +149,7 @@ impl Worker {
         let session = Session {
             worker: self,
             client,
-            wire: Wire::new(stream, received.into(), traffic),
+            wire: Wire::new(stream, received, traffic, Rc::clone(&self.pipes)),
             connection,
             drain: drain.clone(),
             finishing: &finishing,

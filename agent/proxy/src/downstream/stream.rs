@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -30,47 +30,33 @@ impl<S> Rewound<S> {
             stream,
         }
     }
-
-    /// What was read ahead, and the stream.
-    pub(super) fn into_parts(self) -> (Bytes, S) {
-        (self.received, self.stream)
-    }
 }
 
-/// Reads until it is clear what the client speaks. Idle connections hold no buffer meanwhile.
-pub(super) async fn sniff(
-    stream: TcpStream,
-    limit: Duration,
-) -> io::Result<(Protocol, Rewound<TcpStream>)> {
+/// Reads until it is clear what the client speaks: what has come until then. Idle connections hold no buffer meanwhile.
+pub(super) async fn sniff(stream: &TcpStream, limit: Duration) -> io::Result<(Protocol, BytesMut)> {
     let sniffing = async {
-        let mut received = Vec::new();
+        let mut received = BytesMut::new();
         loop {
             stream.readable().await?;
-            match read_some(&stream, &mut received) {
+            match read_some(stream, &mut received) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(error),
             }
-            if received.len() >= PREFACE.len() || !PREFACE.starts_with(&received) {
-                let http2 = received.starts_with(PREFACE);
-                return Ok((
-                    if http2 {
-                        Protocol::Http2
-                    } else {
-                        Protocol::Http1
-                    },
-                    received,
-                ));
+            if received.starts_with(PREFACE) {
+                return Ok((Protocol::Http2, received));
+            }
+            if !PREFACE.starts_with(&received) {
+                return Ok((Protocol::Http1, received));
             }
         }
     };
-    let (protocol, received) = tokio::time::timeout(limit, sniffing).await??;
-    Ok((protocol, Rewound::new(received, stream)))
+    tokio::time::timeout(limit, sniffing).await?
 }
 
 /// The buffer is on the stack, not in the future of a waiting connection.
-fn read_some(stream: &TcpStream, received: &mut Vec<u8>) -> io::Result<usize> {
+fn read_some(stream: &TcpStream, received: &mut BytesMut) -> io::Result<usize> {
     let mut buffer = [0; 4096];
     let count = stream.try_read(&mut buffer)?;
     received.extend_from_slice(buffer.get(..count).unwrap_or_default());

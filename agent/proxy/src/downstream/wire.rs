@@ -12,6 +12,7 @@ use http_body::{Frame, SizeHint};
 use novaedge_http1::{
     BodyDecoder, BodyLength, HeadError, HeadLimits, Piece, RequestHead, RequestReader, encode,
 };
+use novaedge_splice::{Pipe, Pipes};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::Traffic;
@@ -27,6 +28,7 @@ pub(crate) struct Wire {
     stream: RefCell<ClientStream>,
     inbound: RefCell<Inbound>,
     traffic: Arc<Traffic>,
+    pipes: Rc<Pipes>,
 }
 
 /// What comes from the client.
@@ -85,7 +87,12 @@ pub(crate) struct ClientBody {
 // === impl Wire ===
 
 impl Wire {
-    pub(super) fn new(stream: ClientStream, received: BytesMut, traffic: Arc<Traffic>) -> Rc<Self> {
+    pub(super) fn new(
+        stream: ClientStream,
+        received: BytesMut,
+        traffic: Arc<Traffic>,
+        pipes: Rc<Pipes>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             stream: RefCell::new(stream),
             inbound: RefCell::new(Inbound {
@@ -98,6 +105,7 @@ impl Wire {
                 reading: None,
             }),
             traffic,
+            pipes,
         })
     }
 
@@ -258,6 +266,11 @@ impl Wire {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether dropping this says to the client that nothing more is written.
+    pub(super) fn ends_by_itself(self: &Rc<Self>) -> bool {
+        Rc::strong_count(self) == 1 && self.stream.borrow().plain().is_some()
+    }
+
     /// Says that nothing more is written.
     pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.stream.borrow_mut()).poll_shutdown(cx)
@@ -285,6 +298,21 @@ impl Sink for Rc<Wire> {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.stream.borrow_mut()).poll_flush(cx)
+    }
+
+    fn pipes(&self) -> Option<&Pipes> {
+        let plain = self.stream.borrow().plain().is_some();
+        plain.then_some(&*self.pipes)
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
+        let stream = self.stream.borrow();
+        let Some(socket) = stream.plain() else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        let drained = ready!(pipe.poll_drain(cx, socket));
+        self.traffic.written();
+        Poll::Ready(drained)
     }
 }
 

@@ -8,8 +8,9 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use novaedge_http1::encode;
+use novaedge_splice::Pipe;
 
-use super::Sink;
+use super::{LONG, Sink};
 use crate::body::Body;
 use crate::error::BodyError;
 
@@ -39,11 +40,13 @@ pub(crate) enum WriteError {
     Length,
 }
 
-/// A message under way. What is to be written next stands in `lead`, `content` and `tail`, in this order.
+/// A message under way. What is to be written next stands in `lead`, `content` and `tail`, in this order, or alone in
+/// `pipe`.
 pub(crate) struct MessageWriter {
     lead: BytesMut,
     content: Bytes,
     tail: &'static [u8],
+    pipe: Option<Pipe>,
     body: Body,
     form: Form,
     /// Nothing more comes from the body.
@@ -62,6 +65,7 @@ impl MessageWriter {
             lead: head,
             content: Bytes::new(),
             tail: b"",
+            pipe: None,
             body,
             form,
             ended: matches!(form, Form::Nothing | Form::Fixed(0)),
@@ -85,7 +89,8 @@ impl MessageWriter {
             let waiting = !self.ended
                 && self.content.is_empty()
                 && self.tail.is_empty()
-                && self.poll_body(cx)?.is_pending();
+                && self.pipe.is_none()
+                && self.poll_body(cx, sink)?.is_pending();
             if !self.is_written() {
                 let Poll::Ready(count) = self.poll_write(cx, sink) else {
                     // The peer may want to send something before it reads on.
@@ -131,11 +136,21 @@ impl MessageWriter {
     }
 
     fn is_written(&self) -> bool {
-        self.lead.is_empty() && self.content.is_empty() && self.tail.is_empty()
+        self.lead.is_empty()
+            && self.content.is_empty()
+            && self.tail.is_empty()
+            && self.pipe.is_none()
     }
 
-    /// Takes the next frame from the body.
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, WriteError> {
+    /// Takes the next bytes from the body.
+    fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &impl Sink,
+    ) -> Result<Poll<()>, WriteError> {
+        if let Some(polled) = self.poll_pipe(cx, sink) {
+            return polled.map_err(WriteError::Body);
+        }
         let frame = match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Pending => return Ok(Poll::Pending),
             Poll::Ready(frame) => frame.transpose().map_err(WriteError::Body)?,
@@ -150,6 +165,36 @@ impl MessageWriter {
             }
         }
         Ok(Poll::Ready(()))
+    }
+
+    /// Takes bytes of a long body into a pipe. `None`: they have to be copied.
+    fn poll_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &impl Sink,
+    ) -> Option<Result<Poll<()>, BodyError>> {
+        let Form::Fixed(left) = &mut self.form else {
+            return None;
+        };
+        let pipes = sink
+            .pipes()
+            .filter(|_| *left >= LONG && self.lead.is_empty())?;
+        let mut pipe = pipes.take()?;
+        let polled = self.body.poll_pipe(cx, &mut pipe);
+        if pipe.is_empty() {
+            pipes.give(pipe);
+        } else {
+            self.pipe = Some(pipe);
+        }
+        Some(match polled? {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Ok(count)) => {
+                *left = left.saturating_sub(count);
+                self.ended = *left == 0;
+                Ok(Poll::Ready(()))
+            }
+        })
     }
 
     fn data(&mut self, data: Bytes) -> Result<(), WriteError> {
@@ -203,6 +248,15 @@ impl MessageWriter {
         cx: &mut Context<'_>,
         sink: &mut impl Sink,
     ) -> Poll<io::Result<usize>> {
+        if let Some(pipe) = &mut self.pipe {
+            let count = ready!(sink.poll_drain(cx, pipe))?;
+            if pipe.is_empty()
+                && let (Some(pipe), Some(pipes)) = (self.pipe.take(), sink.pipes())
+            {
+                pipes.give(pipe);
+            }
+            return self.noted(count);
+        }
         let parts = [self.lead.as_ref(), self.content.as_ref(), self.tail];
         let mut slices = [IoSlice::new(b""); 3];
         let mut count = 0;
@@ -216,10 +270,6 @@ impl MessageWriter {
         }
         let slices = slices.get(..count).unwrap_or_default();
         let count = ready!(sink.poll_write(cx, slices))?;
-        if count == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        (self.written, self.unflushed) = (true, true);
         let lead = count.min(self.lead.len());
         self.lead.advance(lead);
         let content = (count - lead).min(self.content.len());
@@ -230,6 +280,15 @@ impl MessageWriter {
         }
         let tail = count - lead - content;
         self.tail = self.tail.get(tail..).unwrap_or_default();
+        self.noted(count)
+    }
+
+    /// So many bytes have been written: there is always something to write.
+    fn noted(&mut self, count: usize) -> Poll<io::Result<usize>> {
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        (self.written, self.unflushed) = (true, true);
         Poll::Ready(Ok(count))
     }
 }

@@ -7,13 +7,15 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use novaedge_http1::{
-    Asked, BodyDecoder, BodyLength, HeadLimits, Persistence, Piece, ResponseHead, ResponseReader,
+    Asked, BodyDecoder, BodyError as CodecError, BodyLength, HeadLimits, Persistence, Piece,
+    ResponseHead, ResponseReader,
 };
+use novaedge_splice::Pipe;
 
 use super::http1::{Connection, Lease};
-use crate::body::Body;
+use crate::body::{Body, Piped};
 use crate::error::{BodyError, ForwardError};
-use crate::http1::{self, BODY_LIMITS, MessageWriter, WriteError};
+use crate::http1::{self, BODY_LIMITS, LONG, MessageWriter, WriteError};
 
 /// Interim responses that are read before the final one; more of them are no answer.
 const MAX_INTERIM: u32 = 32;
@@ -177,16 +179,30 @@ impl AnswerBody {
                 return Poll::Ready(Some(Err(error)));
             }
         };
-        if self.decoder.is_done()
-            && let Some(transfer) = self.transfer.take()
-        {
-            transfer.finish(self.persistence);
-        }
+        self.release_if_done();
         Poll::Ready(match piece {
             Piece::Data(data) => Some(Ok(Frame::data(data))),
             Piece::Trailers(trailers) => Some(Ok(Frame::trailers(trailers))),
             Piece::End | Piece::Incomplete => None,
         })
+    }
+
+    /// Moves bytes of a long body straight into a pipe; `None` where that can't be.
+    pub(crate) fn poll_pipe(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Option<Piped> {
+        let left = self.decoder.remaining().filter(|left| *left >= LONG)?;
+        if self.failure.is_some() || self.ahead.is_some() {
+            return None;
+        }
+        let polled = self.transfer.as_mut()?.poll_pipe(cx, pipe, left)?;
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(Ok(count)) => {
+                self.decoder.skip(*count);
+                self.release_if_done();
+            }
+            Poll::Ready(Err(_)) => self.transfer = None,
+        }
+        Some(polled)
     }
 
     /// Goes on with the request while nobody wants more of the response.
@@ -195,6 +211,14 @@ impl AnswerBody {
             && let Some(transfer) = &mut self.transfer
         {
             self.failure = transfer.poll_request(cx).err();
+        }
+    }
+
+    fn release_if_done(&mut self) {
+        if self.decoder.is_done()
+            && let Some(transfer) = self.transfer.take()
+        {
+            transfer.finish(self.persistence);
         }
     }
 
@@ -229,6 +253,26 @@ impl AnswerBody {
 }
 
 impl Transfer {
+    /// Moves at most `left` bytes of the response's body into a pipe, unless some have been read ahead or the connection
+    /// is no plain socket.
+    fn poll_pipe(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe, left: u64) -> Option<Piped> {
+        if !self.lease.connection.buffer.is_empty() {
+            return None;
+        }
+        self.lease.connection.stream.plain()?;
+        if let Err(error) = self.poll_request(cx) {
+            return Some(Poll::Ready(Err(error)));
+        }
+        let socket = self.lease.connection.stream.plain()?;
+        let moved = match pipe.poll_fill(cx, socket, left) {
+            Poll::Pending => return Some(Poll::Pending),
+            Poll::Ready(Ok(0)) => Err(BodyError::Transport(CodecError::Incomplete.into())),
+            Poll::Ready(Ok(count)) => Ok(count as u64),
+            Poll::Ready(Err(error)) => Err(BodyError::Transport(error.into())),
+        };
+        Some(Poll::Ready(moved))
+    }
+
     /// The next piece of the response's body: anything but [`Piece::Incomplete`].
     fn poll_piece(
         &mut self,

@@ -10,6 +10,7 @@ mod framing;
 mod http1;
 mod http2;
 mod limits;
+mod long_bodies;
 mod mirrors;
 mod retries;
 mod semantics;
