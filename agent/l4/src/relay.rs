@@ -76,10 +76,10 @@ where
     let mut timer = pin!(sleep_until(last + context.idle_timeout));
     poll_fn(|task| {
         let up_before = up.bytes;
-        let up_done = up.poll(task, client, backend, context);
+        let up_done = up.poll(task, client, backend, context, down.has_ended());
         context.received.add(up.bytes - up_before);
         let down_before = down.bytes;
-        let down_done = down.poll(task, backend, client, context);
+        let down_done = down.poll(task, backend, client, context, up.has_ended());
         context.sent.add(down.bytes - down_before);
         let up_done =
             up_done.map_err(|error| error.into_relay(RelayError::Client, RelayError::Backend))?;
@@ -156,12 +156,18 @@ enum State {
 }
 
 impl Direction {
+    fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
+    /// Moves what can be moved, until the reader has ended and the writer knows. `is_last`: the other direction has ended.
     fn poll<R: Stream, W: Stream>(
         &mut self,
         task: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
         context: RelayContext<'_>,
+        is_last: bool,
     ) -> Poll<Result<(), DirectionError>> {
         let turn = self.bytes + TURN;
         loop {
@@ -177,6 +183,8 @@ impl Direction {
                         return Poll::Pending;
                     }
                 }
+                // The sockets are closed next, which tells the end as well.
+                State::Ending if is_last && writer.plain().is_some() => self.state = State::Ended,
                 State::Ending => {
                     let ended = ready!(Pin::new(&mut *writer).poll_shutdown(task));
                     self.state = State::Ended;

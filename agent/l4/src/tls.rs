@@ -1,11 +1,16 @@
 //! TLS connections: one look at the ClientHello decides who ends TLS.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use novaedge_router::client_hello::{ClientHello, ClientHelloReader, Progress};
 use novaedge_router::{Socket, SocketKey, TlsTarget};
 use rustls::{ServerConfig, ServerConnection};
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -16,7 +21,7 @@ use crate::source::{Source, View};
 use crate::upstream::{Payload, Upstream, choose};
 use crate::worker::Worker;
 
-/// Most ClientHellos fit; larger ones make the buffer grow.
+/// Most ClientHellos come with one read; larger ones take more.
 const FIRST_READ: usize = 2048;
 
 /// A connection whose server name belongs to an HTTPS listener: TLS has yet to begin.
@@ -58,11 +63,12 @@ impl<S: Source> Worker<S> {
 
     async fn tls(
         &self,
-        stream: TcpStream,
+        mut stream: TcpStream,
         client: Client,
         key: SocketKey,
     ) -> Result<Option<HttpsConnection>, Error> {
-        let read = timeout(self.limits.client_hello_timeout, read_client_hello(&stream)).await;
+        let reading = read_client_hello(&mut stream);
+        let read = timeout(self.limits.client_hello_timeout, reading).await;
         let Some((received, hello)) = read.map_err(|_| Error::ClientHelloTimeout)?? else {
             return Ok(None);
         };
@@ -132,20 +138,16 @@ fn choose_target(view: View<'_>, key: SocketKey, sni: Option<&str>) -> Result<Ch
 
 /// Everything read until the ClientHello was complete. `None`: the client said nothing at all, as
 /// port checks do.
-async fn read_client_hello(stream: &TcpStream) -> Result<Option<(Vec<u8>, ClientHello)>, Error> {
+async fn read_client_hello(
+    stream: &mut TcpStream,
+) -> Result<Option<(Vec<u8>, ClientHello)>, Error> {
     let mut received = Vec::new();
     let mut reader = ClientHelloReader::new();
     loop {
-        // No buffer is held for a client that has yet to say its first byte.
-        stream.readable().await.map_err(|_| Error::ClientHelloEnd)?;
-        received.reserve(FIRST_READ);
-        match stream.try_read_buf(&mut received) {
-            Ok(0) if received.is_empty() => return Ok(None),
-            Ok(0) => return Err(Error::ClientHelloEnd),
+        match poll_fn(|task| poll_some(stream, task, &mut received)).await {
+            Ok(0) | Err(_) if received.is_empty() => return Ok(None),
+            Ok(0) | Err(_) => return Err(Error::ClientHelloEnd),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(_) if received.is_empty() => return Ok(None),
-            Err(_) => return Err(Error::ClientHelloEnd),
         }
         match reader.advance(&received) {
             Progress::Incomplete => {}
@@ -153,6 +155,19 @@ async fn read_client_hello(stream: &TcpStream) -> Result<Option<(Vec<u8>, Client
             Progress::Invalid(error) => return Err(Error::ClientHello(error)),
         }
     }
+}
+
+/// Reads what has come. No buffer is held for a client that has yet to say its first byte.
+fn poll_some(
+    stream: &mut TcpStream,
+    task: &mut Context<'_>,
+    received: &mut Vec<u8>,
+) -> Poll<io::Result<usize>> {
+    let mut space = [const { MaybeUninit::uninit() }; FIRST_READ];
+    let mut read = ReadBuf::uninit(&mut space);
+    ready!(Pin::new(stream).poll_read(task, &mut read))?;
+    received.extend_from_slice(read.filled());
+    Poll::Ready(Ok(read.filled().len()))
 }
 
 /// Gives the connection what was read before it existed. What goes wrong shows in the handshake.

@@ -35,21 +35,19 @@ use crate::upstream::Spawner;
 use crate::worker::Worker;
 
 impl Worker {
-    /// Serves a cleartext connection: HTTP/1.1, or HTTP/2 by prior knowledge. Ends with the
+    /// Serves a cleartext connection, which has no delay (`TCP_NODELAY`): HTTP/1.1, or HTTP/2 by prior knowledge. Ends with the
     /// connection; upgraded ones go on as tasks of the worker.
     pub async fn serve_http(
         self: Rc<Self>,
-        stream: TcpStream,
+        mut stream: TcpStream,
         peer: SocketAddr,
         key: SocketKey,
         drain: Drain,
     ) {
         let _counted = Counted::new(&self);
-        // The kernel refuses this for a connection that is already gone, which the first read shows.
-        let _ = stream.set_nodelay(true);
         let limit = self.config.downstream.header_read_timeout;
         let sniffed = tokio::select! {
-            sniffed = sniff(&stream, limit) => sniffed,
+            sniffed = sniff(&mut stream, limit) => sniffed,
             () = drain.idle_ended() => return,
         };
         let (protocol, received) = match sniffed {
@@ -75,7 +73,7 @@ impl Worker {
         }
     }
 
-    /// Serves an HTTPS connection whose ClientHello has been read: `received` are the bytes read so
+    /// Serves an HTTPS connection, which has no delay, whose ClientHello has been read: `received` are the bytes read so
     /// far. The certificate is that of the listener which `hello` selects.
     pub async fn serve_https(
         self: Rc<Self>,
@@ -87,7 +85,6 @@ impl Worker {
         drain: Drain,
     ) {
         let _counted = Counted::new(&self);
-        let _ = stream.set_nodelay(true);
         let Some(config) = self.server_config(key, hello.sni.as_deref()) else {
             // Without a usable certificate there is nothing to say, not even an alert.
             self.metrics.handshakes_failed.increment();

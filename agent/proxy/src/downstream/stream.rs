@@ -1,5 +1,6 @@
 //! The stream below a client connection: bytes that were read ahead come first.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::{Protocol, Traffic};
+use crate::http1;
 
 /// The start of every HTTP/2 connection (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -33,16 +35,16 @@ impl<S> Rewound<S> {
 }
 
 /// Reads until it is clear what the client speaks: what has come until then. Idle connections hold no buffer meanwhile.
-pub(super) async fn sniff(stream: &TcpStream, limit: Duration) -> io::Result<(Protocol, BytesMut)> {
+pub(super) async fn sniff(
+    stream: &mut TcpStream,
+    limit: Duration,
+) -> io::Result<(Protocol, BytesMut)> {
     let sniffing = async {
         let mut received = BytesMut::new();
         loop {
-            stream.readable().await?;
-            match read_some(stream, &mut received) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) => return Err(error),
+            let read = poll_fn(|cx| http1::poll_fill(stream, cx, &mut received));
+            if read.await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if received.starts_with(PREFACE) {
                 return Ok((Protocol::Http2, received));
@@ -53,14 +55,6 @@ pub(super) async fn sniff(stream: &TcpStream, limit: Duration) -> io::Result<(Pr
         }
     };
     tokio::time::timeout(limit, sniffing).await?
-}
-
-/// The buffer is on the stack, not in the future of a waiting connection.
-fn read_some(stream: &TcpStream, received: &mut BytesMut) -> io::Result<usize> {
-    let mut buffer = [0; 4096];
-    let count = stream.try_read(&mut buffer)?;
-    received.extend_from_slice(buffer.get(..count).unwrap_or_default());
-    Ok(count)
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
