@@ -4,7 +4,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderValue};
-use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use novaedge_router::{Backend, BackendChoice, HttpListener, HttpRule, merge_cors_headers};
 use smallvec::SmallVec;
@@ -29,9 +28,9 @@ mod heads;
 use choose::{Chosen, Verdict};
 use heads::finish_head;
 
-/// A request as it came in.
+/// A request as it came in. Heads are boxed on their way through the gateway: each step of it would copy them else.
 pub(crate) struct Inbound {
-    pub request: Request<Body>,
+    pub request: Box<Request<Body>>,
     /// The client's connection, when the request asks to switch protocols.
     pub upgrade: Option<PendingUpgrade>,
 }
@@ -41,11 +40,11 @@ pub(crate) async fn serve(
     worker: &Rc<Worker>,
     client: &Client,
     inbound: Inbound,
-) -> Response<Body> {
+) -> Box<Response<Body>> {
     let current = worker.current();
-    let (parts, body) = inbound.request.into_parts();
-    let grpc = headers::is_grpc(&parts.headers);
-    let http2 = parts.version == Version::HTTP_2;
+    let Inbound { request, upgrade } = inbound;
+    let grpc = headers::is_grpc(request.headers());
+    let http2 = request.version() == Version::HTTP_2;
     let exchange = Exchange {
         worker,
         client,
@@ -53,10 +52,8 @@ pub(crate) async fn serve(
     };
     let started = Instant::now();
     let mut found = Found::default();
-    let result = exchange
-        .run(parts, body, inbound.upgrade, started, &mut found)
-        .await;
-    let response = result.unwrap_or_else(|refusal| exchange.refuse(refusal, grpc, http2));
+    let result = exchange.run(request, upgrade, started, &mut found).await;
+    let response = result.unwrap_or_else(|refusal| exchange.refuse(*refusal, grpc, http2));
     if let Some(listener) = found.listener {
         current.count(listener, found.rule, &worker.metrics, |series| {
             series.route.response(response.status());
@@ -79,15 +76,16 @@ struct Refusal {
     cors: HeaderMap,
 }
 
-impl From<Reason> for Refusal {
+impl From<Reason> for Box<Refusal> {
     fn from(reason: Reason) -> Self {
         reason.with(HeaderMap::new())
     }
 }
 
 impl Reason {
-    fn with(self, cors: HeaderMap) -> Refusal {
-        Refusal { reason: self, cors }
+    #[allow(clippy::unnecessary_box_returns)] // it is rare, and goes through many hands
+    fn with(self, cors: HeaderMap) -> Box<Refusal> {
+        Box::new(Refusal { reason: self, cors })
     }
 }
 
@@ -102,12 +100,12 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     async fn run<'t>(
         &'t self,
-        parts: Parts,
-        body: Body,
+        request: Box<Request<Body>>,
         upgrade: Option<PendingUpgrade>,
         started: Instant,
         found: &mut Found<'t>,
-    ) -> Result<Response<Body>, Refusal> {
+    ) -> Result<Box<Response<Body>>, Box<Refusal>> {
+        let (parts, body) = request.into_parts();
         let authority = authority(&parts).map_err(|_| Reason::InvalidHost)?;
         let listener = self.listener(&authority.host)?;
         found.listener = Some(listener);
@@ -236,7 +234,7 @@ impl Exchange<'_> {
         });
     }
 
-    fn refuse(&self, refusal: Refusal, grpc: bool, http2: bool) -> Response<Body> {
+    fn refuse(&self, refusal: Refusal, grpc: bool, http2: bool) -> Box<Response<Body>> {
         let reason = refusal.reason;
         self.worker.metrics.own_answer(reason);
         let mut response = if grpc {
@@ -258,7 +256,7 @@ impl Exchange<'_> {
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        response
+        Box::new(response)
     }
 }
 

@@ -33,9 +33,7 @@ const STALE_CONNECTIONS: u32 = 3;
 pub(crate) struct Outgoing {
     pub method: Method,
     pub target: PathAndQuery,
-    /// The host with its port.
-    pub host: HeaderValue,
-    /// Without `Host`.
+    /// With exactly one `Host`: the host with its port.
     pub headers: HeaderMap,
     /// The protocol to switch to, as the client asked.
     pub upgrade: Option<HeaderValue>,
@@ -80,7 +78,7 @@ impl Route<'_> {
     /// A switch of protocols ends both.
     pub(crate) async fn forward(
         &self,
-        outgoing: Outgoing,
+        outgoing: Box<Outgoing>,
         body: Body,
     ) -> Result<Forwarded, ForwardError> {
         let retries = self.retry.map_or(0, |retry| retry.attempts);
@@ -168,7 +166,7 @@ impl Route<'_> {
     async fn attempt(
         &self,
         endpoint: &Rc<Endpoint>,
-        outgoing: Outgoing,
+        outgoing: Box<Outgoing>,
         body: Body,
     ) -> Result<Forwarded, ForwardError> {
         let began = self.backend.balancing.learns().then(Instant::now);
@@ -197,7 +195,7 @@ impl Route<'_> {
     async fn attempt_in_time(
         &self,
         endpoint: &Rc<Endpoint>,
-        outgoing: Outgoing,
+        outgoing: Box<Outgoing>,
         body: Body,
     ) -> Result<Forwarded, ForwardError> {
         let try_deadline = self.try_limit.map(|limit| Instant::now() + limit);
@@ -208,7 +206,7 @@ impl Route<'_> {
             (Some(whole), _) => (Some(whole), ForwardError::RequestTimeout),
         };
         let asked = outgoing.upgrade.is_some();
-        let request = self.request(outgoing, body);
+        let request = self.request(*outgoing, body);
         let exchange = self.exchange(endpoint, request);
         let mut answer = match deadline {
             None => exchange.await?,
@@ -223,7 +221,8 @@ impl Route<'_> {
                 ));
             }
         } else if let Some(deadline) = deadline {
-            answer.response = answer.response.map(|body| body.deadline(deadline));
+            let body = std::mem::take(answer.response.body_mut());
+            *answer.response.body_mut() = body.deadline(deadline);
         }
         let endpoint = endpoint.id();
         Ok(Forwarded { answer, endpoint })
@@ -234,7 +233,7 @@ impl Route<'_> {
     async fn exchange(
         &self,
         endpoint: &Rc<Endpoint>,
-        request: Request<Body>,
+        request: Box<Request<Body>>,
     ) -> Result<Answer, ForwardError> {
         let mut request = request;
         let mut wanted = Wanted::Any;
@@ -279,13 +278,12 @@ impl Route<'_> {
     }
 
     /// The request in the form that the protocol wants.
-    fn request(&self, outgoing: Outgoing, body: Body) -> Request<Body> {
-        let mut request = Request::new(body);
+    fn request(&self, outgoing: Outgoing, body: Body) -> Box<Request<Body>> {
+        let mut request = Box::new(Request::new(body));
         let mut headers = outgoing.headers;
         match self.protocol {
             Protocol::Http1 => {
                 headers::join_cookies(&mut headers);
-                headers.insert(header::HOST, outgoing.host);
                 if let Some(upgrade) = outgoing.upgrade {
                     headers.insert(header::UPGRADE, upgrade);
                     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -296,10 +294,11 @@ impl Route<'_> {
                 *request.version_mut() = Version::HTTP_11;
             }
             Protocol::Http2 => {
+                let host = headers.remove(header::HOST);
                 let scheme = if self.tls.is_some() { "https" } else { "http" };
                 let mut uri = http::uri::Parts::default();
                 uri.scheme = scheme.try_into().ok();
-                uri.authority = outgoing.host.as_bytes().try_into().ok();
+                uri.authority = host.and_then(|host| host.as_bytes().try_into().ok());
                 uri.path_and_query = Some(outgoing.target);
                 *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
                 *request.version_mut() = Version::HTTP_2;

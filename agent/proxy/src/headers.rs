@@ -3,9 +3,16 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Version};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+/// Fields that concern one connection, beside `Connection` and `TE`.
+const OF_CONNECTION: [&str; 7] = [
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "http2-settings",
+];
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -31,16 +38,14 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         remove_listed(headers);
         headers.remove(header::CONNECTION);
     }
-    for name in [
-        KEEP_ALIVE,
-        PROXY_CONNECTION,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        HTTP2_SETTINGS,
-    ] {
-        headers.remove(name);
+    // Few messages have any of them, and to look at the names that are there costs less than to look for each.
+    if headers
+        .keys()
+        .any(|name| OF_CONNECTION.contains(&name.as_str()))
+    {
+        for name in OF_CONNECTION {
+            headers.remove(name);
+        }
     }
     if headers.contains_key(header::TE) {
         let trailers = wants_trailers(headers);
@@ -59,7 +64,14 @@ fn remove_listed(headers: &mut HeaderMap) {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .map(str::trim)
+        // What is said most often names no field, or one that goes anyway.
+        .filter(|name| {
+            !["keep-alive", "close"]
+                .iter()
+                .any(|own| name.eq_ignore_ascii_case(own))
+        })
+        .filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok())
         .filter(|name| {
             ![
                 header::HOST,

@@ -51,11 +51,11 @@ impl Mirroring<'_> {
             metrics.mirrored.increment();
             in_flight.set(in_flight.get() + 1);
             if empty {
-                self.start(backend, outgoing.clone(), Body::empty());
+                self.start(backend, Box::new(outgoing.clone()), Body::empty());
             } else {
                 let (copy, body) = copy(lag, body.size_hint(), metrics);
                 copies.push(copy);
-                self.start(backend, outgoing.clone(), body);
+                self.start(backend, Box::new(outgoing.clone()), body);
             }
         }
         if copies.is_empty() {
@@ -68,7 +68,7 @@ impl Mirroring<'_> {
         }
     }
 
-    fn start(&self, backend: &Arc<Backend>, outgoing: Outgoing, body: Body) {
+    fn start(&self, backend: &Arc<Backend>, outgoing: Box<Outgoing>, body: Body) {
         let worker = Rc::clone(self.worker);
         let backend = Arc::clone(backend);
         let tls = self.current.backend_client(&backend, self.certificate);

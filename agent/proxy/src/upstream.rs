@@ -37,7 +37,7 @@ pub(crate) enum Wanted {
 
 /// A response whose head has arrived.
 pub(crate) struct Answer {
-    pub response: Response<Body>,
+    pub response: Box<Response<Body>>,
     /// The connection, when the backend switched protocols.
     pub upgrade: Option<PendingUpgrade>,
 }
@@ -46,9 +46,9 @@ pub(crate) struct Answer {
 pub(crate) struct SendFailure {
     pub error: ForwardError,
     /// The request, when no byte of it was sent.
-    pub unsent: Option<Request<Body>>,
+    pub unsent: Option<Box<Request<Body>>>,
     /// The request, when bytes of it may have been sent but it has no body to lose.
-    pub copy: Option<Request<Body>>,
+    pub copy: Option<Box<Request<Body>>>,
 }
 
 /// The right to send one request on a connection.
@@ -67,7 +67,10 @@ impl Link {
     }
 
     /// Sends a request and waits for the head of the response.
-    pub(crate) async fn send(self, request: Request<Body>) -> Result<Answer, Box<SendFailure>> {
+    pub(crate) async fn send(
+        self,
+        request: Box<Request<Body>>,
+    ) -> Result<Answer, Box<SendFailure>> {
         match self {
             Self::Http1(lease) => lease.send(request).await,
             Self::Http2(lease) => lease.send(request).await,
@@ -79,8 +82,8 @@ impl SendFailure {
     /// From an error, and the request if no byte of it was sent.
     fn new(
         error: hyper::Error,
-        unsent: Option<Request<Body>>,
-        copy: Option<Request<Body>>,
+        unsent: Option<Box<Request<Body>>>,
+        copy: Option<Box<Request<Body>>>,
     ) -> Self {
         let error = if unsent.is_some() {
             ForwardError::Unprocessed(error.into())

@@ -91,7 +91,7 @@ impl Session<'_> {
     }
 
     /// One request and its answer.
-    async fn exchange(&self, head: RequestHead) -> After {
+    async fn exchange(&self, head: Box<RequestHead>) -> After {
         // The turn ends after the request is counted no more.
         let (_turn, body) = self.wire.begin(&head);
         let _in_flight = self.connection.begin();
@@ -108,7 +108,7 @@ impl Session<'_> {
             persistence: head.persistence,
             trailers: headers::wants_trailers(&head.headers),
         };
-        let request = request(head, Body::client(body));
+        let request = request(*head, Body::client(body));
         let serving = exchange::serve(self.worker, &self.client, Inbound { request, upgrade });
         let Some(response) = self.unless_gone(pin!(serving)).await else {
             return After::Gone;
@@ -128,7 +128,7 @@ impl Session<'_> {
     async fn answer(
         &self,
         asked: &Asked,
-        response: Response<Body>,
+        response: Box<Response<Body>>,
         promise: Option<Promise>,
     ) -> After {
         let (mut parts, body) = response.into_parts();
@@ -221,7 +221,7 @@ impl Session<'_> {
             persistence: Persistence::Close,
             trailers: false,
         };
-        match self.answer(&asked, response, None).await {
+        match self.answer(&asked, Box::new(response), None).await {
             After::Next | After::Close => {
                 self.linger().await;
                 After::Gone
@@ -268,8 +268,8 @@ async fn within_linger<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> 
     tokio::time::timeout(LINGER, poll_fn(poll)).await.ok()
 }
 
-fn request(head: RequestHead, body: Body) -> Request<Body> {
-    let mut request = Request::new(body);
+fn request(head: RequestHead, body: Body) -> Box<Request<Body>> {
+    let mut request = Box::new(Request::new(body));
     *request.method_mut() = head.method;
     *request.uri_mut() = head.target;
     *request.version_mut() = head.version;

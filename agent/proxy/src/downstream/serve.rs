@@ -284,7 +284,7 @@ impl Service<Request<Incoming>> for Requests {
         let client = Rc::clone(&self.client);
         Box::pin(async move {
             let inbound = Inbound {
-                request: request.map(Body::incoming),
+                request: Box::new(request.map(Body::incoming)),
                 upgrade: None,
             };
             let response = exchange::serve(&worker, &client, inbound).await;

@@ -59,9 +59,8 @@ impl Drop for Turn<'_> {
 }
 
 /// What the client sent.
-#[allow(clippy::large_enum_variant)] // nearly always the largest
 pub(super) enum Received {
-    Request(RequestHead),
+    Request(Box<RequestHead>),
     Refused(HeadError),
     /// The connection has ended, or is to end while it is idle.
     End,
@@ -120,7 +119,7 @@ impl Wire {
         let Inbound { buffer, reader, .. } = &mut *inbound;
         loop {
             match reader.read(buffer, limits) {
-                Ok(Some(head)) => return Poll::Ready(Received::Request(head)),
+                Ok(Some(head)) => return Poll::Ready(Received::Request(Box::new(head))),
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Received::Refused(error)),
             }

@@ -18,7 +18,7 @@ use crate::session::Session;
 
 /// What the filters of the rule and of the chosen backend say before the backend is asked.
 pub(super) enum Verdict<'t> {
-    Answer(Response<Body>),
+    Answer(Box<Response<Body>>),
     Forward(Chosen<'t>),
 }
 
@@ -69,20 +69,20 @@ impl Exchange<'_> {
         listener: &HttpListener,
         matched: &Matched<'t>,
         session: Option<Session>,
-    ) -> Result<Verdict<'t>, Refusal> {
+    ) -> Result<Verdict<'t>, Box<Refusal>> {
         let rule = matched.rule;
         if rule.invalid.is_some() {
             return Err(Reason::InvalidRule.into());
         }
         let mut cors = HeaderMap::new();
         if let Some(answer) = self.filter(head, listener, matched, &rule.filters, &mut cors) {
-            return Ok(Verdict::Answer(answer));
+            return Ok(Verdict::Answer(Box::new(answer)));
         }
         let Some(choice) = self.pick(rule, session) else {
             return Err(Reason::NoBackends.with(cors));
         };
         if let Some(answer) = self.filter(head, listener, matched, &choice.filters, &mut cors) {
-            return Ok(Verdict::Answer(answer));
+            return Ok(Verdict::Answer(Box::new(answer)));
         }
         match self.backend(choice) {
             Ok(backend) => Ok(Verdict::Forward(Chosen {

@@ -1,6 +1,6 @@
 //! Heads as the gateway passes them on: requests to backends, responses to clients.
 
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Response, StatusCode, Version};
@@ -22,7 +22,7 @@ impl Exchange<'_> {
         prefix: Option<&str>,
         upgrading: bool,
         requester: Requester,
-    ) -> Outgoing {
+    ) -> Box<Outgoing> {
         let Parts {
             method,
             uri,
@@ -46,12 +46,17 @@ impl Exchange<'_> {
             },
         );
         headers::append_via(&mut headers, &self.worker.via, version);
-        headers.insert(header::HOST, host.clone());
-        for ops in filters.iter().flat_map(|filters| &filters.request_headers) {
-            ops.apply(&mut headers);
+        if version == Version::HTTP_2 {
+            headers.insert(header::HOST, host.clone());
         }
-        // A filter may have set `Host`, or removed it, which would leave no valid request.
-        let mut host = headers.remove(header::HOST).unwrap_or(host);
+        let mut changes = filters.iter().flat_map(|filters| &filters.request_headers);
+        if let Some(first) = changes.next() {
+            first.apply(&mut headers);
+            changes.for_each(|ops| ops.apply(&mut headers));
+            // A filter may have added another `Host`, or removed it: neither would be a valid request.
+            let host = headers.remove(header::HOST).unwrap_or(host);
+            headers.insert(header::HOST, host);
+        }
         let mut target = uri
             .into_parts()
             .path_and_query
@@ -60,15 +65,14 @@ impl Exchange<'_> {
             .iter()
             .filter_map(|filters| filters.rewrite.as_ref())
         {
-            apply_rewrite(rewrite, &mut host, &mut target, prefix);
+            apply_rewrite(rewrite, &mut headers, &mut target, prefix);
         }
-        Outgoing {
+        Box::new(Outgoing {
             method,
             target,
-            host,
             headers,
             upgrade,
-        }
+        })
     }
 }
 
@@ -102,7 +106,7 @@ pub(super) fn finish_head(
 
 fn apply_rewrite(
     rewrite: &Rewrite,
-    host: &mut HeaderValue,
+    headers: &mut HeaderMap,
     target: &mut PathAndQuery,
     prefix: Option<&str>,
 ) {
@@ -110,7 +114,7 @@ fn apply_rewrite(
         .host()
         .and_then(|host| HeaderValue::from_str(host).ok())
     {
-        *host = value;
+        headers.insert(header::HOST, value);
     }
     if rewrite.path.is_some()
         && let Ok(path) =

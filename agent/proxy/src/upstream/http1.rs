@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
-use http::request::Parts;
 use http::{Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use novaedge_http1::encode::{self, Length};
@@ -105,15 +104,18 @@ impl Lease {
         self.reused
     }
 
-    pub(super) async fn send(self, request: Request<Body>) -> Result<Answer, Box<SendFailure>> {
-        let (parts, body) = request.into_parts();
+    pub(super) async fn send(
+        self,
+        mut request: Box<Request<Body>>,
+    ) -> Result<Answer, Box<SendFailure>> {
+        let body = std::mem::take(request.body_mut());
         let bodiless = body.is_end_stream();
         let limits = self.connector.head_limits;
-        let mut transfer = Transfer::new(self, writer(&parts, body), limits);
-        let asked = Asked::from(&parts.method);
+        let mut transfer = Transfer::new(self, writer(&request, body), limits);
+        let asked = Asked::from(request.method());
         match poll_fn(|cx| transfer.poll_head(cx, asked)).await {
             Ok(head) => Ok(answer(transfer, head)),
-            Err(error) => Err(Box::new(failure(error, transfer, parts, bodiless))),
+            Err(error) => Err(Box::new(failure(error, transfer, request, bodiless))),
         }
     }
 
@@ -129,57 +131,67 @@ impl Lease {
 }
 
 /// The request as it is written. Its length is that of the body, whatever its fields say.
-fn writer(parts: &Parts, body: Body) -> MessageWriter {
+fn writer(request: &Request<Body>, body: Body) -> MessageWriter {
     let (length, form) = match body.size_hint().exact() {
-        Some(0) if parts.headers.contains_key(header::CONTENT_LENGTH) => {
+        Some(0) if request.headers().contains_key(header::CONTENT_LENGTH) => {
             (Length::Fixed(0), Form::Nothing)
         }
         Some(0) => (Length::Unsaid, Form::Nothing),
         Some(length) => (Length::Fixed(length), Form::Fixed(length)),
         None => (Length::Chunked, Form::Chunked),
     };
-    let target = parts
-        .uri
+    let target = request
+        .uri()
         .path_and_query()
         .map_or("/", |target| target.as_str());
     let mut head = BytesMut::new();
-    encode::request_head(&mut head, &parts.method, target, &parts.headers, length);
+    encode::request_head(
+        &mut head,
+        request.method(),
+        target,
+        request.headers(),
+        length,
+    );
     MessageWriter::new(head, body, form, REQUEST_TURN)
 }
 
 fn answer(transfer: Transfer, head: ResponseHead) -> Answer {
-    let mut response = Response::new(());
+    let mut response = Box::new(Response::new(Body::empty()));
     *response.status_mut() = head.status;
     *response.version_mut() = Version::HTTP_11;
     *response.headers_mut() = head.headers;
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+    let upgrade = if head.status == StatusCode::SWITCHING_PROTOCOLS {
         let connection = transfer.into_connection();
         let io = Rewound::new(connection.buffer, connection.stream);
-        return Answer {
-            response: response.map(|()| Body::empty()),
-            // The slot stays with the tunnel.
-            upgrade: Some(PendingUpgrade::ready(io).holding(connection.slot)),
-        };
-    }
-    let body = transfer.into_body(head.body, head.persistence);
-    Answer {
-        response: response.map(|()| body),
-        upgrade: None,
-    }
+        // The slot stays with the tunnel.
+        Some(PendingUpgrade::ready(io).holding(connection.slot))
+    } else {
+        *response.body_mut() = transfer.into_body(head.body, head.persistence);
+        None
+    };
+    Answer { response, upgrade }
 }
 
-/// What is left of a request that got no answer.
-fn failure(error: ForwardError, transfer: Transfer, parts: Parts, bodiless: bool) -> SendFailure {
+/// What is left of a request that got no answer. `request` is the one that was sent, without its body.
+fn failure(
+    error: ForwardError,
+    transfer: Transfer,
+    mut request: Box<Request<Body>>,
+    bodiless: bool,
+) -> SendFailure {
     match (error, transfer.into_unsent()) {
-        (ForwardError::Reset(source), Some(body)) => SendFailure {
-            error: ForwardError::Unprocessed(source),
-            unsent: Some(Request::from_parts(parts, body)),
-            copy: None,
-        },
+        (ForwardError::Reset(source), Some(body)) => {
+            *request.body_mut() = body;
+            SendFailure {
+                error: ForwardError::Unprocessed(source),
+                unsent: Some(request),
+                copy: None,
+            }
+        }
         (error, _) => SendFailure {
             error,
             unsent: None,
-            copy: bodiless.then(|| Request::from_parts(parts, Body::empty())),
+            copy: bodiless.then_some(request),
         },
     }
 }

@@ -144,7 +144,10 @@ impl Lease {
         self.reused
     }
 
-    pub(super) async fn send(self, request: Request<Body>) -> Result<Answer, Box<SendFailure>> {
+    pub(super) async fn send(
+        self,
+        request: Box<Request<Body>>,
+    ) -> Result<Answer, Box<SendFailure>> {
         // The codec keeps a request of which it has sent something; on a connection that may be stale
         // one without a body may have to be sent again.
         let copy = (self.reused && request.body().is_end_stream()).then(|| duplicate(&request));
@@ -153,23 +156,23 @@ impl Lease {
             .connection
             .sender
             .clone()
-            .try_send_request(request)
+            .try_send_request(*request)
             .await;
         let response = response.map_err(|mut failure| {
-            let unsent = failure.take_message();
+            let unsent = failure.take_message().map(Box::new);
             Box::new(SendFailure::new(failure.into_error(), unsent, copy))
         })?;
         let response = response.map(|body| Body::incoming(body).on_end(Box::new(self)));
         Ok(Answer {
-            response,
+            response: Box::new(response),
             upgrade: None,
         })
     }
 }
 
 /// A request without a body, once more.
-fn duplicate(request: &Request<Body>) -> Request<Body> {
-    let mut copy = Request::new(Body::empty());
+fn duplicate(request: &Request<Body>) -> Box<Request<Body>> {
+    let mut copy = Box::new(Request::new(Body::empty()));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
