@@ -21,6 +21,14 @@ use crate::{
 /// one route as with ten thousand; only regular expressions are tried one by one, and what a [`Bucket`] can't tell apart.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HostTable {
+    /// None: every route is at the root, as most are where each tenant has a host of its own.
+    paths: Option<Arc<Paths>>,
+    root: Bucket,
+}
+
+/// The candidates of all paths but the root.
+#[derive(Clone, Debug, Default)]
+struct Paths {
     exact: PathMap,
     /// Best first.
     regexes: Arc<[RegexCandidate]>,
@@ -28,7 +36,6 @@ pub(crate) struct HostTable {
     /// How many keys of `prefixes` have this many segments, less one: `/a` counts at 0.
     prefix_depths: SmallVec<[u32; 4]>,
     grpc_methods: PathMap,
-    root: Bucket,
 }
 
 /// The path that a match asks for.
@@ -79,11 +86,7 @@ struct PathMap {
 
 impl Table for HostTable {
     fn is_empty(&self) -> bool {
-        self.exact.buckets.is_empty()
-            && self.regexes.is_empty()
-            && self.prefixes.buckets.is_empty()
-            && self.grpc_methods.buckets.is_empty()
-            && self.root.is_empty()
+        self.paths.is_none() && self.root.is_empty()
     }
 }
 
@@ -94,6 +97,50 @@ impl HostTable {
         host: &str,
         request: &impl RequestHead,
     ) -> Option<Matched<'t>> {
+        if let Some(paths) = &self.paths
+            && let Some(found) = paths.route(host, request)
+        {
+            return Some(found);
+        }
+        let candidate = self.root.find(host, request)?;
+        Some(candidate.matched(MatchedBy::Prefix("/")))
+    }
+
+    /// Adds a match.
+    pub(crate) fn insert(&mut self, path: &PathKey, candidate: Candidate) {
+        match path {
+            PathKey::Root => self.root.insert(candidate),
+            _ => Arc::make_mut(self.paths.get_or_insert_default()).insert(path, candidate),
+        }
+    }
+
+    /// Removes what a resource has under a path with these conditions.
+    pub(crate) fn remove(
+        &mut self,
+        path: &PathKey,
+        conditions: Option<&Conditions>,
+        resource: &str,
+    ) {
+        if let PathKey::Root = path {
+            self.root.remove(conditions, resource);
+        } else if let Some(paths) = &mut self.paths {
+            Arc::make_mut(paths).remove(path, conditions, resource);
+            if paths.is_empty() {
+                self.paths = None;
+            }
+        }
+    }
+}
+
+impl Paths {
+    fn is_empty(&self) -> bool {
+        self.exact.buckets.is_empty()
+            && self.regexes.is_empty()
+            && self.prefixes.buckets.is_empty()
+            && self.grpc_methods.buckets.is_empty()
+    }
+
+    fn route<'t>(&'t self, host: &str, request: &impl RequestHead) -> Option<Matched<'t>> {
         let path = request.path();
         let find = |bucket: &'t Bucket, by| {
             let candidate = bucket.find(host, request)?;
@@ -118,18 +165,15 @@ impl HostTable {
                 return Some(found);
             }
         }
-        if !self.grpc_methods.buckets.is_empty()
-            && let Some((_, bucket)) =
-                grpc_target(path).and_then(|(_, method)| self.grpc_methods.get(method))
-            && let Some(found) = find(bucket, MatchedBy::Other)
-        {
-            return Some(found);
+        if self.grpc_methods.buckets.is_empty() {
+            return None;
         }
-        find(&self.root, MatchedBy::Prefix("/"))
+        let (_, method) = grpc_target(path)?;
+        let (_, bucket) = self.grpc_methods.get(method)?;
+        find(bucket, MatchedBy::Other)
     }
 
-    /// Adds a match.
-    pub(crate) fn insert(&mut self, path: &PathKey, candidate: Candidate) {
+    fn insert(&mut self, path: &PathKey, candidate: Candidate) {
         match path {
             PathKey::Exact(path) => _ = self.exact.insert(path, candidate),
             PathKey::Regex(rank, path) => {
@@ -159,17 +203,11 @@ impl HostTable {
                 }
             }
             PathKey::GrpcMethod(method) => _ = self.grpc_methods.insert(method, candidate),
-            PathKey::Root => self.root.insert(candidate),
+            PathKey::Root => {}
         }
     }
 
-    /// Removes what a resource has under a path with these conditions.
-    pub(crate) fn remove(
-        &mut self,
-        path: &PathKey,
-        conditions: Option<&Conditions>,
-        resource: &str,
-    ) {
+    fn remove(&mut self, path: &PathKey, conditions: Option<&Conditions>, resource: &str) {
         match path {
             PathKey::Exact(path) => _ = self.exact.remove(path, conditions, resource),
             PathKey::Regex(..) => {
@@ -190,7 +228,7 @@ impl HostTable {
             PathKey::GrpcMethod(method) => {
                 _ = self.grpc_methods.remove(method, conditions, resource);
             }
-            PathKey::Root => self.root.remove(conditions, resource),
+            PathKey::Root => {}
         }
     }
 }

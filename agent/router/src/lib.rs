@@ -42,8 +42,8 @@ pub use self::{
     builder::TablesBuilder,
     error::Fault,
     filters::{
-        Cors, CorsDecision, Filters, HeaderOps, Mirror, PathModifier, Redirect, RedirectContext,
-        Rewrite, Scheme, merge_cors_headers,
+        Cors, CorsDecision, FilterSet, Filters, HeaderOps, Mirror, PathModifier, Redirect,
+        RedirectContext, Rewrite, Scheme, merge_cors_headers,
     },
     host::HostPattern,
     listener::{

@@ -8,13 +8,15 @@ use v1::{filter::Kind, path_modifier::Kind as PathKind};
 
 use crate::{
     error::Fault,
-    filters::{Cors, Filters, HeaderOps, Mirror, PathModifier, Redirect, Rewrite, Scheme},
+    filters::{
+        Cors, FilterSet, Filters, HeaderOps, Mirror, PathModifier, Redirect, Rewrite, Scheme,
+    },
     host::HostPattern,
 };
 
 /// Converts the filters of a rule or of a backend.
 pub(super) fn convert(wire: &[v1::Filter]) -> Result<Filters, Fault> {
-    let mut filters = Filters::default();
+    let mut filters = FilterSet::default();
     for filter in wire {
         match filter.kind.as_ref().ok_or(Fault::Missing("filters.kind"))? {
             Kind::RequestHeaders(modifier) => filters.request_headers.push(header_ops(modifier)?),
@@ -35,7 +37,7 @@ pub(super) fn convert(wire: &[v1::Filter]) -> Result<Filters, Fault> {
             "expected one of them",
         ));
     }
-    Ok(filters)
+    Ok(filters.into())
 }
 
 fn once<T>(slot: &mut Option<T>, filter: T, name: &'static str) -> Result<(), Fault> {
