@@ -1,7 +1,9 @@
 //! The accept loop of one TCP socket on one worker.
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -149,8 +151,7 @@ impl Connection {
         }
     }
 
-    /// Serves the client. Each kind is a future of its own, so that none has the size of the largest.
-    /// The tasks belong to the worker's runtime; the count of open connections is what a drain waits for.
+    /// Serves the client in a task of the worker's runtime; the count of open connections is what a drain waits for.
     fn start(self, kind: Kind) {
         let Self {
             open,
@@ -160,26 +161,26 @@ impl Connection {
             key,
         } = self;
         let peer = client.address;
-        match kind {
-            Kind::Http => drop(tokio::task::spawn_local(async move {
-                let _open = open;
+        // Each kind is a future of its own, so that none has the size of the largest, and boxed before it is spawned, so
+        // that it is not copied on its way into the task.
+        let serving: Pin<Box<dyn Future<Output = ()>>> = match kind {
+            Kind::Http => {
                 let http = Rc::clone(&shared.http);
-                http.serve_http(stream, peer, key, shared.drain.clone())
-                    .await;
-            })),
-            Kind::Tls => drop(tokio::task::spawn_local(async move {
-                let _open = open;
+                Box::pin(http.serve_http(stream, peer, key, shared.drain.clone()))
+            }
+            Kind::Tls => Box::pin(async move {
                 if let Some(https) = shared.l4.serve_tls(stream, client, key).await {
                     let http = Rc::clone(&shared.http);
                     let drain = shared.drain.clone();
                     http.serve_https(https.stream, https.received, https.hello, peer, key, drain)
                         .await;
                 }
-            })),
-            Kind::Tcp => drop(tokio::task::spawn_local(async move {
-                let _open = open;
-                shared.l4.serve_tcp(stream, client, key).await;
-            })),
-        }
+            }),
+            Kind::Tcp => Box::pin(async move { shared.l4.serve_tcp(stream, client, key).await }),
+        };
+        drop(tokio::task::spawn_local(async move {
+            let _open = open;
+            serving.await;
+        }));
     }
 }

@@ -213,7 +213,7 @@ impl Exchange<'_> {
             tls: self.current.backend_client(backend, certificate)?,
             client: requester.address,
             pinned,
-            retry: rule.retry.as_ref(),
+            retry: rule.retry.as_deref(),
             deadline: rule.request_timeout.map(|limit| started + limit),
             try_limit: rule.backend_request_timeout,
         })

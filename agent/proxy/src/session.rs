@@ -33,7 +33,7 @@ pub(crate) struct Sessions<'r> {
 impl<'r> Sessions<'r> {
     /// For a request that this rule won. `None`: it keeps no sessions.
     pub(crate) fn of(matched: &Matched<'r>) -> Option<Self> {
-        let config = matched.rule.session.as_ref()?;
+        let config = matched.rule.session.as_deref()?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Some(Self {
             config,

@@ -74,9 +74,9 @@ pub struct HttpRule {
     /// Limit of one try. A limit of 0 on the wire means none.
     pub backend_request_timeout: Option<Duration>,
     /// When to try again.
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
     /// How to keep a client on one endpoint.
-    pub session: Option<SessionPersistence>,
+    pub session: Option<Box<SessionPersistence>>,
     /// Set: every request that this rule wins is answered with an error.
     pub invalid: Option<Invalid>,
 }

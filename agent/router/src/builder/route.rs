@@ -25,7 +25,7 @@ use crate::{
 pub(super) struct Route {
     pub(super) version: String,
     pub(super) order: Arc<RouteOrder>,
-    pub(super) bindings: Vec<Binding>,
+    pub(super) bindings: Box<[Binding]>,
     pub(super) body: RouteBody,
 }
 
@@ -43,7 +43,7 @@ pub(super) enum RouteBody {
 #[derive(Debug)]
 pub(super) struct Binding {
     pub(super) listener: Arc<str>,
-    pub(super) hosts: Vec<(HostPattern, HostLimit)>,
+    pub(super) hosts: Box<[(HostPattern, HostLimit)]>,
 }
 
 /// Converts a rule. None: nothing of it can be served, not even an error.
@@ -151,8 +151,8 @@ fn http_rule(id: RouteId, wire: &v1::Route, faults: &mut Vec<Fault>) -> HttpRule
         backends,
         request_timeout: wire.request_timeout_ms.and_then(duration),
         backend_request_timeout: wire.backend_request_timeout_ms.and_then(duration),
-        retry,
-        session,
+        retry: retry.map(Box::new),
+        session: session.map(Box::new),
         invalid,
     }
 }
