@@ -148,32 +148,35 @@ impl<E: AsRef<Member>> Group<E> {
         }
     }
 
-    /// Looks at rates of success, when it is time to. Call it every now and then.
-    pub fn sweep(&self, now: Instant) {
+    /// Looks at rates of success, when it is time to. Call it every now and then. Returns how many endpoints are left out
+    /// for a while because of that.
+    pub fn sweep(&self, now: Instant) -> u32 {
         let state = &mut *self.state.borrow_mut();
         state.departed.retain(|member| Rc::strong_count(member) > 1);
         let balancing = Arc::clone(&state.balancing);
         let Some(outlier) = &balancing.outlier else {
-            return;
+            return 0;
         };
         let Some(rules) = &outlier.success_rate else {
-            return;
+            return 0;
         };
         let due = *state.next_rates.get_or_insert(now + rules.interval);
         if now < due {
-            return;
+            return 0;
         }
         state.next_rates = Some(now + rules.interval);
         let members = Rc::clone(&state.members);
         let all = members.iter().map(|member| (**member).as_ref());
+        let mut ejected = 0;
         if let Some(lowest) = outlier::lowest_rate(all.clone(), rules) {
             for member in all.clone() {
                 if outlier::is_below(member, rules, lowest) {
-                    state.eject(member, outlier, now);
+                    ejected += u32::from(state.eject(member, outlier, now).is_some());
                 }
             }
         }
         outlier::begin_interval(all);
+        ejected
     }
 
     /// Tells the result of an active check. Returns the endpoint's health if it has changed.

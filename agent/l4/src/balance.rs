@@ -124,6 +124,12 @@ impl Slot {
         self.endpoint = Some(Rc::clone(endpoint));
     }
 
+    /// Looks at how often connecting fails, when it is time to: without connections there is nothing to judge. Returns how
+    /// many endpoints are left out from now on.
+    pub(crate) fn judge(&self) -> u32 {
+        self.state.group.sweep(Instant::now().into_std())
+    }
+
     /// Tells whether the endpoint could be connected to. Returns for how long it is left out from now on, if it is.
     pub(crate) fn report(&self, outcome: Outcome) -> Option<Duration> {
         let now = Instant::now().into_std();
@@ -147,7 +153,7 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
-    use novaedge_router::{Balancing, Endpoint, Host, LoadBalancing, OutlierDetection};
+    use novaedge_router::{Balancing, Endpoint, Host, LoadBalancing, OutlierDetection, SuccessRate};
 
     use super::*;
 
@@ -278,6 +284,50 @@ mod tests {
             assert_eq!(order.len(), 3);
             assert!(Rc::ptr_eq(&order[2], &bad));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_fails_far_more_often_than_the_others_is_left_out() {
+        let rules = SuccessRate {
+            interval: Duration::from_secs(10),
+            min_requests: 4,
+            min_endpoints: 3,
+            deviations_thousandths: 1_000,
+        };
+        let outlier = OutlierDetection {
+            consecutive_failures: 100,
+            success_rate: Some(rules),
+            ..OutlierDetection::default()
+        };
+        let balancing = Balancing {
+            outlier: Some(outlier),
+            ..Balancing::default()
+        };
+        let backend = Backend {
+            balancing: Arc::new(balancing),
+            ..backend(4, LoadBalancing::RoundRobin)
+        };
+        let balance = Balance::new(0, 1, None);
+        let mut slot = balance.enter(&backend);
+        let client = IpAddr::from([0, 0, 0, 0]);
+        let bad = slot.order(&backend, client).next().unwrap();
+        assert_eq!(slot.judge(), 0);
+        for _ in 0..40 {
+            let endpoint = slot.order(&backend, client).next().unwrap();
+            let failed = Rc::ptr_eq(&endpoint, &bad);
+            slot.settle(&endpoint);
+            let outcome = if failed {
+                Outcome::ConnectFailure
+            } else {
+                Outcome::Success
+            };
+            assert_eq!(slot.report(outcome), None);
+        }
+        assert_eq!(slot.judge(), 0, "it is not time yet");
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(slot.judge(), 1);
+        let order: Vec<_> = slot.order(&backend, client).collect();
+        assert!(Rc::ptr_eq(&order[3], &bad), "it comes last");
     }
 
     #[test]

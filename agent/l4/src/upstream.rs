@@ -112,7 +112,17 @@ impl<S: Source> Worker<S> {
             .connect_timeout
             .unwrap_or(self.limits.connect_timeout);
         let mut cause = None;
-        for endpoint in slot.order(backend, client) {
+        let order = slot.order(backend, client);
+        let ejected = slot.judge();
+        if ejected > 0 {
+            self.counters.backend_ejections_total.add(ejected.into());
+            tracing::info!(
+                backend = %backend.name,
+                endpoints = ejected,
+                "endpoints fail far more often than the others and are left out for a while"
+            );
+        }
+        for endpoint in order {
             let end = deadline.min(Instant::now() + each);
             slot.settle(&endpoint);
             let tls = upstream.tls.as_ref();

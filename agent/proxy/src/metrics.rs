@@ -112,7 +112,7 @@ impl Counter {
         self.add(1);
     }
 
-    fn add(&self, amount: u64) {
+    pub(crate) fn add(&self, amount: u64) {
         // There is one writer, so nothing is lost between the load and the store, and the processor
         // need not lock the bus for a read-modify-write.
         let before = self.0.load(Ordering::Relaxed);

@@ -229,9 +229,22 @@ impl Worker {
             kept
         });
         drop(gone);
-        let states: Vec<Rc<BackendState>> = self.backends.borrow().values().cloned().collect();
-        for state in states {
-            state.sweep(now);
+        let states: Vec<(Arc<str>, Rc<BackendState>)> = self
+            .backends
+            .borrow()
+            .iter()
+            .map(|(name, state)| (Arc::clone(name), Rc::clone(state)))
+            .collect();
+        for (name, state) in states {
+            let ejected = state.sweep(now);
+            if ejected > 0 {
+                self.metrics.upstream_ejections.add(ejected.into());
+                tracing::info!(
+                    backend = %name,
+                    endpoints = ejected,
+                    "endpoints fail far more often than the others and are left out for a while"
+                );
+            }
         }
     }
 }

@@ -111,12 +111,14 @@ impl BackendState {
         }
     }
 
-    /// Closes connections that are dead or idle too long.
-    pub(crate) fn sweep(&self, now: Instant) {
-        self.group.sweep(now.into_std());
+    /// Closes connections that are dead or idle too long. Returns how many endpoints fail too often, and are left out for a
+    /// while from now on.
+    pub(crate) fn sweep(&self, now: Instant) -> u32 {
+        let ejected = self.group.sweep(now.into_std());
         for endpoint in self.group.members().iter() {
             endpoint.sweep(now);
         }
+        ejected
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which endpoint a request goes to, and which is left out.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -217,6 +218,50 @@ fn one_of_two_may_be_left_out_and_never_both() {
             30,
             "somebody is always asked"
         );
+    });
+}
+
+#[test]
+fn one_that_fails_far_more_often_than_the_others_is_left_out_and_counted() {
+    run(async {
+        let turns = Cell::new(0);
+        let bad = Origin::http1(move |_| {
+            turns.set(turns.get() + 1);
+            if turns.get() % 2 == 0 {
+                text("ok")
+            } else {
+                status(500)
+            }
+        });
+        let origins = [
+            bad.await,
+            Origin::http1(|_| text("ok")).await,
+            Origin::http1(|_| text("ok")).await,
+        ];
+        let mut config = Config::default();
+        config.downstream.tick = Duration::from_millis(10);
+        let bed = with(config, endpoints("a", &ports(&origins)), |backend| {
+            backend.outlier_detection = Some(v1::OutlierDetection {
+                consecutive_failures: 100,
+                base_ejection_ms: 60_000,
+                max_ejection_ms: 60_000,
+                success_rate: Some(v1::SuccessRate {
+                    interval_ms: 200,
+                    min_requests: 5,
+                    min_endpoints: 3,
+                    deviations_thousandths: 1_000,
+                }),
+                ..outlier()
+            });
+        })
+        .await;
+        while bed.metrics.upstream_ejections.get() == 0 {
+            ask(&bed, 3).await;
+        }
+        let before = seen(&origins)[0];
+        ask(&bed, 20).await;
+        assert_eq!(seen(&origins)[0], before);
+        assert_eq!(bed.metrics.upstream_ejections.get(), 1);
     });
 }
 
