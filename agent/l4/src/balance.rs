@@ -153,7 +153,9 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
-    use novaedge_router::{Balancing, Endpoint, Host, LoadBalancing, OutlierDetection, SuccessRate};
+    use novaedge_router::{
+        Balancing, Endpoint, Host, LoadBalancing, OutlierDetection, SuccessRate,
+    };
 
     use super::*;
 

@@ -62,6 +62,22 @@ pub fn kubectl(arguments: &[&str]) -> String {
     try_kubectl(arguments, "").unwrap_or_else(|error| panic!("kubectl {arguments:?}: {error}"))
 }
 
+/// Waits until the namespaces of earlier tests are gone, with all that was made for them. No API server may restart while
+/// one ends: for a moment it does not know the Gateway API's kinds, and then what is of them stays behind without its
+/// namespace.
+pub async fn alone() {
+    within(
+        Duration::from_mins(3),
+        "the end of earlier tests",
+        async || {
+            let names = kubectl(&["get", "namespaces", "-o", "name"]);
+            let tests = names.lines().filter(|name| name.contains("novaedge-e2e-"));
+            (tests.count() == 1).then_some(())
+        },
+    )
+    .await;
+}
+
 /// Repeats `check` each 100 ms until it gives a value. Panics after `deadline` with `what`.
 pub async fn within<T>(
     deadline: Duration,

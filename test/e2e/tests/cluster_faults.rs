@@ -10,7 +10,7 @@ use std::{
 };
 
 use novaedge_e2e::cluster::{
-    CutOff, Load, Namespace, agents, answers, bed, component, holder, is_own, kill, kubectl,
+    CutOff, Load, Namespace, agents, alone, answers, bed, component, holder, is_own, kill, kubectl,
     ready_pods, restarts, rolled_out, route, run_as_host, serves, size, try_kubectl, within,
 };
 
@@ -43,6 +43,7 @@ async fn traffic_goes_on_while_the_api_server_is_away() {
     }
     let away = Duration::from_secs(size("NOVAEDGE_E2E_AWAY_SECONDS", 15) as u64);
     let (namespace, address) = bed("apiserver", HOST, 2).await;
+    alone().await;
     let before = restarts();
     let load = Load::start(address, HOST, 4);
     component("apiserver", "stop");
@@ -97,6 +98,7 @@ async fn what_a_compaction_hid_is_found_by_listing_again() {
         return;
     }
     let (namespace, address) = bed("compaction", HOST, 2).await;
+    alone().await;
     namespace.apply(&route("deleted", "deleted.example.com"));
     serves(address, "deleted.example.com").await;
     let before = restarts();

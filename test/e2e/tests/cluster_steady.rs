@@ -10,7 +10,7 @@ use std::{
 };
 
 use novaedge_e2e::cluster::{
-    Audit, Namespace, bed, is_own, kubectl, memory, route, serves, size, within,
+    Audit, Namespace, alone, bed, is_own, memory, route, serves, size, within,
 };
 
 const HOST: &str = "hello.example.com";
@@ -24,13 +24,7 @@ async fn nothing_is_written_in_a_steady_state() {
     }
     let seconds = size("NOVAEDGE_E2E_STEADY_SECONDS", 30);
     let (_namespace, _) = bed("steady", HOST, 2).await;
-    // What tests before this one have left behind goes first, with all that was made for it.
-    within(3 * MINUTE, "the end of earlier tests", async || {
-        let names = kubectl(&["get", "namespaces", "-o", "name"]);
-        let tests = names.lines().filter(|name| name.contains("novaedge-e2e-"));
-        (tests.count() == 1).then_some(())
-    })
-    .await;
+    alone().await;
     within(2 * MINUTE, "the end of all changes", async || {
         let audit = Audit::begin();
         tokio::time::sleep(Duration::from_secs(5)).await;
