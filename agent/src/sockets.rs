@@ -196,6 +196,17 @@ mod tests {
     }
 
     #[test]
+    fn accepted_connections_have_no_delay() {
+        let key = free_key(Transport::Tcp);
+        let sockets = open(key, 1, Port::Unused).unwrap();
+        let Listening::Tcp(listener) = &sockets[0] else {
+            panic!("no TCP socket");
+        };
+        let _client = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, key.port)).unwrap();
+        assert!(listener.accept().unwrap().0.nodelay().unwrap());
+    }
+
+    #[test]
     fn an_address_of_another_host_is_named_as_such() {
         let key = SocketKey {
             address: IpAddr::from([192, 0, 2, 1]),

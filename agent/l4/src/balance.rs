@@ -181,6 +181,17 @@ mod tests {
         }
     }
 
+    fn judged(count: u8, outlier: OutlierDetection) -> Backend {
+        let balancing = Balancing {
+            outlier: Some(outlier),
+            ..Balancing::default()
+        };
+        Backend {
+            balancing: Arc::new(balancing),
+            ..backend(count, LoadBalancing::RoundRobin)
+        }
+    }
+
     fn first(slot: &Slot, backend: &Backend, client: u8) -> Host {
         let mut order = slot.order(backend, IpAddr::from([192, 0, 2, client]));
         order.next().unwrap().endpoint().address.clone()
@@ -266,14 +277,7 @@ mod tests {
             consecutive_failures: 2,
             ..OutlierDetection::default()
         };
-        let balancing = Balancing {
-            outlier: Some(outlier),
-            ..Balancing::default()
-        };
-        let backend = Backend {
-            balancing: Arc::new(balancing),
-            ..backend(3, LoadBalancing::RoundRobin)
-        };
+        let backend = judged(3, outlier);
         let balance = Balance::new(0, 1, None);
         let mut slot = balance.enter(&backend);
         let client = IpAddr::from([0, 0, 0, 0]);
@@ -301,14 +305,7 @@ mod tests {
             success_rate: Some(rules),
             ..OutlierDetection::default()
         };
-        let balancing = Balancing {
-            outlier: Some(outlier),
-            ..Balancing::default()
-        };
-        let backend = Backend {
-            balancing: Arc::new(balancing),
-            ..backend(4, LoadBalancing::RoundRobin)
-        };
+        let backend = judged(4, outlier);
         let balance = Balance::new(0, 1, None);
         let mut slot = balance.enter(&backend);
         let client = IpAddr::from([0, 0, 0, 0]);

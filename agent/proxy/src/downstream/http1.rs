@@ -235,7 +235,7 @@ impl Session<'_> {
     async fn close(&self) {
         if self.wire.has_unread() {
             self.linger().await;
-        } else if !Wire::ends_by_itself(&self.wire) {
+        } else if !self.wire.ends_by_itself() {
             // A connection that is gone already needs no end.
             let _ = within_linger(|cx| self.wire.poll_shutdown(cx)).await;
         }

@@ -10,7 +10,7 @@ use novaedge_proxy::Config;
 use tokio::time::sleep;
 use v1::hash_key::Kind;
 
-use crate::support::client::get;
+use crate::support::client::{Http1, get};
 use crate::support::origin::{Origin, slow, status, text};
 use crate::support::resources::*;
 use crate::support::{Bed, run};
@@ -109,6 +109,26 @@ fn a_key_decides_by_header_cookie_or_parameter() {
                 [get(&bed, "/", "").await.body, get(&bed, "/", "").await.body].into();
             assert_eq!(own.len(), 1);
         }
+    });
+}
+
+#[test]
+fn a_key_may_be_the_host() {
+    run(async {
+        let origins = origins(4).await;
+        let bed = bed(&ports(&origins), |backend| {
+            backend.load_balancing = v1::LoadBalancing::Maglev.into();
+            let kind = Some(Kind::Header("host".into()));
+            backend.hash_key = Some(v1::HashKey { kind });
+        })
+        .await;
+        let mut client = Http1::connect(&bed).await;
+        let mut all = BTreeSet::new();
+        for host in 0..30 {
+            let request = format!("GET / HTTP/1.1\r\nHost: h{host}.example\r\n\r\n");
+            all.insert(client.send(&request).await.body);
+        }
+        assert_eq!(all.len(), 4);
     });
 }
 

@@ -84,6 +84,44 @@ fn headers_are_changed_by_the_rule_and_then_by_the_backend() {
 }
 
 #[test]
+fn whatever_filters_do_there_is_one_host() {
+    run(async {
+        let origin = Origin::http1(|_| text("ok")).await;
+        let set = v1::HeaderModifier {
+            set: vec![header("host", "set.example")],
+            ..v1::HeaderModifier::default()
+        };
+        let add = v1::HeaderModifier {
+            add: vec![header("host", "more.example")],
+            ..v1::HeaderModifier::default()
+        };
+        let remove = v1::HeaderModifier {
+            remove: vec!["host".into()],
+            ..v1::HeaderModifier::default()
+        };
+        for (change, host) in [
+            (set, "set.example"),
+            (add, "a.example"),
+            (remove, "a.example"),
+        ] {
+            let mut rule = route();
+            rule.filters = vec![filter(Kind::RequestHeaders(change))];
+            let bed = Bed::new(|port| with_route(port, &[origin.port], rule)).await;
+            get(&bed, "/", "").await;
+            let hosts: Vec<_> = origin
+                .last()
+                .head
+                .headers
+                .get_all("host")
+                .iter()
+                .cloned()
+                .collect();
+            assert_eq!(hosts, [host]);
+        }
+    });
+}
+
+#[test]
 fn host_and_path_are_rewritten() {
     run(async {
         let origin = Origin::http1(|_| text("ok")).await;

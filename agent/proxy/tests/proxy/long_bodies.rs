@@ -1,5 +1,6 @@
 //! Bodies that are long enough to go from socket to socket without being copied.
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -81,44 +82,49 @@ fn what_comes_after_them_belongs_to_nobody() {
     });
 }
 
-#[test]
-fn one_that_ends_early_ends_the_connection() {
-    run(async {
-        let port = raw(|mut stream: TcpStream| async move {
+/// An origin that sends half of a long body, then does this.
+async fn stopping<F: Future<Output = ()> + 'static>(then: impl Fn() -> F + 'static) -> u16 {
+    raw(move |mut stream: TcpStream| {
+        let then = then();
+        async move {
             read_head(&mut stream).await;
             write(&mut stream, &head(LENGTH)).await;
             write(&mut stream, &long()[..LENGTH / 2]).await;
-        })
-        .await;
+            then.await;
+        }
+    })
+    .await
+}
+
+/// Asks for a body that came through a pipe and is not whole when the connection ends.
+async fn ask_for_a_part(bed: &Bed) {
+    let mut client = Http1::connect(bed).await;
+    client.write(GET).await;
+    client.read_head().await;
+    let mut got = Vec::new();
+    let _ = client.stream.read_to_end(&mut got).await;
+    assert!(got.len() < LENGTH);
+    assert_eq!(bed.worker.open_pipes(), 1);
+}
+
+#[test]
+fn one_that_ends_early_ends_the_connection() {
+    run(async {
+        let port = stopping(|| std::future::ready(())).await;
         let bed = Bed::new(|listener| simple(listener, &[port])).await;
-        let mut client = Http1::connect(&bed).await;
-        client.write(GET).await;
-        client.read_head().await;
-        let mut got = Vec::new();
-        let _ = client.stream.read_to_end(&mut got).await;
-        assert!(got.len() < LENGTH);
+        ask_for_a_part(&bed).await;
     });
 }
 
 #[test]
 fn one_that_takes_too_long_is_broken_off() {
     run(async {
-        let port = raw(|mut stream: TcpStream| async move {
-            read_head(&mut stream).await;
-            write(&mut stream, &head(LENGTH)).await;
-            write(&mut stream, &long()[..LENGTH / 2]).await;
-            tokio::time::sleep(Duration::from_secs(20)).await;
-        })
-        .await;
+        // The origin never ends by itself.
+        let port = stopping(std::future::pending).await;
         let mut limited = route();
         limited.request_timeout_ms = Some(200);
         let bed = Bed::new(|listener| with_route(listener, &[port], limited)).await;
-        let mut client = Http1::connect(&bed).await;
-        client.write(GET).await;
-        client.read_head().await;
-        let mut got = Vec::new();
-        let _ = client.stream.read_to_end(&mut got).await;
-        assert!(got.len() < LENGTH);
+        ask_for_a_part(&bed).await;
     });
 }
 
