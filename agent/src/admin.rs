@@ -156,6 +156,7 @@ mod tests {
             leaving: leaving.clone(),
             metrics: Arc::new(Sources {
                 workers: Vec::new(),
+                checked: Arc::default(),
                 served: served.subscribe(),
                 subscription: None,
                 open_files: None,

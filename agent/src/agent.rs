@@ -4,10 +4,13 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use novaedge_balance::{Site, Verdicts};
+use novaedge_check::Checks;
 use novaedge_proto::v1;
 use novaedge_proxy::{Live, Runtime, TlsConfigs};
 use novaedge_router::Tables;
@@ -15,6 +18,7 @@ use novaedge_subscribe::{
     Applier as _, Jitter, LastGood, LastGoodConfig, Step, SubscribeError, Subscriber,
     SubscriberConfig,
 };
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::{self, Admin};
 use crate::config::AgentConfig;
 use crate::control::Control;
-use crate::dns::ControlPlaneDns;
+use crate::dns::{ControlPlaneDns, Dns};
 use crate::files::{Share, raise_limit};
 use crate::leaving::Leaving;
 use crate::memory;
@@ -77,6 +81,12 @@ impl Agent {
         let count = config.workers.max(1);
         config.http.workers = u32::try_from(count).unwrap_or(u32::MAX);
         config.l4.workers = config.http.workers;
+        let site = Site {
+            zone: config.zone.clone(),
+            verdicts: Verdicts::default(),
+        };
+        config.http.site.clone_from(&site);
+        config.l4.site.clone_from(&site);
         let open_files = fit_open_files(&mut config, count);
         let live: Live = Arc::new(ArcSwap::from_pointee(Runtime {
             tables: Arc::new(Tables::default()),
@@ -85,7 +95,7 @@ impl Agent {
         let admin = config.admin.map(bind_admin).transpose()?;
         let leaving = Leaving::new();
         let subscriber = subscriber(&config, leaving.watch())?;
-        let (ended_sender, ended) = mpsc::channel(count + 1);
+        let (ended_sender, ended) = mpsc::channel(count + 2);
         let http = Arc::new(config.http.clone());
         let (mut workers, mut counters) = (Vec::new(), Vec::new());
         for index in 0..count {
@@ -104,6 +114,14 @@ impl Agent {
             thread(name, &ended_sender, move || worker::run(worker, commands))?;
         }
         let (served_sender, served) = watch::channel(None);
+        let checked = Arc::new(novaedge_check::Counters::default());
+        let health = HealthThread {
+            live: Arc::clone(&live),
+            verdicts: site.verdicts,
+            counters: Arc::clone(&checked),
+            served: served.clone(),
+        };
+        thread("health".into(), &ended_sender, move || health.run())?;
         let (steps, fed) = mpsc::channel(1);
         let admin_address = admin
             .as_ref()
@@ -135,6 +153,7 @@ impl Agent {
                         leaving: leaving.clone(),
                         metrics: Arc::new(Sources {
                             workers: counters,
+                            checked,
                             served,
                             subscription,
                             open_files,
@@ -204,8 +223,13 @@ impl Agent {
             tracing::error!("a worker did not end at the drain's deadline");
         }
         self.stop.cancel();
-        // The last snapshot is still being written, perhaps.
-        let _ = timeout(END_LIMIT, self.ended.recv()).await;
+        // The last snapshot is still being written, perhaps. The health thread ends with the control thread.
+        let rest_ends = async {
+            for _ in 0..2 {
+                self.ended.recv().await;
+            }
+        };
+        let _ = timeout(END_LIMIT, rest_ends).await;
     }
 }
 
@@ -313,6 +337,36 @@ fn thread(
         .map_err(AgentError::Thread)
 }
 
+/// Asks endpoints whether they are well. It has a thread of its own so that neither large snapshots nor requests make an
+/// answer look late.
+struct HealthThread {
+    live: Live,
+    verdicts: Verdicts,
+    counters: Arc<novaedge_check::Counters>,
+    served: watch::Receiver<Option<v1::Version>>,
+}
+
+impl HealthThread {
+    /// Runs until the control thread is gone.
+    fn run(self) -> io::Result<()> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())?;
+        runtime.block_on(async {
+            let giving_back = tokio::task::spawn_local(memory::give_back());
+            let checks = Checks {
+                live: self.live,
+                resolver: Rc::new(Dns::new()),
+                verdicts: self.verdicts,
+                counters: self.counters,
+            };
+            novaedge_check::run(checks, self.served).await;
+            giving_back.abort();
+        });
+        Ok(())
+    }
+}
+
 struct ControlThread {
     /// Asks clients to go elsewhere when the agent leaves.
     retire: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -326,9 +380,7 @@ struct ControlThread {
 
 impl ControlThread {
     fn run(self) -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let admin = self.admin.map(|(socket, admin)| {
                 tokio::net::TcpListener::from_std(socket)

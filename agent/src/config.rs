@@ -30,10 +30,12 @@ pub struct AgentConfig {
     /// Connections of one worker, lowered to what the limit of open files allows. When they are
     /// reached, new ones wait until others end.
     pub connections_per_worker: usize,
-    /// Limits of the HTTP data path; `workers` in it is set by the agent.
+    /// The zone that this agent is in, for backends that prefer their agent's.
+    pub zone: Option<Arc<str>>,
+    /// Limits of the HTTP data path; `workers` and `site` in it are set by the agent.
     pub http: novaedge_proxy::Config,
-    /// Limits of the layer 4 data path; `workers` in it is set by the agent, and `udp_sessions` lowered
-    /// to what the limit of open files allows.
+    /// Limits of the layer 4 data path; `workers` and `site` in it are set by the agent, and `udp_sessions`
+    /// lowered to what the limit of open files allows.
     pub l4: novaedge_l4::Limits,
     /// Counters of what shares the process, shown beside the agent's own.
     pub more_counters: Option<Arc<dyn MoreCounters>>,
@@ -57,17 +59,11 @@ impl AgentConfig {
             workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             admin: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9901))),
             connections_per_worker: 50_000,
+            zone: None,
             http: novaedge_proxy::Config::default(),
             l4: novaedge_l4::Limits::default(),
             more_counters: None,
         }
-    }
-
-    /// The zone that this agent is in, for backends that prefer their agent's.
-    pub fn set_zone(&mut self, zone: Option<&str>) {
-        let zone: Option<Arc<str>> = zone.filter(|zone| !zone.is_empty()).map(Into::into);
-        self.http.zone.clone_from(&zone);
-        self.l4.zone = zone;
     }
 }
 

@@ -149,7 +149,10 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
         client,
     });
     config.token_file = arguments.token_file;
-    config.set_zone(arguments.zone.as_deref());
+    config.zone = arguments
+        .zone
+        .filter(|zone| !zone.is_empty())
+        .map(Into::into);
     config.state_dir = arguments.state_dir;
     config.admin = Some(arguments.admin);
     if let Some(workers) = arguments.workers {

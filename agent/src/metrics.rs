@@ -28,6 +28,8 @@ type Metric<S> = (&'static str, &'static str, Read<S>);
 #[derive(Debug)]
 pub(crate) struct Sources {
     pub(crate) workers: Vec<Arc<WorkerCounters>>,
+    /// Of health checks.
+    pub(crate) checked: Arc<novaedge_check::Counters>,
     /// The snapshot in force.
     pub(crate) served: watch::Receiver<Option<v1::Version>>,
     /// `None`: the agent is fed by hand.
@@ -55,7 +57,7 @@ pub(crate) fn render(sources: &Arc<Sources>) -> String {
     text
 }
 
-const COUNTERS: [Metric<WorkerCounters>; 30] = [
+const COUNTERS: [Metric<WorkerCounters>; 31] = [
     (
         "novaedge_accepted_connections",
         "TCP connections accepted",
@@ -123,6 +125,11 @@ const COUNTERS: [Metric<WorkerCounters>; 30] = [
         "novaedge_http_retries_without_body",
         "Tries not made because the request body was too large to keep",
         |one| one.http.retries_without_body.get(),
+    ),
+    (
+        "novaedge_http_retries_over_budget",
+        "Tries not made because enough of the backend's requests were retries",
+        |one| one.http.retries_over_budget.get(),
     ),
     ("novaedge_http_mirrored", "Mirrored requests sent", |one| {
         one.http.mirrored.get()
@@ -228,6 +235,32 @@ const GAUGES: [Metric<WorkerCounters>; 4] = [
     ),
 ];
 
+const CHECK_COUNTERS: [Metric<novaedge_check::Counters>; 2] = [
+    (
+        "novaedge_health_checks_passed",
+        "Health checks that endpoints passed",
+        novaedge_check::Counters::passed,
+    ),
+    (
+        "novaedge_health_checks_failed",
+        "Health checks that endpoints failed",
+        novaedge_check::Counters::failed,
+    ),
+];
+
+const CHECK_GAUGES: [Metric<novaedge_check::Counters>; 2] = [
+    (
+        "novaedge_health_checked_endpoints",
+        "Endpoints that are asked whether they are well",
+        novaedge_check::Counters::checked,
+    ),
+    (
+        "novaedge_health_unhealthy_endpoints",
+        "Endpoints left out because their health checks fail",
+        novaedge_check::Counters::unhealthy,
+    ),
+];
+
 const SUBSCRIPTION_COUNTERS: [Metric<Subscription>; 7] = [
     (
         "novaedge_snapshot_streams",
@@ -284,13 +317,11 @@ impl Collector for Sources {
         self.scalars(&mut encoder, MetricType::Counter, &COUNTERS)?;
         self.scalars(&mut encoder, MetricType::Gauge, &GAUGES)?;
         self.encode_traffic(&mut encoder)?;
+        counters(&mut encoder, &CHECK_COUNTERS, &self.checked)?;
+        gauges(&mut encoder, &CHECK_GAUGES, &self.checked)?;
         if let Some(subscription) = &self.subscription {
-            for (name, help, read) in SUBSCRIPTION_COUNTERS {
-                counter(&mut encoder, name, help, read(subscription))?;
-            }
-            for (name, help, read) in SUBSCRIPTION_GAUGES {
-                gauge(&mut encoder, name, help, read(subscription))?;
-            }
+            counters(&mut encoder, &SUBSCRIPTION_COUNTERS, subscription)?;
+            gauges(&mut encoder, &SUBSCRIPTION_GAUGES, subscription)?;
         }
         let sequence = self
             .served
@@ -330,6 +361,28 @@ impl Sources {
         }
         Ok(())
     }
+}
+
+fn counters<S>(
+    encoder: &mut DescriptorEncoder<'_>,
+    metrics: &[Metric<S>],
+    source: &S,
+) -> fmt::Result {
+    for (name, help, read) in metrics {
+        counter(encoder, name, help, read(source))?;
+    }
+    Ok(())
+}
+
+fn gauges<S>(
+    encoder: &mut DescriptorEncoder<'_>,
+    metrics: &[Metric<S>],
+    source: &S,
+) -> fmt::Result {
+    for (name, help, read) in metrics {
+        gauge(encoder, name, help, read(source))?;
+    }
+    Ok(())
 }
 
 fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {

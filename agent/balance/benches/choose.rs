@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use divan::Bencher;
-use novaedge_balance::{Group, Member, Pick};
+use novaedge_balance::{Group, Member, Pick, Site};
 use novaedge_router::{Balancing, Endpoint, Host, LoadBalancing};
 
 const SIZES: [u32; 3] = [1, 10, 1_000];
@@ -39,7 +39,7 @@ fn endpoints(count: u32, weights: Weights) -> Arc<[Endpoint]> {
 }
 
 fn group(policy: LoadBalancing, count: u32, weights: Weights, now: Instant) -> Group<Member> {
-    let group = Group::new(0, None);
+    let group = Group::new("backend/default/a".into(), 0, &Site::default());
     let balancing = Arc::new(Balancing::of(policy));
     group.update(
         &endpoints(count, weights),

@@ -3,23 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// How much a backend may be given at a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Requests under way. Absent: no limit.
-    pub requests: Option<u32>,
-    /// Requests that wait for a connection. Absent: no limit.
-    pub pending: Option<u32>,
-}
-
-/// How many of the requests under way may be retries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryBudget {
-    /// Share of the requests under way, in percent.
-    pub percent: u8,
-    /// Retries that are always possible.
-    pub min: u32,
-}
+use novaedge_router::{Limits, RetryBudget};
 
 /// There is no room: the request is refused rather than kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,27 +32,10 @@ enum Kind {
     Retry,
 }
 
-impl Limits {
-    /// The part of one of `workers` in limits of a whole process: never nothing.
-    #[must_use]
-    pub fn share(self, workers: u32) -> Self {
-        let share = |all: u32| all.div_ceil(workers.max(1)).max(1);
-        Self {
-            requests: self.requests.map(share),
-            pending: self.pending.map(share),
-        }
-    }
-}
-
 impl Gate {
     /// Room for a request.
     pub fn request(self: &Rc<Self>, limits: Limits) -> Result<Permit, Full> {
         self.permit(Kind::Request, limits.requests.unwrap_or(u32::MAX))
-    }
-
-    /// Room for a request that waits for a connection.
-    pub fn pending(self: &Rc<Self>, limits: Limits) -> Result<Permit, Full> {
-        self.permit(Kind::Pending, limits.pending.unwrap_or(u32::MAX))
     }
 
     /// Room for a retry of a request that has its own permit.
@@ -76,11 +43,6 @@ impl Gate {
         let share = u64::from(self.requests.get()) * u64::from(budget.percent) / 100;
         let share = u32::try_from(share).unwrap_or(u32::MAX);
         self.permit(Kind::Retry, share.max(budget.min))
-    }
-
-    /// Requests under way.
-    pub fn requests(&self) -> u32 {
-        self.requests.get()
     }
 
     fn permit(self: &Rc<Self>, kind: Kind, limit: u32) -> Result<Permit, Full> {
@@ -104,6 +66,14 @@ impl Gate {
     }
 }
 
+impl Permit {
+    /// Room for this request to wait for a connection.
+    pub fn wait(&self, limits: Limits) -> Result<Self, Full> {
+        let limit = limits.pending.unwrap_or(u32::MAX);
+        self.gate.permit(Kind::Pending, limit)
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let count = self.gate.count(self.kind);
@@ -121,12 +91,13 @@ mod tests {
         let limits = Limits {
             requests: Some(2),
             pending: Some(1),
+            ..Limits::default()
         };
         let first = gate.request(limits).unwrap();
         let _second = gate.request(limits).unwrap();
         assert_eq!(gate.request(limits).unwrap_err(), Full);
-        let _waiting = gate.pending(limits).unwrap();
-        assert!(gate.pending(limits).is_err());
+        let _waiting = first.wait(limits).unwrap();
+        assert!(first.wait(limits).is_err());
         drop(first);
         assert!(gate.request(limits).is_ok());
     }
@@ -151,15 +122,5 @@ mod tests {
         assert_eq!(held.len(), 10);
         drop(requests);
         assert!(gate.retry(budget).is_err(), "they still run");
-    }
-
-    #[test]
-    fn each_worker_has_a_share_and_never_none() {
-        let limits = Limits {
-            requests: Some(10),
-            pending: Some(1),
-        };
-        let share = limits.share(4);
-        assert_eq!((share.requests, share.pending), (Some(3), Some(1)));
     }
 }

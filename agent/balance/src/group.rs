@@ -10,7 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::gate::Gate;
 use crate::hash::{Bits, endpoint_id};
-use crate::health::{Check, Health, Thresholds};
+use crate::health::{Verdicts, Watched};
 use crate::member::{Member, full_weight};
 use crate::outlier::{self, Outcome};
 use crate::selection::{Candidates, Look, Selection};
@@ -28,6 +28,7 @@ struct State<E> {
     endpoints: Arc<[Endpoint]>,
     balancing: Arc<Balancing>,
     zone: Option<Arc<str>>,
+    health: Watched,
     members: Rc<[Rc<E>]>,
     /// Members that left with the last update, or that somebody still uses: they may come back, for instance when a
     /// request that began before the update brings the endpoints of its tables.
@@ -37,6 +38,15 @@ struct State<E> {
     /// When rates of success are looked at again.
     next_rates: Option<Instant>,
     begun: bool,
+}
+
+/// What the groups of an agent have in common.
+#[derive(Clone, Debug, Default)]
+pub struct Site {
+    /// The agent's own zone.
+    pub zone: Option<Arc<str>>,
+    /// What the agent's checks say.
+    pub verdicts: Verdicts,
 }
 
 /// What one choice depends on besides the group.
@@ -50,31 +60,19 @@ pub struct Pick {
     pub random: u64,
 }
 
-/// How many endpoints are in which state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    /// All of them.
-    pub all: usize,
-    /// Those that are ejected.
-    pub ejected: usize,
-    /// Those whose checks fail.
-    pub unhealthy: usize,
-    /// Those about to end.
-    pub draining: usize,
-}
-
 // === impl Group ===
 
 impl<E: AsRef<Member>> Group<E> {
-    /// No endpoints yet. Round robin begins with the one at `start`, so that cores can begin at different ones. `zone` is
-    /// the agent's own.
+    /// The backend of this name, without endpoints yet. Round robin begins with the one at `start`, so that cores can begin
+    /// at different ones.
     #[must_use]
-    pub fn new(start: usize, zone: Option<Arc<str>>) -> Self {
+    pub fn new(backend: Arc<str>, start: usize, site: &Site) -> Self {
         Self {
             state: RefCell::new(State {
                 endpoints: Arc::from([]),
                 balancing: Arc::default(),
-                zone,
+                zone: site.zone.clone(),
+                health: site.verdicts.watch(backend),
                 members: Rc::from([]),
                 departed: Vec::new(),
                 table: Table::None,
@@ -179,45 +177,9 @@ impl<E: AsRef<Member>> Group<E> {
         ejected
     }
 
-    /// Tells the result of an active check. Returns the endpoint's health if it has changed.
-    pub fn checked(
-        &self,
-        endpoint: &E,
-        check: Check,
-        thresholds: Thresholds,
-        now: Instant,
-    ) -> Option<Health> {
-        let member = endpoint.as_ref();
-        let health = member.streak.judge(member.health(), check, thresholds)?;
-        self.set_health(endpoint, health, now);
-        Some(health)
-    }
-
-    /// Sets an endpoint's health. One that was unhealthy starts slowly, if the backend wants that.
-    pub fn set_health(&self, endpoint: &E, health: Health, now: Instant) {
-        let member = endpoint.as_ref();
-        let before = member.health.replace(health);
-        if before != health {
-            if before == Health::Unhealthy {
-                member.since.set(Some(now));
-            }
-            self.state.borrow_mut().selection.outdate();
-        }
-    }
-
-    /// How the endpoints are.
-    pub fn census(&self, now: Instant) -> Census {
-        let members = self.members();
-        let mut census = Census {
-            all: members.len(),
-            ..Census::default()
-        };
-        for member in members.iter().map(|member| (**member).as_ref()) {
-            census.ejected += usize::from(member.ejected_until(now).is_some());
-            census.unhealthy += usize::from(member.health() == Health::Unhealthy);
-            census.draining += usize::from(member.health() == Health::Draining);
-        }
-        census
+    /// How many endpoints are ejected.
+    pub fn ejected(&self, now: Instant) -> usize {
+        self.state.borrow().ejected(now)
     }
 
     /// Whether so few endpoints are usable that all are used.
@@ -264,6 +226,7 @@ impl<E: AsRef<Member>> State<E> {
             .retain(|member| !here.contains(&(**member).as_ref().id()));
         self.endpoints = Arc::clone(endpoints);
         self.begun |= !endpoints.is_empty();
+        self.health.forget();
     }
 
     fn configure(&mut self, balancing: &Arc<Balancing>) {
@@ -280,9 +243,20 @@ impl<E: AsRef<Member>> State<E> {
         };
         self.table = Table::new(balancing.policy, &entries);
         self.selection.outdate();
+        if balancing.health_check.is_none() {
+            self.health.forget();
+            for member in self.members.iter() {
+                (**member).as_ref().unhealthy.set(false);
+            }
+        }
     }
 
     fn look(&mut self, now: Instant) {
+        if self.balancing.health_check.is_some()
+            && let Some(unhealthy) = self.health.news()
+        {
+            self.judge(&unhealthy, now);
+        }
         if self.selection.is_outdated(now) {
             self.selection.refresh(&Look {
                 members: &self.members,
@@ -292,6 +266,26 @@ impl<E: AsRef<Member>> State<E> {
                 now,
             });
         }
+    }
+
+    /// Takes what checks say. An endpoint that was unhealthy starts slowly, if the backend wants that.
+    fn judge(&mut self, unhealthy: &FxHashSet<u64>, now: Instant) {
+        for member in self.members.iter().map(|member| (**member).as_ref()) {
+            let after = unhealthy.contains(&member.id());
+            let before = member.unhealthy.replace(after);
+            if before && !after {
+                member.since.set(Some(now));
+            }
+        }
+        self.selection.outdate();
+    }
+
+    fn ejected(&self, now: Instant) -> usize {
+        let ejected = self.members.iter().filter(|member| {
+            let member: &Member = (***member).as_ref();
+            member.ejected_until(now).is_some()
+        });
+        ejected.count()
     }
 
     fn choose(&mut self, pick: Pick, skip: impl Fn(&E) -> bool) -> Option<u32> {
@@ -342,11 +336,7 @@ impl<E: AsRef<Member>> State<E> {
         outlier: &novaedge_router::OutlierDetection,
         now: Instant,
     ) -> Option<Duration> {
-        let ejected = self.members.iter().filter(|member| {
-            let member: &Member = (***member).as_ref();
-            member.ejected_until(now).is_some()
-        });
-        let room = outlier::has_room(ejected.count(), self.members.len(), outlier);
+        let room = outlier::has_room(self.ejected(now), self.members.len(), outlier);
         if !room || member.ejected_until(now).is_some() {
             return None;
         }

@@ -1,8 +1,8 @@
 //! Which endpoint of a backend comes next, on one core.
 //!
 //! A [`Group`] knows the endpoints of a backend and what happened to each: [`Group::update`] gives it the endpoints of new
-//! tables, [`Group::choose`] names the next one, [`Group::record`] and [`Group::set_health`] tell what became of it. What
-//! is known of an endpoint is kept as long as its address and port are the same.
+//! tables, [`Group::choose`] names the next one, [`Group::record`] tells what became of it, and [`Verdicts`] what
+//! checks say. What is known of an endpoint is kept as long as its address and port are the same.
 //!
 //! Nothing here does IO, reads a clock or draws a random number: callers bring the time, the key and the chance in a
 //! [`Pick`], so the same input gives the same answer. Nothing takes a lock: each core has groups of its own. To choose
@@ -24,9 +24,9 @@ mod table;
 mod turns;
 
 pub use self::{
-    gate::{Full, Gate, Limits, Permit, RetryBudget},
-    group::{Census, Group, Pick},
-    health::{Check, Health, Thresholds},
+    gate::{Full, Gate, Permit},
+    group::{Group, Pick, Site},
+    health::{Check, Thresholds, Unhealthy, Verdicts},
     member::Member,
     outlier::Outcome,
 };

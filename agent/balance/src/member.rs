@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use novaedge_router::Endpoint;
 
 use crate::hash::endpoint_id;
-use crate::health::{Health, Streak};
 use crate::latency::Latency;
 use crate::outlier::Record;
 
@@ -23,8 +22,8 @@ pub struct Member {
     id: u64,
     active: Cell<u32>,
     pub(crate) latency: Latency,
-    pub(crate) health: Cell<Health>,
-    pub(crate) streak: Streak,
+    /// Checks of it fail.
+    pub(crate) unhealthy: Cell<bool>,
     pub(crate) record: Record,
     /// When it came, unless it was there from the beginning.
     pub(crate) since: Cell<Option<Instant>>,
@@ -46,8 +45,7 @@ impl Member {
             endpoint,
             active: Cell::new(0),
             latency: Latency::default(),
-            health: Cell::default(),
-            streak: Streak::default(),
+            unhealthy: Cell::new(false),
             record: Record::default(),
             since: Cell::new(None),
             usable: Cell::new(true),
@@ -88,11 +86,6 @@ impl Member {
     /// A request took this long to its response.
     pub fn observe(&self, took: Duration, now: Instant) {
         self.latency.observe(took, now);
-    }
-
-    /// What active checks and the snapshot say of it.
-    pub fn health(&self) -> Health {
-        self.health.get()
     }
 
     /// When its ejection ends, if it is ejected.

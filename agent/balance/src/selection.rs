@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use novaedge_router::{Balancing, Endpoint, ZonePreference};
 
 use crate::hash::Bits;
-use crate::health::Health;
 use crate::member::{Member, WEIGHT_UNIT, full_weight};
 use crate::turns::Turns;
 
@@ -61,16 +60,6 @@ pub(crate) struct Candidates {
     turns: Turns,
 }
 
-/// Which endpoints are in a selection.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    Usable,
-    /// Too few are usable: all but those that end.
-    Panic,
-    /// There are none but those that end.
-    Everyone,
-}
-
 // === impl Look ===
 
 impl<E: AsRef<Member>> Look<'_, E> {
@@ -80,22 +69,14 @@ impl<E: AsRef<Member>> Look<'_, E> {
     }
 
     fn is_usable(&self, member: &Member) -> bool {
-        member.health() == Health::Healthy && member.ejected_until(self.now).is_none()
+        !member.unhealthy.get() && member.ejected_until(self.now).is_none()
     }
 
-    fn scope(&self) -> Scope {
-        let (mut usable, mut staying) = (0, 0);
-        for (member, _) in self.iter() {
-            staying += usize::from(member.health() != Health::Draining);
-            usable += usize::from(self.is_usable(member));
-        }
-        if staying == 0 {
-            Scope::Everyone
-        } else if usable * 100 < staying * usize::from(self.balancing.panic_percent) {
-            Scope::Panic
-        } else {
-            Scope::Usable
-        }
+    /// Whether too few are usable.
+    fn is_panicking(&self) -> bool {
+        let usable = self.iter().filter(|(member, _)| self.is_usable(member));
+        let percent = usize::from(self.balancing.panic_percent);
+        usable.count() * 100 < self.members.len() * percent
     }
 
     /// The weight now, and when it is another one.
@@ -168,16 +149,11 @@ impl Selection {
     }
 
     pub(crate) fn refresh<E: AsRef<Member>>(&mut self, look: &Look<'_, E>) {
-        let scope = look.scope();
         self.stale = false;
-        self.panicking = scope == Scope::Panic;
+        self.panicking = look.is_panicking();
         self.until = None;
         for (member, endpoint) in look.iter() {
-            let may = match scope {
-                Scope::Usable => look.is_usable(member),
-                Scope::Panic => member.health() != Health::Draining,
-                Scope::Everyone => true,
-            };
+            let may = self.panicking || look.is_usable(member);
             member.usable.set(may);
             let (weight, grows) = look.weight(member, endpoint);
             member.weight.set(weight);
@@ -186,13 +162,13 @@ impl Selection {
                 self.until = Some(self.until.map_or(change, |until| until.min(change)));
             }
         }
-        self.divide(look, scope);
+        self.divide(look);
         self.near.weigh(look.members);
         self.far.weigh(look.members);
     }
 
     /// Sorts the candidates into near and far ones, and says how much the near ones can take.
-    fn divide<E: AsRef<Member>>(&mut self, look: &Look<'_, E>, scope: Scope) {
+    fn divide<E: AsRef<Member>>(&mut self, look: &Look<'_, E>) {
         self.near.at.clear();
         self.far.at.clear();
         self.near_share = WHOLE;
@@ -202,7 +178,7 @@ impl Selection {
                 .filter(|(_, (m, _))| m.usable.get())
         };
         // In a panic nobody knows what an endpoint is worth, so zones do not matter.
-        let zones = look.balancing.zone == ZonePreference::Own && scope == Scope::Usable;
+        let zones = look.balancing.zone == ZonePreference::Own && !self.panicking;
         if !zones || !usable().any(|(_, (_, endpoint))| look.is_near(endpoint)) {
             self.near.at.extend(usable().map(|(at, _)| at));
             return;

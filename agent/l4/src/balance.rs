@@ -6,10 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use novaedge_balance::{Group, Member, Outcome, Pick, hash};
+use novaedge_balance::{Full, Group, Member, Outcome, Permit, Pick, Site, hash};
 use novaedge_router::Backend;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
+
+use crate::error::Error;
 
 /// The live state of the backends, by resource name: it outlives the tables.
 #[derive(Debug)]
@@ -18,8 +20,7 @@ pub(crate) struct Balance {
     /// Where the rotation starts, so that the workers don't all start at the first endpoint.
     offset: usize,
     workers: u32,
-    /// The agent's own zone.
-    zone: Option<Arc<str>>,
+    site: Site,
 }
 
 /// What is known about a backend besides its configuration.
@@ -37,26 +38,32 @@ pub(crate) struct Slot {
     /// Connections that this worker may have to one endpoint.
     limit: u32,
     endpoint: Option<Rc<Member>>,
+    /// Counts it for the backend.
+    _permit: Permit,
 }
 
 impl Balance {
-    pub(crate) fn new(offset: usize, workers: u32, zone: Option<Arc<str>>) -> Self {
+    pub(crate) fn new(offset: usize, workers: u32, site: Site) -> Self {
         Self {
             backends: RefCell::default(),
             offset,
             workers: workers.max(1),
-            zone,
+            site,
         }
     }
 
-    /// A connection to a backend that has no endpoint yet.
-    pub(crate) fn enter(&self, backend: &Backend) -> Slot {
+    /// A connection to a backend that has no endpoint yet, if the backend may have one more.
+    pub(crate) fn enter(&self, backend: &Backend) -> Result<Slot, Error> {
         let share = |all: u32| all.div_ceil(self.workers).max(1);
-        Slot {
-            state: self.state(&backend.name),
+        let state = self.state(&backend.name);
+        let limits = backend.limits.share(self.workers);
+        let permit = state.group.gate().request(limits);
+        Ok(Slot {
             limit: backend.max_connections.map_or(u32::MAX, share),
             endpoint: None,
-        }
+            _permit: permit.map_err(|Full| Error::BackendLimit(Arc::clone(&backend.name)))?,
+            state,
+        })
     }
 
     fn state(&self, name: &Arc<str>) -> Rc<BackendState> {
@@ -65,7 +72,7 @@ impl Balance {
             return Rc::clone(state);
         }
         let state = Rc::new(BackendState {
-            group: Group::new(self.offset, self.zone.clone()),
+            group: Group::new(Arc::clone(name), self.offset, &self.site),
             choices: Cell::new(self.offset as u64),
         });
         backends.insert(Arc::clone(name), Rc::clone(&state));
@@ -154,7 +161,7 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use novaedge_router::{
-        Balancing, Endpoint, Host, LoadBalancing, OutlierDetection, SuccessRate,
+        Balancing, Endpoint, Host, Limits, LoadBalancing, OutlierDetection, SuccessRate,
     };
 
     use super::*;
@@ -175,6 +182,7 @@ mod tests {
             connect_timeout: None,
             idle_timeout: None,
             max_connections: None,
+            limits: Limits::default(),
             invalid: None,
             send_proxy_protocol: None,
             endpoints: (0..count).map(endpoint).collect(),
@@ -200,8 +208,8 @@ mod tests {
     #[test]
     fn round_robin_walks_all_endpoints_and_wraps_within_a_try() {
         let backend = backend(3, LoadBalancing::RoundRobin);
-        let balance = Balance::new(1, 1, None);
-        let slot = balance.enter(&backend);
+        let balance = Balance::new(1, 1, Site::default());
+        let slot = balance.enter(&backend).unwrap();
         let order: Vec<_> = slot
             .order(&backend, IpAddr::from([0, 0, 0, 0]))
             .map(|one| one.endpoint().address.clone())
@@ -223,7 +231,7 @@ mod tests {
             LoadBalancing::SourceHash,
         ] {
             let backend = backend(0, policy);
-            let slot = Balance::new(0, 1, None).enter(&backend);
+            let slot = Balance::new(0, 1, Site::default()).enter(&backend).unwrap();
             assert_eq!(slot.order(&backend, IpAddr::from([0, 0, 0, 0])).count(), 0);
         }
     }
@@ -235,7 +243,7 @@ mod tests {
             endpoints: large.endpoints[..3].into(),
             ..large.clone()
         };
-        let slot = Balance::new(0, 1, None).enter(&large);
+        let slot = Balance::new(0, 1, Site::default()).enter(&large).unwrap();
         let mut moved = 0;
         let mut seen = std::collections::HashSet::new();
         for client in 0..200 {
@@ -254,10 +262,10 @@ mod tests {
     #[test]
     fn least_request_avoids_the_busy_endpoint() {
         let backend = backend(2, LoadBalancing::LeastRequest);
-        let balance = Balance::new(0, 1, None);
+        let balance = Balance::new(0, 1, Site::default());
         let mut held: Vec<Slot> = Vec::new();
         for client in 0..40 {
-            let mut slot = balance.enter(&backend);
+            let mut slot = balance.enter(&backend).unwrap();
             let endpoint = slot
                 .order(&backend, IpAddr::from([0, 0, 0, client]))
                 .next()
@@ -278,8 +286,8 @@ mod tests {
             ..OutlierDetection::default()
         };
         let backend = judged(3, outlier);
-        let balance = Balance::new(0, 1, None);
-        let mut slot = balance.enter(&backend);
+        let balance = Balance::new(0, 1, Site::default());
+        let mut slot = balance.enter(&backend).unwrap();
         let client = IpAddr::from([0, 0, 0, 0]);
         let bad = slot.order(&backend, client).next().unwrap();
         slot.settle(&bad);
@@ -306,8 +314,8 @@ mod tests {
             ..OutlierDetection::default()
         };
         let backend = judged(4, outlier);
-        let balance = Balance::new(0, 1, None);
-        let mut slot = balance.enter(&backend);
+        let balance = Balance::new(0, 1, Site::default());
+        let mut slot = balance.enter(&backend).unwrap();
         let client = IpAddr::from([0, 0, 0, 0]);
         let bad = slot.order(&backend, client).next().unwrap();
         assert_eq!(slot.judge(), 0);
@@ -330,15 +338,32 @@ mod tests {
     }
 
     #[test]
+    fn a_backend_has_no_more_connections_than_it_may_have() {
+        let limits = Limits {
+            requests: Some(3),
+            ..Limits::default()
+        };
+        let backend = Backend {
+            limits,
+            ..backend(2, LoadBalancing::RoundRobin)
+        };
+        let balance = Balance::new(0, 2, Site::default());
+        let mut held: Vec<_> = std::iter::from_fn(|| balance.enter(&backend).ok()).collect();
+        assert_eq!(held.len(), 2, "half of three, and never less than all");
+        held.pop();
+        assert!(balance.enter(&backend).is_ok());
+    }
+
+    #[test]
     fn the_limit_of_an_endpoint_is_shared_by_the_workers_and_given_back() {
         let backend = Backend {
             max_connections: Some(3),
             ..backend(2, LoadBalancing::RoundRobin)
         };
-        let balance = Balance::new(0, 2, None);
+        let balance = Balance::new(0, 2, Site::default());
         let client = IpAddr::from([0, 0, 0, 0]);
         let take = || {
-            let mut slot = balance.enter(&backend);
+            let mut slot = balance.enter(&backend).unwrap();
             let endpoint = slot.order(&backend, client).next()?;
             slot.settle(&endpoint);
             Some(slot)

@@ -53,7 +53,7 @@ pub(crate) enum Error {
     /// Nobody serves the backend now.
     #[error("{0} has no ready endpoint")]
     NoEndpoint(Arc<str>),
-    /// Each endpoint has as many connections as it may have.
+    /// The backend, or each of its endpoints, has as many connections as it may have.
     #[error("{0} has reached its connection limit")]
     BackendLimit(Arc<str>),
     /// No endpoint took the connection in time; the last reason is shown.

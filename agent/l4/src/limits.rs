@@ -1,7 +1,8 @@
 //! Everything that bounds the layer 4 data path, with the defaults in one place.
 
-use std::sync::Arc;
 use std::time::Duration;
+
+use novaedge_balance::Site;
 
 /// Limits of one worker. Each value is per worker unless it says otherwise.
 #[derive(Clone, Debug)]
@@ -31,8 +32,8 @@ pub struct Limits {
     pub udp_sessions: usize,
     /// Workers in this process: a backend's connection limit is divided among them.
     pub workers: u32,
-    /// The agent's own zone, which some backends prefer.
-    pub zone: Option<Arc<str>>,
+    /// The agent's own zone, which some backends prefer, and what its checks say of endpoints.
+    pub site: Site,
 }
 
 impl Default for Limits {
@@ -50,7 +51,7 @@ impl Default for Limits {
             udp_idle_timeout: Duration::from_mins(1),
             udp_sessions: 16_384,
             workers: 1,
-            zone: None,
+            site: Site::default(),
         }
     }
 }

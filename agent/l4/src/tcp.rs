@@ -85,7 +85,7 @@ impl<S: Source> Worker<S> {
         upstream: &Upstream,
         head: Vec<u8>,
     ) -> Result<(), Error> {
-        let mut slot = self.balance.enter(&upstream.backend);
+        let mut slot = self.balance.enter(&upstream.backend)?;
         let header = header(&upstream.backend, client, stream.socket());
         let address = client.address.ip();
         match self.connect(upstream, address, &header, &mut slot).await? {

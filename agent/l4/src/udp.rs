@@ -236,7 +236,7 @@ impl<S: Source> Server<S> {
         if backend.send_proxy_protocol.is_some() {
             return Err(Error::SendsHeader(name));
         }
-        let slot = self.worker.balance.enter(&backend);
+        let slot = self.worker.balance.enter(&backend)?;
         let link = Rc::new(Link::default());
         let endpoint = link.connect(&backend, &slot, ends.client.ip())?;
         let address = endpoint.endpoint().clone();

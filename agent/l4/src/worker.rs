@@ -48,7 +48,7 @@ impl<S: Source> Worker<S> {
             counters,
             buffers: Buffers::new(limits.buffer, limits.spare_buffers),
             pipes: Pipes::new(limits.pipe, limits.pipes),
-            balance: Balance::new(index, limits.workers, limits.zone.clone()),
+            balance: Balance::new(index, limits.workers, limits.site.clone()),
             datagram: RefCell::new(vec![0; MAX_DATAGRAM].into_boxed_slice()),
             limits,
         })

@@ -1,7 +1,8 @@
 //! Limits and timeouts of the data path, with their defaults in one place.
 
-use std::sync::Arc;
 use std::time::Duration;
+
+use novaedge_balance::Site;
 
 /// Everything that bounds a worker. One value is shared by all workers.
 #[derive(Clone, Debug)]
@@ -24,8 +25,8 @@ pub struct Config {
     pub via: &'static str,
     /// Workers in this process: a backend's connection limit is divided among them.
     pub workers: u32,
-    /// The agent's own zone, which some backends prefer.
-    pub zone: Option<Arc<str>>,
+    /// The agent's own zone, which some backends prefer, and what its checks say of endpoints.
+    pub site: Site,
 }
 
 /// Limits of client connections. The HTTP/2 values are Envoy's recommended edge settings.
@@ -101,7 +102,7 @@ impl Default for Config {
             tunnel_idle: Duration::from_hours(1),
             via: "novaedge",
             workers: 1,
-            zone: None,
+            site: Site::default(),
         }
     }
 }

@@ -60,6 +60,9 @@ pub enum ForwardError {
     /// Too many connections or waiting requests.
     #[error("connection limit of the endpoint is reached")]
     Overflow,
+    /// The backend has as many requests as it may have, or as many that wait.
+    #[error("request limit of the backend is reached")]
+    Full,
     /// The connection ended before a response began.
     #[error("connection closed before a response")]
     Reset(#[source] TransportError),
@@ -86,7 +89,7 @@ impl ForwardError {
     pub fn side(&self) -> Side {
         match self {
             Self::RequestBody(_) => Side::Downstream,
-            Self::TlsConfiguration | Self::NoEndpoints => Side::Internal,
+            Self::TlsConfiguration | Self::NoEndpoints | Self::Full => Side::Internal,
             _ => Side::Upstream,
         }
     }
@@ -112,6 +115,7 @@ impl ForwardError {
             Self::TlsConfiguration
             | Self::NoEndpoints
             | Self::Overflow
+            | Self::Full
             | Self::Unprocessed(_)
             | Self::RequestBody(_) => None,
         }
@@ -125,6 +129,7 @@ impl ForwardError {
             Self::RequestBody(_)
                 | Self::TlsConfiguration
                 | Self::NoEndpoints
+                | Self::Full
                 | Self::RequestTimeout
         )
     }

@@ -92,6 +92,8 @@ impl Route<'_> {
         let method = outgoing.method.clone();
         let mut tried: SmallVec<[Rc<Endpoint>; 4]> = SmallVec::new();
         let mut left = retries;
+        // Room for a retry, until its answer begins.
+        let mut retry = None;
         loop {
             let endpoint = self.choose(key, &tried)?;
             let body = replay.as_ref().map_or_else(Body::empty, Replay::pass);
@@ -102,6 +104,13 @@ impl Route<'_> {
             }
             if !replayable {
                 self.worker.metrics.retries_without_body.increment();
+                return result;
+            }
+            drop(retry.take());
+            let limits = self.worker.limits(self.backend);
+            retry = self.state.admit_retry(limits);
+            if retry.is_none() {
+                self.worker.metrics.retries_over_budget.increment();
                 return result;
             }
             left -= 1;
@@ -265,6 +274,7 @@ impl Route<'_> {
 
     async fn link(&self, endpoint: &Rc<Endpoint>, wanted: Wanted) -> Result<Link, ForwardError> {
         let settings = self.worker.pool_settings(self.backend);
+        let permit = self.state.admit(settings.limits)?;
         let connector = &self.worker.connector;
         endpoint
             .acquire(
@@ -272,6 +282,7 @@ impl Route<'_> {
                 self.tls.as_ref(),
                 settings,
                 connector,
+                permit,
                 wanted,
             )
             .await

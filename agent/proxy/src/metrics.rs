@@ -46,6 +46,8 @@ pub struct Metrics {
     pub retries: Counter,
     /// Tries that were not made, because the request body had been too large to keep.
     pub retries_without_body: Counter,
+    /// Tries not made because retries are too many of the backend's requests already.
+    pub retries_over_budget: Counter,
     /// Mirrored requests sent.
     pub mirrored: Counter,
     /// Mirrored requests dropped, because too many were in flight.

@@ -42,7 +42,7 @@ pub enum Reason {
     TlsFailed,
     /// The backend's TLS configuration is unusable.
     TlsConfiguration,
-    /// Connection or queue limits of the endpoint are reached.
+    /// Limits of the endpoint's connections, of the backend's requests, or of those that wait are reached.
     Overflow,
     /// The endpoint closed the connection before it answered.
     UpstreamReset,
@@ -158,7 +158,7 @@ impl Reason {
             Self::ConnectTimeout => "connecting to the backend timed out\n",
             Self::TlsFailed => "the TLS handshake with the backend failed\n",
             Self::TlsConfiguration => "the backend's TLS configuration is not usable\n",
-            Self::Overflow => "too many requests wait for the backend\n",
+            Self::Overflow => "the backend has as many requests as it may have\n",
             Self::UpstreamReset => "the backend closed the connection without a response\n",
             Self::UpstreamProtocol => "the backend sent no valid response\n",
             Self::RequestBody => "the request body ended early\n",
@@ -222,7 +222,7 @@ impl From<&ForwardError> for Reason {
             ForwardError::Tls(_) => Self::TlsFailed,
             ForwardError::TlsConfiguration => Self::TlsConfiguration,
             ForwardError::NoEndpoints => Self::NoEndpoints,
-            ForwardError::Overflow => Self::Overflow,
+            ForwardError::Overflow | ForwardError::Full => Self::Overflow,
             ForwardError::Reset(_) | ForwardError::Unprocessed(_) => Self::UpstreamReset,
             ForwardError::Protocol(_) => Self::UpstreamProtocol,
             ForwardError::RequestBody(_) => Self::RequestBody,

@@ -98,6 +98,15 @@ impl TlsConfigs {
         entry.client.as_ref().ok().cloned()
     }
 
+    /// How to connect to a TLS backend on behalf of no Gateway in particular: with a client certificate if any Gateway has
+    /// one, since a backend may insist on it.
+    #[must_use]
+    pub fn backend_of_any(&self, backend: &str) -> Option<Arc<BackendClient>> {
+        let clients = self.clients.get(backend)?.iter();
+        let mut usable = clients.rev().filter_map(|entry| entry.client.as_ref().ok());
+        usable.next().cloned()
+    }
+
     /// [`TlsConfigs::backend`] for plain TCP: without ALPN.
     #[must_use]
     pub fn client(
@@ -170,6 +179,7 @@ impl TlsConfigs {
     ) {
         for backend in tables.backends.values() {
             let Some(tls) = &backend.tls else { continue };
+            // Sorted, the one without a certificate first.
             let before = previous.clients.get(&backend.name);
             let mut entries: SmallVec<[ClientEntry; 1]> = SmallVec::new();
             for certificate in certificates {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use novaedge_http1::{HeadLimits, date::date};
-use novaedge_router::{Backend, HttpListener, HttpRule, Tables};
+use novaedge_router::{Backend, HttpListener, HttpRule, Limits, Tables};
 use novaedge_splice::Pipes;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
@@ -176,11 +176,17 @@ impl Worker {
         }
         // Cores start at different endpoints, so that they do not all use the first one first.
         let start = self.random.below(backend.endpoints.len());
-        let state = Rc::new(BackendState::new(start, self.config.zone.clone()));
+        let name = Arc::clone(&backend.name);
+        let state = Rc::new(BackendState::new(name, start, &self.config.site));
         self.backends
             .borrow_mut()
             .insert(Arc::clone(&backend.name), Rc::clone(&state));
         state
+    }
+
+    /// What this worker may give a backend.
+    pub(crate) fn limits(&self, backend: &Backend) -> Limits {
+        backend.limits.share(self.config.workers)
     }
 
     /// Limits of a pool, which is one endpoint's. The limit of an endpoint is shared by the workers.
@@ -193,6 +199,7 @@ impl Worker {
             max_connections: backend.max_connections.map_or(usize::MAX, share),
             max_idle: upstream.max_idle,
             max_waiting: upstream.max_waiting,
+            limits: self.limits(backend),
             http2_streams: upstream.http2_streams,
         }
     }

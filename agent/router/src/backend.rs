@@ -1,12 +1,13 @@
 //! Backends, their endpoints, and the certificates and roots of both sides.
 
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
-use crate::{balancing::Balancing, proxy_protocol, rule::Invalid};
+use crate::{balancing::Balancing, limits::Limits, proxy_protocol, rule::Invalid};
 
 /// A backend with its endpoints. Live state (pools, positions, health) belongs to the data path, keyed by `name`.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Backend {
     pub idle_timeout: Option<Duration>,
     /// Bound of the connections of this agent to one endpoint.
     pub max_connections: Option<u32>,
+    /// Bounds of this agent's requests to all endpoints.
+    pub limits: Limits,
     /// Set: nothing may be sent there. Never falls back to cleartext.
     pub invalid: Option<Invalid>,
     /// The header of the PROXY protocol that each connection begins with. Such a connection has one client, so HTTP and
@@ -98,6 +101,15 @@ pub enum Host {
     Dns(Arc<str>),
 }
 
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Dns(name) => f.write_str(name),
+        }
+    }
+}
+
 /// A certificate with its key, as PEM. `Debug` shows the fingerprint only.
 #[derive(PartialEq, Eq)]
 pub struct Certificate {
@@ -111,8 +123,8 @@ pub struct Certificate {
     pub fingerprint: Arc<str>,
 }
 
-impl std::fmt::Debug for Certificate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Certificate")
             .field("name", &self.name)
             .field("fingerprint", &self.fingerprint)

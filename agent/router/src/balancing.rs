@@ -3,6 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::health_check::HealthCheck;
+
 /// How endpoints are chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balancing {
@@ -18,6 +20,8 @@ pub struct Balancing {
     pub slow_start: Option<Duration>,
     /// Set: endpoints that fail are left out for a while.
     pub outlier: Option<OutlierDetection>,
+    /// Set: endpoints are asked whether they are well, and those that are not are left out.
+    pub health_check: Option<HealthCheck>,
 }
 
 /// How an endpoint is chosen.
@@ -129,6 +133,7 @@ impl Default for Balancing {
             zone: ZonePreference::default(),
             slow_start: None,
             outlier: None,
+            health_check: None,
         }
     }
 }

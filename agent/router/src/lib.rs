@@ -5,7 +5,8 @@
 //! a clock or takes a lock; a match allocates nothing.
 //!
 //! Modules, in reading order: [`tables`] and [`socket`] (what there is), [`listener`] (routes of a listener), [`network`]
-//! (whom it trusts), [`host`] and [`request`] (what a request is matched by), [`rule`], [`filters`], [`weighted`] and [`backend`] (what a rule says),
+//! (whom it trusts), [`host`] and [`request`] (what a request is matched by), [`rule`], [`filters`], [`weighted`], [`backend`],
+//! [`balancing`], [`health_check`] and [`limits`] (what a rule says),
 //! [`builder`] (how tables are made), [`client_hello`] (what TLS says before it starts), [`proxy_protocol`] (what a proxy
 //! says before that).
 
@@ -17,10 +18,12 @@ pub mod client_hello;
 mod conditions;
 pub mod error;
 pub mod filters;
+pub mod health_check;
 pub mod host;
 mod host_index;
 mod host_table;
 mod l4_table;
+pub mod limits;
 pub mod listener;
 pub mod network;
 pub mod proxy_protocol;
@@ -45,7 +48,9 @@ pub use self::{
         Cors, CorsDecision, FilterSet, Filters, HeaderOps, Mirror, PathModifier, Redirect,
         RedirectContext, Rewrite, Scheme, merge_cors_headers,
     },
+    health_check::{HealthCheck, HttpProbe, Probe},
     host::HostPattern,
+    limits::{Limits, RetryBudget},
     listener::{
         AcceptProxyProtocol, ClientValidation, ClientValidationMode, HttpListener, ListenerInfo,
         Matched, ProxyProtocolMode, TlsListener, TlsMode,

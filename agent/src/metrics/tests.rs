@@ -9,6 +9,7 @@ fn sources(workers: usize) -> Arc<Sources> {
     let workers = (0..workers).map(|_| Arc::new(WorkerCounters::default()));
     Arc::new(Sources {
         workers: workers.collect(),
+        checked: Arc::default(),
         served,
         subscription: None,
         open_files: Some(1_024),

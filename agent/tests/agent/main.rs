@@ -7,6 +7,7 @@ mod tls;
 
 mod drain;
 mod forwarded;
+mod health_checks;
 mod layer4;
 mod layer4_tls;
 mod lifecycle;

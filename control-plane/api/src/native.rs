@@ -9,6 +9,8 @@ mod balancing;
 mod client_address;
 mod crds;
 mod gateway;
+mod health_check;
+mod limits;
 mod route;
 
 pub use backend::*;
@@ -16,6 +18,8 @@ pub use balancing::*;
 pub use client_address::*;
 pub use crds::crds;
 pub use gateway::*;
+pub use health_check::*;
+pub use limits::*;
 pub use route::*;
 
 /// API group of the native kinds.

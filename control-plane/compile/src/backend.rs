@@ -13,7 +13,7 @@ use novaedge_translate::Diagnostic;
 use crate::gateway::{invalid, not_permitted};
 use crate::unit::{Carries, Computed, Outcome};
 use crate::view::{Origin, View, key_in, resolve_ca};
-use crate::{balancing, endpoint, name};
+use crate::{balancing, endpoint, health_check, name};
 
 /// Milliseconds until a connection attempt fails, unless the backend says otherwise.
 const CONNECT_TIMEOUT_MS: u64 = 2_000;
@@ -92,6 +92,10 @@ impl BackendCompiler<'_> {
             slow_start_ms: spec.slow_start_ms.unwrap_or_default(),
             zone_preference: balancing::zone_preference(spec.zone_preference).into(),
             panic_percent: balancing::panic_percent(spec),
+            health_check: spec.health_check.as_ref().map(health_check::health_check),
+            max_requests: spec.max_requests.unwrap_or_default(),
+            max_pending_requests: spec.max_pending_requests.unwrap_or_default(),
+            retry_budget: spec.retry_budget.as_ref().map(balancing::retry_budget),
             send_proxy_protocol: send_proxy_protocol(spec.proxy_protocol).into(),
         }
     }

@@ -1,8 +1,8 @@
 //! How the endpoints of a ProxyBackend are chosen, with the defaults of what it leaves open.
 
 use novaedge_api::native::{
-    ProxyBackendSpec, ProxyHashKey, ProxyLbPolicy, ProxyOutlierDetection, ProxySuccessRate,
-    ProxyZonePreference,
+    ProxyBackendSpec, ProxyHashKey, ProxyLbPolicy, ProxyOutlierDetection, ProxyRetryBudget,
+    ProxySuccessRate, ProxyZonePreference,
 };
 use novaedge_proto::v1;
 
@@ -53,6 +53,13 @@ pub(crate) fn zone_preference(preference: ProxyZonePreference) -> v1::ZonePrefer
     match preference {
         ProxyZonePreference::None => v1::ZonePreference::Unspecified,
         ProxyZonePreference::Own => v1::ZonePreference::Own,
+    }
+}
+
+pub(crate) fn retry_budget(budget: &ProxyRetryBudget) -> v1::RetryBudget {
+    v1::RetryBudget {
+        percent: budget.percent.unwrap_or(20).min(100),
+        min_concurrency: budget.min_concurrency.unwrap_or(3),
     }
 }
 

@@ -16,6 +16,7 @@ mod client_address;
 mod endpoint;
 mod filter;
 mod gateway;
+mod health_check;
 mod hostname;
 mod matching;
 mod route;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use novaedge_balance::{Health, Pick, hash};
+use novaedge_balance::{Pick, hash};
 use novaedge_router::{Endpoint, LoadBalancing};
 use proptest::prelude::*;
 
@@ -69,13 +69,13 @@ proptest! {
         let out = out % count;
         let bench = Bench::new(policy, endpoints(&vec![1; count]));
         let before: Vec<_> = keys().map(|key| bench.by_key(key)).collect();
-        bench.group.set_health(&bench.member(out), Health::Unhealthy, bench.now);
+        bench.set_unhealthy(u16::try_from(out));
         for (key, old) in keys().zip(&before) {
             let new = bench.by_key(key);
             prop_assert_ne!(usize::from(new), out);
             prop_assert!(usize::from(*old) == out || new == *old);
         }
-        bench.group.set_health(&bench.member(out), Health::Healthy, bench.now);
+        bench.set_unhealthy([]);
         for (key, old) in keys().zip(&before) {
             prop_assert_eq!(bench.by_key(key), *old);
         }
@@ -143,11 +143,7 @@ fn when_most_are_out_keys_still_find_one() {
         let mut balancing = novaedge_router::Balancing::of(policy);
         balancing.panic_percent = 0;
         let bench = Bench::with(balancing, endpoints(&[1; 500]), None);
-        for at in (0..500).filter(|at| *at != 321) {
-            bench
-                .group
-                .set_health(&bench.member(at), Health::Unhealthy, bench.now);
-        }
+        bench.set_unhealthy((0..500).filter(|at| *at != 321));
         for key in keys().take(100) {
             assert_eq!(bench.by_key(key), 321);
         }

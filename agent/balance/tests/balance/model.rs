@@ -1,11 +1,11 @@
 //! Long random histories, against a list of plain facts about each endpoint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use novaedge_balance::{Health, Outcome};
+use novaedge_balance::Outcome;
 use novaedge_router::{Balancing, LoadBalancing, OutlierDetection};
 use proptest::prelude::*;
 
@@ -17,23 +17,19 @@ enum Step {
     /// Failures of an endpoint, enough to eject it or not.
     Fail(u16, u32),
     Succeed(u16),
-    Health(u16, Health),
+    /// What checks say of an endpoint changes.
+    Turn(u16),
     Wait(u64),
     /// The endpoints are those with a bit here.
     Update(u16),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let health = prop_oneof![
-        Just(Health::Healthy),
-        Just(Health::Unhealthy),
-        Just(Health::Draining)
-    ];
     prop_oneof![
         4 => Just(Step::Choose),
         3 => (0_u16..10, 1_u32..5).prop_map(|(at, failures)| Step::Fail(at, failures)),
         1 => (0_u16..10).prop_map(Step::Succeed),
-        2 => (0_u16..10, health).prop_map(|(at, health)| Step::Health(at, health)),
+        2 => (0_u16..10).prop_map(Step::Turn),
         2 => (0_u64..40).prop_map(Step::Wait),
         1 => any::<u16>().prop_map(|bits| Step::Update(bits & 0x3ff)),
     ]
@@ -45,13 +41,14 @@ struct Facts {
     failures: u32,
     ejections: u64,
     until: Option<Instant>,
-    health: Health,
 }
 
 struct Model {
     known: BTreeMap<u16, Facts>,
     /// Those that left with the last update.
     left: BTreeMap<u16, Facts>,
+    /// Whether they are there or not.
+    unhealthy: BTreeSet<u16>,
     outlier: OutlierDetection,
 }
 
@@ -96,13 +93,9 @@ impl Model {
         let with = |test: &dyn Fn(u16) -> bool| -> Vec<u16> {
             self.known.keys().copied().filter(|at| test(*at)).collect()
         };
-        let staying = with(&|at| self.known[&at].health != Health::Draining);
-        let usable =
-            with(&|at| self.known[&at].health == Health::Healthy && !self.is_ejected(at, now));
-        if staying.is_empty() {
+        let usable = with(&|at| !self.unhealthy.contains(&at) && !self.is_ejected(at, now));
+        if usable.len() * 2 < self.known.len() {
             with(&|_| true)
-        } else if usable.len() * 2 < staying.len() {
-            staying
         } else {
             usable
         }
@@ -128,7 +121,7 @@ proptest! {
         let made = |bits| all(bits).map(|at| endpoint(at, u32::from(at % 3) + 1, None)).collect();
         let mut bench = Bench::with(balancing, made(0x3ff), None);
         let known = all(0x3ff).map(|at| (at, Facts::default())).collect();
-        let mut model = Model { known, left: BTreeMap::new(), outlier };
+        let mut model = Model { known, left: BTreeMap::new(), unhealthy: BTreeSet::new(), outlier };
         let find = |bench: &Bench, at| {
             bench.group.members().iter().find(|member| number(member) == at).cloned()
         };
@@ -145,10 +138,12 @@ proptest! {
                     bench.group.record(&member, Outcome::Success, bench.now);
                     model.known.get_mut(&at).unwrap().failures = 0;
                 },
-                Step::Health(at, health) => if let Some(member) = find(&bench, at) {
-                    bench.group.set_health(&member, health, bench.now);
-                    model.known.get_mut(&at).unwrap().health = health;
-                },
+                Step::Turn(at) => {
+                    if !model.unhealthy.remove(&at) {
+                        model.unhealthy.insert(at);
+                    }
+                    bench.set_unhealthy(model.unhealthy.iter().copied());
+                }
                 Step::Wait(seconds) => bench.now += Duration::from_secs(seconds),
                 Step::Update(bits) => {
                     bench.update(made(bits));
@@ -161,7 +156,7 @@ proptest! {
             }
             let eligible = model.eligible(bench.now);
             let ejected = model.ejected(bench.now);
-            prop_assert_eq!(bench.group.census(bench.now).ejected, ejected);
+            prop_assert_eq!(bench.group.ejected(bench.now), ejected);
             for _ in 0..3 {
                 let chosen = bench.choose().map(|member| number(&member));
                 prop_assert_eq!(chosen.is_none(), eligible.is_empty());

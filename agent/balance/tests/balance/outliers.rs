@@ -1,11 +1,12 @@
 //! Ejections: when, how many, for how long.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use novaedge_balance::{Check, Group, Health, Member, Outcome, Thresholds};
+use novaedge_balance::Outcome;
 use novaedge_router::{Balancing, LoadBalancing, OutlierDetection, SuccessRate};
 
-use crate::support::{Bench, endpoints, number};
+use crate::support::{Bench, endpoints};
 
 fn bench(outlier: OutlierDetection, count: usize) -> Bench {
     let balancing = Balancing {
@@ -48,9 +49,9 @@ fn the_ceiling_holds_until_one_is_back() {
     for at in 0..10 {
         fail(&bench, at, 50);
     }
-    assert_eq!(bench.group.census(bench.now).ejected, 2);
+    assert_eq!(bench.group.ejected(bench.now), 2);
     bench.now += Duration::from_secs(31);
-    assert_eq!(bench.group.census(bench.now).ejected, 0);
+    assert_eq!(bench.group.ejected(bench.now), 0);
     assert!(
         fail(&bench, 7, 1).is_some(),
         "it has failed often enough before"
@@ -95,62 +96,65 @@ fn who_fails_more_than_the_others_is_out() {
     bench.now += Duration::from_secs(10);
     assert_eq!(bench.group.sweep(bench.now), 1);
     assert!(bench.member(4).ejected_until(bench.now).is_some());
-    assert_eq!(bench.group.census(bench.now).ejected, 1);
+    assert_eq!(bench.group.ejected(bench.now), 1);
 }
 
 #[test]
-fn checks_take_an_endpoint_out_and_in() {
+fn an_endpoint_whose_checks_fail_is_left_out() {
     let mut bench = bench(OutlierDetection::default(), 4);
-    let thresholds = Thresholds {
-        healthy: 2,
-        unhealthy: 3,
-    };
-    let check = |bench: &Bench, check, times: u32| {
-        let member = bench.member(1);
-        let group: &Group<Member> = &bench.group;
-        let mut changes =
-            (0..times).filter_map(|_| group.checked(&member, check, thresholds, bench.now));
-        changes.next()
-    };
-    assert_eq!(check(&bench, Check::Failed, 2), None);
     assert_eq!(bench.count(40)[&1], 10);
-    assert_eq!(check(&bench, Check::Failed, 1), Some(Health::Unhealthy));
+    bench.set_unhealthy([1]);
     assert!(!bench.count(40).contains_key(&1));
-    assert_eq!(check(&bench, Check::Passed, 2), Some(Health::Healthy));
+    // It is still known after the endpoints have changed, and of one that comes later.
+    bench.update(endpoints(&[1; 5]));
+    assert!(!bench.count(40).contains_key(&1));
+    bench.set_unhealthy([4]);
     assert_eq!(bench.count(40)[&1], 10);
+    assert!(!bench.count(40).contains_key(&4));
+}
+
+#[test]
+fn without_checks_what_they_said_is_forgotten() {
+    let mut bench = bench(OutlierDetection::default(), 4);
+    bench.set_unhealthy([1]);
+    assert!(!bench.count(40).contains_key(&1));
+    let checked = Arc::clone(&bench.balancing);
+    bench.balancing = Arc::new(Balancing {
+        health_check: None,
+        ..(*checked).clone()
+    });
+    bench.update(Arc::clone(&bench.endpoints));
+    assert_eq!(bench.count(40)[&1], 10);
+    bench.balancing = checked;
+    bench.update(Arc::clone(&bench.endpoints));
+    assert!(!bench.count(40).contains_key(&1));
+}
+
+#[test]
+fn an_endpoint_that_is_well_again_starts_slowly() {
+    let balancing = Balancing {
+        slow_start: Some(Duration::from_secs(64)),
+        ..Balancing::default()
+    };
+    let mut bench = Bench::with(balancing, endpoints(&[1; 2]), None);
+    bench.set_unhealthy([1]);
+    bench.count(1);
+    bench.set_unhealthy([]);
+    let soon = bench.count(110)[&1];
+    assert!((8..=12).contains(&soon), "{soon} of 110 for a tenth");
+    bench.now += Duration::from_secs(64);
+    assert_eq!(bench.count(100)[&1], 50);
 }
 
 #[test]
 fn when_too_few_are_well_all_are_used() {
     let mut bench = bench(OutlierDetection::default(), 10);
-    for at in 0..5 {
-        bench
-            .group
-            .set_health(&bench.member(at), Health::Unhealthy, bench.now);
-    }
+    bench.set_unhealthy(0..5);
     assert_eq!(bench.count(100).len(), 5);
     assert!(!bench.group.is_panicking(bench.now));
-    bench
-        .group
-        .set_health(&bench.member(5), Health::Unhealthy, bench.now);
+    bench.set_unhealthy(0..6);
     assert!(bench.group.is_panicking(bench.now));
     assert_eq!(bench.count(100).len(), 10);
-}
-
-#[test]
-fn draining_endpoints_are_used_when_there_is_nothing_else() {
-    let mut bench = bench(OutlierDetection::default(), 2);
-    bench
-        .group
-        .set_health(&bench.member(0), Health::Draining, bench.now);
-    bench
-        .group
-        .set_health(&bench.member(1), Health::Unhealthy, bench.now);
-    assert_eq!(number(&bench.choose().unwrap()), 1, "in a panic, too");
-    bench
-        .group
-        .set_health(&bench.member(1), Health::Draining, bench.now);
-    assert_eq!(bench.count(10).len(), 2);
 }
 
 #[test]
@@ -160,8 +164,6 @@ fn without_panic_nobody_is_chosen_when_nobody_is_well() {
         ..Balancing::default()
     };
     let mut bench = Bench::with(balancing, endpoints(&[1]), None);
-    bench
-        .group
-        .set_health(&bench.member(0), Health::Unhealthy, bench.now);
+    bench.set_unhealthy([0]);
     assert!(bench.choose().is_none());
 }

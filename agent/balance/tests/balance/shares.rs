@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use novaedge_balance::{Group, Member, Pick};
+use novaedge_balance::{Group, Member, Pick, Site};
 use novaedge_router::{Balancing, LoadBalancing};
 use proptest::prelude::*;
 
@@ -48,7 +48,7 @@ proptest! {
 
     #[test]
     fn equal_endpoints_come_one_after_the_other(count in 1_u16..40, start in 0_usize..100) {
-        let group = Group::new(start, None);
+        let group = Group::new("backend/default/a".into(), start, &Site::default());
         let all = endpoints(&vec![1; usize::from(count)]);
         let bench = Bench::new(LoadBalancing::RoundRobin, all.clone());
         group.update(&all, &bench.balancing, || bench.now, |e| Member::new(e.clone()));

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use novaedge_balance::{Group, Member, Pick};
-use novaedge_router::{Balancing, Endpoint, Host, LoadBalancing};
+use novaedge_balance::hash::endpoint_id;
+use novaedge_balance::{Group, Member, Pick, Site, Unhealthy, Verdicts};
+use novaedge_router::{Balancing, Endpoint, HealthCheck, Host, LoadBalancing, Probe};
 
 pub const ALL: [LoadBalancing; 7] = [
     LoadBalancing::RoundRobin,
@@ -25,7 +26,10 @@ pub struct Bench {
     pub balancing: Arc<Balancing>,
     pub now: Instant,
     random: u64,
+    verdicts: Verdicts,
 }
+
+const BACKEND: &str = "backend/default/a";
 
 /// Endpoints 0, 1, 2 and so on with these weights.
 pub fn endpoints(weights: &[u32]) -> Arc<[Endpoint]> {
@@ -60,9 +64,26 @@ impl Bench {
         Self::with(Balancing::of(policy), endpoints, None)
     }
 
+    /// Endpoints are checked.
     pub fn with(balancing: Balancing, endpoints: Arc<[Endpoint]>, zone: Option<&str>) -> Self {
+        let site = Site {
+            zone: zone.map(Into::into),
+            verdicts: Verdicts::default(),
+        };
+        let balancing = Balancing {
+            health_check: Some(HealthCheck {
+                probe: Probe::Tcp,
+                port: None,
+                interval: Duration::from_secs(5),
+                timeout: Duration::from_secs(1),
+                healthy_threshold: 1,
+                unhealthy_threshold: 1,
+            }),
+            ..balancing
+        };
         let mut bench = Self {
-            group: Group::new(0, zone.map(Into::into)),
+            group: Group::new(BACKEND.into(), 0, &site),
+            verdicts: site.verdicts,
             endpoints: Arc::from([]),
             balancing: Arc::new(balancing),
             now: Instant::now(),
@@ -80,6 +101,15 @@ impl Bench {
             || self.now,
             |endpoint| Member::new(endpoint.clone()),
         );
+    }
+
+    /// Checks of exactly these endpoints fail from now on.
+    pub fn set_unhealthy(&self, all: impl IntoIterator<Item = u16>) {
+        let all = all
+            .into_iter()
+            .map(|at| endpoint_id(&endpoint(at, 1, None)));
+        let unhealthy = Unhealthy::from_iter([(BACKEND.into(), all.collect())]);
+        self.verdicts.publish(unhealthy);
     }
 
     pub fn pick(&mut self) -> Pick {

@@ -1,6 +1,5 @@
 //! The own zone first, as far as it goes.
 
-use novaedge_balance::Health;
 use novaedge_router::{Balancing, LoadBalancing, ZonePreference};
 use proptest::prelude::*;
 
@@ -62,18 +61,12 @@ fn what_is_too_much_for_a_zone_goes_where_there_is_room() {
 fn sick_endpoints_are_worth_nothing() {
     let counts = [3, 3, 3];
     let mut bench = bench(LoadBalancing::RoundRobin, counts, Some("a"));
-    for at in 0..2 {
-        bench
-            .group
-            .set_health(&bench.member(at), Health::Unhealthy, bench.now);
-    }
+    bench.set_unhealthy(0..2);
     // One of seven, times three zones.
     let [a, b, c] = by_zone(&mut bench, counts, 20_000);
     assert!((8_000..9_200).contains(&a), "{a} for 43 %");
     assert!(b > 5_000 && c > 5_000, "{b} {c}");
-    bench
-        .group
-        .set_health(&bench.member(2), Health::Unhealthy, bench.now);
+    bench.set_unhealthy(0..3);
     assert_eq!(by_zone(&mut bench, counts, 1_000)[0], 0);
 }
 

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use novaedge_balance::{Group, Member, Outcome, Pick};
-use novaedge_router::{Backend, Endpoint as Address, Host};
+use novaedge_balance::{Full, Group, Member, Outcome, Permit, Pick, Site};
+use novaedge_router::{Backend, Endpoint as Address, Host, Limits};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -38,14 +38,17 @@ pub(crate) enum Learned {
     Ejection,
 }
 
-/// Counts a request under way.
-pub(super) struct Active(Rc<Endpoint>);
+/// Counts a request under way, at its endpoint and at its backend.
+pub(super) struct Active {
+    endpoint: Rc<Endpoint>,
+    permit: Permit,
+}
 
 impl BackendState {
-    /// Round robin begins with the endpoint at `start`. `zone` is the agent's own.
-    pub(crate) fn new(start: usize, zone: Option<Arc<str>>) -> Self {
+    /// The backend of this name. Round robin begins with the endpoint at `start`.
+    pub(crate) fn new(name: Arc<str>, start: usize, site: &Site) -> Self {
         Self {
-            group: Group::new(start, zone),
+            group: Group::new(name, start, site),
         }
     }
 
@@ -80,6 +83,17 @@ impl BackendState {
             return self.group.choose(pick, |_| false);
         }
         fresh
+    }
+
+    /// Room for one more request.
+    pub(crate) fn admit(&self, limits: Limits) -> Result<Permit, ForwardError> {
+        let gate = self.group.gate();
+        gate.request(limits).map_err(|Full| ForwardError::Full)
+    }
+
+    /// Room for one more retry.
+    pub(crate) fn admit_retry(&self, limits: Limits) -> Option<Permit> {
+        self.group.gate().retry(limits.retries).ok()
     }
 
     /// Whether nothing speaks against the endpoint, or it is all the same.
@@ -141,17 +155,21 @@ impl Endpoint {
         (&endpoint.address, endpoint.port)
     }
 
-    /// A connection for one request.
+    /// A connection for one request, which has its permit.
     pub(crate) async fn acquire(
         self: &Rc<Self>,
         protocol: Protocol,
         tls: Option<&Arc<BackendClient>>,
         settings: PoolSettings,
         connector: &Rc<Connector>,
+        permit: Permit,
         wanted: Wanted,
     ) -> Result<Link, ForwardError> {
         self.member.enter();
-        let active = Active(Rc::clone(self));
+        let active = Active {
+            endpoint: Rc::clone(self),
+            permit,
+        };
         let pool = self.pool(protocol, tls, settings);
         pool.acquire(self.member.endpoint(), connector, active, wanted)
             .await
@@ -192,8 +210,16 @@ impl AsRef<Member> for Endpoint {
     }
 }
 
+impl Active {
+    /// Room for the request to wait for a connection.
+    pub(super) fn wait(&self, limits: Limits) -> Result<Permit, ForwardError> {
+        let waiting = self.permit.wait(limits);
+        waiting.map_err(|Full| ForwardError::Full)
+    }
+}
+
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.member.leave();
+        self.endpoint.member.leave();
     }
 }

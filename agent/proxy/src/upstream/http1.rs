@@ -41,7 +41,7 @@ pub(crate) struct Lease {
     pool: Rc<Pool>,
     connector: Rc<Connector>,
     reused: bool,
-    _active: Active,
+    pub(super) active: Active,
 }
 
 impl Connection {
@@ -96,7 +96,7 @@ impl Lease {
             pool: Rc::clone(pool),
             connector: Rc::clone(connector),
             reused,
-            _active: active,
+            active,
         }
     }
 
@@ -161,10 +161,10 @@ fn answer(transfer: Transfer, head: ResponseHead) -> Answer {
     *response.version_mut() = Version::HTTP_11;
     *response.headers_mut() = head.headers;
     let upgrade = if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        let connection = transfer.into_connection();
+        let (connection, active) = transfer.into_connection();
         let io = Rewound::new(connection.buffer, connection.stream);
-        // The slot stays with the tunnel.
-        Some(PendingUpgrade::ready(io).holding(connection.slot))
+        // The tunnel counts as the request did.
+        Some(PendingUpgrade::ready(io).holding((connection.slot, active)))
     } else {
         *response.body_mut() = transfer.into_body(head.body, head.persistence);
         None

@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
-use novaedge_router::Endpoint as Address;
+use novaedge_router::{Endpoint as Address, Limits};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -25,6 +25,8 @@ pub(crate) struct PoolSettings {
     pub max_connections: usize,
     pub max_idle: usize,
     pub max_waiting: usize,
+    /// The worker's share of what the backend as a whole may be given.
+    pub limits: Limits,
     pub http2_streams: usize,
 }
 
@@ -137,7 +139,7 @@ impl Pool {
                 drop(self.pop_idle());
                 continue;
             }
-            self.wait().await?;
+            self.wait(&active).await?;
         }
     }
 
@@ -158,7 +160,7 @@ impl Pool {
                 return Ok(Link::Http2(http2::Lease::new(&connection, self, active)));
             }
             let (failures, _) = self.failures.get();
-            self.wait().await?;
+            self.wait(&active).await?;
             let (now, kind) = self.failures.get();
             if now != failures && self.multiplexed_with_room().is_none() {
                 return Err(ForwardError::Connect(kind.into()));
@@ -214,8 +216,9 @@ impl Pool {
     }
 
     /// Waits for a change of the pool. Bounded in waiters, and in time like connecting.
-    async fn wait(&self) -> Result<(), ForwardError> {
+    async fn wait(&self, active: &Active) -> Result<(), ForwardError> {
         let settings = self.settings.get();
+        let _permit = active.wait(settings.limits)?;
         if self.waiting.get() >= settings.max_waiting {
             return Err(ForwardError::Overflow);
         }

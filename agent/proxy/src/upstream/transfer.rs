@@ -12,6 +12,7 @@ use novaedge_http1::{
 };
 use novaedge_splice::Pipe;
 
+use super::endpoint::Active;
 use super::http1::{Connection, Lease};
 use crate::body::{Body, Piped};
 use crate::error::{BodyError, ForwardError};
@@ -123,8 +124,8 @@ impl Transfer {
         self.request.and_then(MessageWriter::into_unsent)
     }
 
-    pub(super) fn into_connection(self) -> Connection {
-        self.lease.connection
+    pub(super) fn into_connection(self) -> (Connection, Active) {
+        (self.lease.connection, self.lease.active)
     }
 
     /// The body of the response. One that is there already is taken at once, and the connection is free.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
+use novaedge_balance::Site;
 use novaedge_proto::v1;
 use novaedge_proxy::Config;
 use tokio::time::sleep;
@@ -334,7 +335,10 @@ fn the_own_zone_comes_first() {
             }
         }
         let config = Config {
-            zone: Some("b".into()),
+            site: Site {
+                zone: Some("b".into()),
+                ..Site::default()
+            },
             ..Config::default()
         };
         let bed = with(config, list, |backend| {

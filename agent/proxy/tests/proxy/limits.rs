@@ -3,8 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use novaedge_proto::v1;
 use novaedge_proxy::Config;
 use novaedge_proxy::config::{DownstreamLimits, UpstreamLimits};
+use novaedge_proxy::reason::Reason;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -123,6 +125,49 @@ fn a_backends_connection_limit_makes_requests_wait() {
             assert_eq!(request.await.unwrap(), 200);
         }
         assert_eq!(origin.connections.get(), 2);
+    });
+}
+
+/// The statuses of so many requests at a time to a backend whose origin takes 50 ms.
+async fn at_once(count: usize, change: fn(&mut v1::Backend)) -> (Rc<Bed>, Vec<u16>) {
+    let origin = slow(Duration::from_millis(50)).await;
+    let bed = Bed::new(|port| {
+        let mut resources = simple(port, &[origin.port]);
+        resources[3] = backend_with("a", change);
+        resources
+    })
+    .await;
+    let requests = (0..count).map(|_| {
+        let bed = Rc::clone(&bed);
+        tokio::task::spawn_local(async move { get(&bed, "/", "").await.status })
+    });
+    let mut statuses = Vec::new();
+    for request in requests.collect::<Vec<_>>() {
+        statuses.push(request.await.unwrap());
+    }
+    statuses.sort_unstable();
+    assert_eq!(get(&bed, "/", "").await.status, 200, "there is room again");
+    (bed, statuses)
+}
+
+#[test]
+fn a_backend_gets_no_more_requests_than_it_may_have() {
+    run(async {
+        let (bed, statuses) = at_once(5, |backend| backend.max_requests = 2).await;
+        assert_eq!(statuses, [200, 200, 503, 503, 503]);
+        assert_eq!(bed.metrics.own_answers[Reason::Overflow.index()].get(), 3);
+    });
+}
+
+#[test]
+fn no_more_requests_wait_for_a_backend_than_may() {
+    run(async {
+        let limit = |backend: &mut v1::Backend| {
+            backend.max_connections = 1;
+            backend.max_pending_requests = 2;
+        };
+        let (_, statuses) = at_once(5, limit).await;
+        assert_eq!(statuses, [200, 200, 200, 503, 503]);
     });
 }
 

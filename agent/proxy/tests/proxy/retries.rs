@@ -81,6 +81,45 @@ fn a_small_body_is_replayed_and_a_large_one_is_sent_once() {
 }
 
 #[test]
+fn retries_are_few_of_the_requests_of_a_backend_that_fails() {
+    run(async {
+        // Of 20 requests at a time, 10 percent and at least one.
+        for (percent, min_concurrency, most) in [(10, 0, 2), (0, 1, 1), (0, 0, 0)] {
+            let origin = Origin::http1_async(|_| {
+                Box::pin(async {
+                    sleep(Duration::from_millis(50)).await;
+                    status(503)
+                })
+            })
+            .await;
+            let bed = Bed::new(|port| {
+                let mut resources = with_route(port, &[origin.port], retrying(5, &[503]));
+                resources[3] = backend_with("a", |backend| {
+                    backend.retry_budget = Some(v1::RetryBudget {
+                        percent,
+                        min_concurrency,
+                    });
+                });
+                resources
+            })
+            .await;
+            let requests = (0..20).map(|_| {
+                let bed = Rc::clone(&bed);
+                tokio::task::spawn_local(async move { get(&bed, "/", "").await.status })
+            });
+            for request in requests.collect::<Vec<_>>() {
+                assert_eq!(request.await.unwrap(), 503, "the answer of the backend");
+            }
+            let retries = bed.metrics.retries.get();
+            // Those that may go on do so until they have no tries left.
+            assert!(retries <= 5 * most, "{retries}");
+            assert_eq!(retries > 0, most > 0);
+            assert!(bed.metrics.retries_over_budget.get() >= 20 - most);
+        }
+    });
+}
+
+#[test]
 fn connection_errors_are_retried_on_another_endpoint_only_where_the_rule_retries() {
     run(async {
         let origin = Origin::http1(|_| text("ok")).await;

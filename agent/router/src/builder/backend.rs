@@ -14,6 +14,7 @@ use crate::{
     backend::{Backend, BackendProtocol, BackendTls, Endpoint, Host, SubjectAltName},
     error::Fault,
     host::HostPattern,
+    limits::{Limits, RetryBudget},
     proxy_protocol,
     rule::Invalid,
     shard_map::ShardMap,
@@ -213,10 +214,30 @@ fn convert_backend(name: &Arc<str>, wire: &v1::Backend, faults: &mut Vec<Fault>)
         balancing: Arc::new(super::balancing::convert(wire, faults)),
         connect_timeout: duration(wire.connect_timeout_ms),
         idle_timeout: duration(wire.idle_timeout_ms),
-        max_connections: (wire.max_connections > 0).then_some(wire.max_connections),
+        max_connections: limit(wire.max_connections),
+        limits: convert_limits(wire, faults),
         invalid,
         send_proxy_protocol,
         endpoints: Arc::from([]),
+    }
+}
+
+fn limit(wire: u32) -> Option<u32> {
+    (wire > 0).then_some(wire)
+}
+
+fn convert_limits(wire: &v1::Backend, faults: &mut Vec<Fault>) -> Limits {
+    let retries = wire.retry_budget.and_then(|budget| {
+        let percent = super::balancing::share("retry_budget.percent", budget.percent, faults)?;
+        Some(RetryBudget {
+            percent,
+            min: budget.min_concurrency,
+        })
+    });
+    Limits {
+        requests: limit(wire.max_requests),
+        pending: limit(wire.max_pending_requests),
+        retries: retries.unwrap_or_default(),
     }
 }
 

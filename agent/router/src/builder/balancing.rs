@@ -2,11 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::{
+    HeaderValue,
+    uri::{Authority, PathAndQuery},
+};
 use novaedge_proto::v1;
 
 use crate::{
     balancing::{Balancing, HashKey, LoadBalancing, OutlierDetection, SuccessRate, ZonePreference},
     error::Fault,
+    health_check::{HealthCheck, HttpProbe, Probe},
 };
 
 /// What cannot be used is left at its default, and is a fault: the backend serves all the same.
@@ -27,7 +32,69 @@ pub(super) fn convert(wire: &v1::Backend, faults: &mut Vec<Fault>) -> Balancing 
             .outlier_detection
             .as_ref()
             .and_then(|wire| outlier(wire, faults)),
+        health_check: wire
+            .health_check
+            .as_ref()
+            .and_then(|wire| health_check(wire).map_err(|fault| faults.push(fault)).ok()),
     }
+}
+
+fn health_check(wire: &v1::HealthCheck) -> Result<HealthCheck, Fault> {
+    use v1::health_check::Probe as Wire;
+    let probe = match &wire.probe {
+        Some(Wire::Http(http)) => Probe::Http(http_probe(http)?),
+        Some(Wire::Grpc(grpc)) => Probe::Grpc(grpc.service.as_str().into()),
+        Some(Wire::Tcp(_)) => Probe::Tcp,
+        None => return Err(Fault::Missing("health_check.probe")),
+    };
+    if wire.interval_ms == 0 || wire.timeout_ms == 0 {
+        return Err(Fault::Missing("health_check.interval_ms or timeout_ms"));
+    }
+    let port = u16::try_from(wire.port).map_err(|_| Fault::Value {
+        field: "health_check.port",
+        value: wire.port.to_string(),
+        expected: "expected 0 to 65535",
+    })?;
+    Ok(HealthCheck {
+        probe,
+        port: (port > 0).then_some(port),
+        interval: Duration::from_millis(wire.interval_ms),
+        timeout: Duration::from_millis(wire.timeout_ms),
+        healthy_threshold: wire.healthy_threshold.max(1),
+        unhealthy_threshold: wire.unhealthy_threshold.max(1),
+    })
+}
+
+fn http_probe(wire: &v1::HttpProbe) -> Result<HttpProbe, Fault> {
+    let fault = |field, value: &str, expected| Fault::Value {
+        field,
+        value: value.to_owned(),
+        expected,
+    };
+    let path = Some(&wire.path)
+        .filter(|path| path.starts_with('/'))
+        .and_then(|path| PathAndQuery::try_from(path.as_str()).ok());
+    let expected = "expected a path with an optional query";
+    let path = path.ok_or_else(|| fault("health_check.http.path", &wire.path, expected))?;
+    let host = (!wire.host.is_empty()).then(|| {
+        let authority = Authority::try_from(wire.host.as_str()).ok();
+        let host = authority.and_then(|_| HeaderValue::try_from(wire.host.as_str()).ok());
+        let expected = "expected a host with an optional port";
+        host.ok_or_else(|| fault("health_check.http.host", &wire.host, expected))
+    });
+    let statuses = wire.expected_statuses.iter().map(|status| {
+        let status_code = u16::try_from(*status).ok();
+        let expected = "expected status codes";
+        status_code.ok_or_else(|| {
+            let value = status.to_string();
+            fault("health_check.http.expected_statuses", &value, expected)
+        })
+    });
+    Ok(HttpProbe {
+        path,
+        host: host.transpose()?,
+        expected_statuses: statuses.collect::<Result<_, _>>()?,
+    })
 }
 
 fn policy(wire: &v1::Backend, faults: &mut Vec<Fault>) -> LoadBalancing {
@@ -98,7 +165,7 @@ fn outlier(wire: &v1::OutlierDetection, faults: &mut Vec<Fault>) -> Option<Outli
     })
 }
 
-fn share(field: &'static str, percent: u32, faults: &mut Vec<Fault>) -> Option<u8> {
+pub(super) fn share(field: &'static str, percent: u32, faults: &mut Vec<Fault>) -> Option<u8> {
     let share = u8::try_from(percent).ok().filter(|share| *share <= 100);
     if share.is_none() {
         faults.push(Fault::Value {

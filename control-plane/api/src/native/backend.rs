@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CaRef, NamespacedRef, NativeStatus, ProxyHashKey, ProxyInvalid, ProxyLbPolicy,
-    ProxyOutlierDetection, ProxyZonePreference,
+    CaRef, NamespacedRef, NativeStatus, ProxyHashKey, ProxyHealthCheck, ProxyInvalid,
+    ProxyLbPolicy, ProxyOutlierDetection, ProxyRetryBudget, ProxyZonePreference,
 };
 
 /// Endpoints of a Service, or endpoints written here, and how to talk to them.
@@ -52,6 +52,9 @@ pub struct ProxyBackendSpec {
     /// Leaves out endpoints that fail. Absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outlier_detection: Option<ProxyOutlierDetection>,
+    /// Asks endpoints whether they are well, and leaves out those that are not. Absent: none is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<ProxyHealthCheck>,
     /// Milliseconds in which the share of a new endpoint grows to its full size. Absent: it has it at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slow_start_ms: Option<u64>,
@@ -70,7 +73,21 @@ pub struct ProxyBackendSpec {
     pub idle_timeout_ms: Option<u64>,
     /// Connections per endpoint and agent. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub max_connections: Option<u32>,
+    /// Requests under way, or connections of layer 4, to all endpoints from one agent. HTTP answers 503 to more. Absent:
+    /// no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_requests: Option<u32>,
+    /// Requests of one agent that wait for a connection, where `maxConnections` is reached. HTTP answers 503 to more.
+    /// Absent: 1024 for each endpoint and worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_pending_requests: Option<u32>,
+    /// How many requests may be retries, whatever the routes say. Absent: 20 percent, and 3 always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_budget: Option<ProxyRetryBudget>,
     /// Begins each connection with a header of the PROXY protocol, which says who the client is. For
     /// routes of the kinds TCPRoute and TLSRoute: connections of HTTP carry requests of many clients,
     /// which `X-Forwarded-For` tells apart. Absent: no header.

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::place::At;
-use super::text::{HEADER_NAME, HEADER_VALUE, HOSTNAME, LABEL, SUBDOMAIN};
+use super::text::{
+    AUTHORITY, HEADER_NAME, HEADER_VALUE, HOSTNAME, LABEL, PATH_AND_QUERY, SUBDOMAIN,
+};
 use crate::native::{
     CaRef, NamespacedRef, ProxyBackendProtocol, ProxyBackendRef, ProxyBackendSpec,
     ProxyBackendTarget, ProxyBackendTls, ProxyFilter, ProxyGatewaySpec, ProxyHashKey,
-    ProxyHeaderModifier, ProxyListener, ProxyListenerTls, ProxyMatch, ProxyPathMatchType,
-    ProxyProtocol, ProxyRouteProtocol, ProxyRouteRule, ProxyRouteSpec, ProxySubjectAltName,
-    ProxyTlsMode, Transport, parse_cidr,
+    ProxyHeaderModifier, ProxyHealthCheck, ProxyListener, ProxyListenerTls, ProxyMatch,
+    ProxyPathMatchType, ProxyProbe, ProxyProtocol, ProxyRouteProtocol, ProxyRouteRule,
+    ProxyRouteSpec, ProxySubjectAltName, ProxyTlsMode, Transport, parse_cidr,
 };
 
 pub(super) fn gateway(at: At<'_>, spec: &ProxyGatewaySpec) {
@@ -190,6 +192,55 @@ pub(super) fn backend(at: At<'_>, spec: &ProxyBackendSpec) {
         );
     }
     balancing(at, spec);
+    if let Some(check) = &spec.health_check {
+        health_check(at.field("healthCheck"), check);
+    }
+    at.field("maxConnections")
+        .number(spec.max_connections, 1..=u32::MAX);
+    at.field("maxRequests")
+        .number(spec.max_requests, 1..=u32::MAX);
+    at.field("maxPendingRequests")
+        .number(spec.max_pending_requests, 1..=u32::MAX);
+    if let Some(budget) = &spec.retry_budget {
+        at.field("retryBudget")
+            .field("percent")
+            .number(budget.percent, 0..=100);
+    }
+}
+
+fn health_check(at: At<'_>, check: &ProxyHealthCheck) {
+    if let Some(port) = check.port {
+        at.field("port").port(port);
+    }
+    at.field("intervalMs")
+        .number(check.interval_ms, 100..=u64::MAX);
+    at.field("timeoutMs").number(check.timeout_ms, 1..=60_000);
+    at.field("healthyThreshold")
+        .number(check.healthy_threshold, 1..=u32::MAX);
+    at.field("unhealthyThreshold")
+        .number(check.unhealthy_threshold, 1..=u32::MAX);
+    let at = at.field("probe");
+    match &check.probe {
+        ProxyProbe::Http(probe) => {
+            let at = at.field("http");
+            if let Some(path) = &probe.path {
+                at.field("path").text(path, 1..=1024, PATH_AND_QUERY);
+            }
+            if let Some(host) = &probe.host {
+                at.field("host").text(host, 1..=253, AUTHORITY);
+            }
+            at.field("expectedStatuses")
+                .each(&probe.expected_statuses, 0..=32, |at, status| {
+                    at.number(Some(*status), 200..=599);
+                });
+        }
+        ProxyProbe::Grpc(probe) => {
+            if let Some(service) = &probe.service {
+                at.field("grpc").field("service").length(service, 0..=253);
+            }
+        }
+        ProxyProbe::Tcp(_) => {}
+    }
 }
 
 fn balancing(at: At<'_>, spec: &ProxyBackendSpec) {

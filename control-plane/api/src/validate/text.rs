@@ -1,5 +1,7 @@
 //! Shapes of texts, as the patterns of the CRD schemas give them.
 
+use std::net::{Ipv6Addr, SocketAddr};
+
 /// A shape that a text must have.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
@@ -57,6 +59,18 @@ pub(super) const URL_PATH: Shape = Shape {
     what: "a path",
     fits: is_url_path,
     expected: "letters, digits, %XX and /-._~!$&'()*+,;=:@",
+};
+
+pub(super) const PATH_AND_QUERY: Shape = Shape {
+    what: "a path with an optional query",
+    fits: is_path_and_query,
+    expected: "a '/' in front, then letters, digits, %XX and /-._~!$&'()*+,;=:@?",
+};
+
+pub(super) const AUTHORITY: Shape = Shape {
+    what: "a host with an optional port",
+    fits: is_authority,
+    expected: "a DNS name, an IPv4 address or an IPv6 address in brackets, and perhaps ':' and a port",
 };
 
 pub(super) const CONTROLLER: Shape = Shape {
@@ -133,6 +147,27 @@ fn is_url_path(text: &str) -> bool {
         }
     }
     !text.is_empty()
+}
+
+fn is_path_and_query(text: &str) -> bool {
+    let (path, query) = text.split_once('?').unwrap_or((text, "/"));
+    // A query may be empty, and have further question marks.
+    let query = query.replace('?', "/");
+    path.starts_with('/') && is_url_path(path) && (query.is_empty() || is_url_path(&query))
+}
+
+fn is_authority(text: &str) -> bool {
+    if text.parse::<SocketAddr>().is_ok() {
+        return true;
+    }
+    if let Some(address) = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+    {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let (host, port) = text.split_once(':').unwrap_or((text, "1"));
+    is_subdomain(host) && port.parse().is_ok_and(|port: u16| port > 0)
 }
 
 /// A DNS name, a slash and a path.
@@ -249,6 +284,38 @@ mod tests {
             HEADER_VALUE,
             &["a", "a b", "a\tb", "\"x\"; q=1"],
             &["", " a", "a ", "a  b", "a\n", "\u{e9}"],
+        );
+    }
+
+    #[test]
+    fn targets_of_requests() {
+        check(
+            PATH_AND_QUERY,
+            &["/", "/a?", "/a?b=c&d=%20", "/a?b?c"],
+            &[
+                "",
+                "a",
+                "?a",
+                "/a b",
+                "/a#b",
+                "/a?b#c",
+                "/a?%2",
+                "http://a/",
+            ],
+        );
+        check(
+            AUTHORITY,
+            &[
+                "a",
+                "a.example:80",
+                "10.0.0.1",
+                "10.0.0.1:80",
+                "[::1]",
+                "[::1]:80",
+            ],
+            &[
+                "", "a:", "a:0", "a:65536", ":80", "::1", "a b", "a/b", "u@a", "[a]",
+            ],
         );
     }
 

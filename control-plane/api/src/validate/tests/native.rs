@@ -149,6 +149,37 @@ fn balancing_of_proxy_backends() {
         ],
     );
     backend(
+        "healthCheck: {probe: {http: {path: '/ready?full', host: 'a:80', expectedStatuses: [200, 204]}}, port: 81, \
+         intervalMs: 100, timeoutMs: 60000, healthyThreshold: 1, unhealthyThreshold: 1}, maxRequests: 1, \
+         maxPendingRequests: 1, retryBudget: {percent: 0, minConcurrency: 0}",
+        &[],
+    );
+    backend("healthCheck: {probe: {grpc: {service: a.B}}}", &[]);
+    backend("healthCheck: {probe: {tcp: {}}}", &[]);
+    backend(
+        "healthCheck: {probe: {http: {path: ready, host: a/b, expectedStatuses: [199]}}, port: 0, intervalMs: 99, \
+         timeoutMs: 60001, healthyThreshold: 0, unhealthyThreshold: 0}, maxConnections: 0, maxRequests: 0, \
+         maxPendingRequests: 0, retryBudget: {percent: 101}",
+        &[
+            "spec.healthCheck.healthyThreshold: must be at least 1, is 0",
+            "spec.healthCheck.intervalMs: must be at least 100, is 99",
+            "spec.healthCheck.port: must be a port from 1 to 65535, not 0",
+            "spec.healthCheck.probe.http.expectedStatuses[0]: must be at least 200, is 199",
+            "spec.healthCheck.probe.http.host: \"a/b\" is not a host with an optional port",
+            "spec.healthCheck.probe.http.path: \"ready\" is not a path with an optional query",
+            "spec.healthCheck.timeoutMs: must be at most 60000, is 60001",
+            "spec.healthCheck.unhealthyThreshold: must be at least 1, is 0",
+            "spec.maxConnections: must be at least 1, is 0",
+            "spec.maxPendingRequests: must be at least 1, is 0",
+            "spec.maxRequests: must be at least 1, is 0",
+            "spec.retryBudget.percent: must be at most 100, is 101",
+        ],
+    );
+    backend(
+        "healthCheck: {probe: {http: {}, tcp: {}}}",
+        &["ProxyBackend/ns/a: spec.healthCheck.probe: exactly one field must be set"],
+    );
+    backend(
         "hashKey: {header: a, cookie: b}",
         &["ProxyBackend/ns/a: spec.hashKey: exactly one field must be set"],
     );
