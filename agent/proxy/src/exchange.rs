@@ -19,7 +19,7 @@ use crate::mirror::Mirroring;
 use crate::reason::Reason;
 use crate::request_head::Head;
 use crate::session::Sessions;
-use crate::upgrade::{self, PendingUpgrade};
+use crate::upgrade::{self, PendingUpgrade, Wish};
 use crate::worker::{Current, Worker};
 
 mod choose;
@@ -31,8 +31,8 @@ use heads::finish_head;
 /// A request as it came in. Heads are boxed on their way through the gateway: each step of it would copy them else.
 pub(crate) struct Inbound {
     pub request: Box<Request<Body>>,
-    /// The client's connection, when the request asks to switch protocols.
-    pub upgrade: Option<PendingUpgrade>,
+    /// When the request asks to switch protocols.
+    pub upgrade: Option<Wish>,
 }
 
 /// Serves a request. The tables are looked up once: a swap meanwhile does not touch it.
@@ -101,7 +101,7 @@ impl Exchange<'_> {
     async fn run<'t>(
         &'t self,
         request: Box<Request<Body>>,
-        upgrade: Option<PendingUpgrade>,
+        upgrade: Option<Wish>,
         started: Instant,
         found: &mut Found<'t>,
     ) -> Result<Box<Response<Body>>, Box<Refusal>> {
@@ -142,8 +142,10 @@ impl Exchange<'_> {
         let trusted = &listener.info.trusted_forwarders;
         let requester = self.client.requester(trusted, &parts.headers);
         let certificate = listener.info.backend_client_certificate.as_ref();
-        let upgrading = upgrade.is_some();
-        let outgoing = self.outgoing(parts, host, filters, matched.prefix, upgrading, requester);
+        let (upgrade, tunnelled) = upgrade.map(|wish| (wish.protocol, wish.io)).unzip();
+        let key = parts.headers.get(header::SEC_WEBSOCKET_KEY);
+        let key = key.filter(|_| upgrade.is_some()).cloned();
+        let outgoing = self.outgoing(parts, host, filters, matched.prefix, upgrade, requester);
         let body = self.mirror(rule, choice, certificate, &outgoing, body, requester);
         let pinned = session.map(|session| session.endpoint);
         let route = self.route(rule, backend, certificate, started, pinned, requester);
@@ -156,12 +158,12 @@ impl Exchange<'_> {
             Err(error) => return Err(failed(&error, rule, backend).with(cors)),
         };
         let mut response = answer.response;
-        finish_head(&mut response, filters, http2_client);
+        finish_head(&mut response, filters, http2_client, key.as_ref());
         if let Some(sessions) = sessions {
             sessions.remember(session, endpoint, response.headers_mut());
         }
         merge_cors(cors, response.headers_mut());
-        if let (Some(client), Some(backend)) = (upgrade, answer.upgrade) {
+        if let (Some(client), Some(backend)) = (tunnelled, answer.upgrade) {
             self.tunnel(client, backend);
         }
         Ok(response)

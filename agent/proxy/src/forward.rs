@@ -23,6 +23,7 @@ use crate::tls::BackendClient;
 use crate::upstream::{
     Answer, BackendState, Endpoint, Learned, Link, Protocol, SendFailure, Wanted,
 };
+use crate::websocket;
 use crate::worker::Worker;
 
 /// Connections that may turn out dead before a try counts as failed.
@@ -214,7 +215,9 @@ impl Route<'_> {
             (None, Some(one)) => (Some(one), ForwardError::TryTimeout),
             (Some(whole), _) => (Some(whole), ForwardError::RequestTimeout),
         };
+        let mut outgoing = outgoing;
         let asked = outgoing.upgrade.is_some();
+        let proof = self.prepare_websocket(&mut outgoing);
         let request = self.request(*outgoing, body);
         let exchange = self.exchange(endpoint, request);
         let mut answer = match deadline {
@@ -227,6 +230,12 @@ impl Route<'_> {
             if !asked || answer.upgrade.is_none() {
                 return Err(ForwardError::Protocol(
                     "a switch of protocols that nobody asked for".into(),
+                ));
+            }
+            let shown = answer.response.headers().get(header::SEC_WEBSOCKET_ACCEPT);
+            if proof.is_some() && proof.as_ref() != shown {
+                return Err(ForwardError::Protocol(
+                    "a WebSocket without the proof that the key was seen".into(),
                 ));
             }
         } else if let Some(deadline) = deadline {
@@ -288,10 +297,23 @@ impl Route<'_> {
             .await
     }
 
+    /// Brings what the backend needs beside the client's wish for a WebSocket. Returns the proof that the answer must have,
+    /// unless the client checks that itself.
+    fn prepare_websocket(&self, outgoing: &mut Outgoing) -> Option<HeaderValue> {
+        let is_wanted = outgoing.upgrade.as_ref().is_some_and(websocket::is_asked);
+        match self.protocol {
+            Protocol::Http1 if is_wanted => {
+                websocket::complete(&mut outgoing.headers, &self.worker.random)
+            }
+            _ => None,
+        }
+    }
+
     /// The request in the form that the protocol wants.
     fn request(&self, outgoing: Outgoing, body: Body) -> Box<Request<Body>> {
         let mut request = Box::new(Request::new(body));
         let mut headers = outgoing.headers;
+        let mut method = outgoing.method;
         match self.protocol {
             Protocol::Http1 => {
                 headers::join_cookies(&mut headers);
@@ -305,6 +327,13 @@ impl Route<'_> {
                 *request.version_mut() = Version::HTTP_11;
             }
             Protocol::Http2 => {
+                if outgoing.upgrade.as_ref().is_some_and(websocket::is_asked) {
+                    // RFC 8441 section 5.
+                    headers.remove(header::SEC_WEBSOCKET_KEY);
+                    let protocol = hyper::ext::Protocol::from_static("websocket");
+                    request.extensions_mut().insert(protocol);
+                    method = Method::CONNECT;
+                }
                 let host = headers.remove(header::HOST);
                 let scheme = if self.tls.is_some() { "https" } else { "http" };
                 let mut uri = http::uri::Parts::default();
@@ -315,7 +344,7 @@ impl Route<'_> {
                 *request.version_mut() = Version::HTTP_2;
             }
         }
-        *request.method_mut() = outgoing.method;
+        *request.method_mut() = method;
         *request.headers_mut() = headers;
         request
     }

@@ -5,7 +5,7 @@
 //!
 //! Modules, in reading order: [`worker`] (what a core owns), `downstream` (client connections), `client`
 //! and `authority` (what is known before routing), `request_head` and `exchange` (one request), `forward` (tries, timeouts),
-//! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`] and `replay`
+//! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`], `websocket` and `replay`
 //! (parts of an exchange), `http1` (what both sides of HTTP/1.x share), [`reason`] (own answers), [`body`], [`error`], [`config`], [`drain`], [`metrics`].
 //!
 //! # What the gateway changes in messages
@@ -17,7 +17,8 @@
 //!
 //! Answers: fields of one connection go, `Via` is not written (RFC 9110 section 7.6.3 leaves that open).
 //! `100 Continue` comes from the gateway itself, as soon as somebody wants the body; `101` passes with its
-//! connection; other informational answers end here.
+//! connection; other informational answers end here. Where one side speaks HTTP/2, a WebSocket is opened there by an extended
+//! CONNECT (RFC 8441).
 //! Every request needs a host, those of HTTP/1.0 too: hosts are what routes are found by.
 
 mod authority;
@@ -44,6 +45,7 @@ pub mod tls;
 mod transport;
 pub mod upgrade;
 mod upstream;
+mod websocket;
 pub mod worker;
 
 pub use self::{

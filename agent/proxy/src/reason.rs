@@ -20,7 +20,7 @@ pub enum Reason {
     InvalidHost,
     /// The host belongs to another listener than the one that the TLS handshake chose.
     Misdirected,
-    /// `CONNECT` is not offered.
+    /// `CONNECT` is not offered, but for WebSockets over HTTP/2.
     Connect,
     /// The request body has a transfer coding other than `chunked`.
     TransferCoding,

@@ -8,6 +8,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::HeaderValue;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -21,6 +24,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
 pub struct PendingUpgrade(Upgrading);
 
 type Upgrading = Pin<Box<dyn Future<Output = io::Result<Box<dyn Duplex>>>>>;
+
+/// A client's wish to leave HTTP.
+pub(crate) struct Wish {
+    /// For what, as the field `Upgrade` names it.
+    pub protocol: HeaderValue,
+    /// Its connection.
+    pub io: PendingUpgrade,
+}
 
 /// Keeps a promised upgrade. Dropped, it breaks it.
 pub(crate) struct Promise(oneshot::Sender<Box<dyn Duplex>>);
@@ -41,6 +52,14 @@ impl PendingUpgrade {
             async move { kept.await.map_err(io::Error::other) },
         ));
         (Promise(promise), upgrade)
+    }
+
+    /// A stream that leaves HTTP when hyper lets go of it.
+    pub(crate) fn of(upgrade: OnUpgrade) -> Self {
+        Self(Box::pin(async move {
+            let upgraded = upgrade.await.map_err(io::Error::other)?;
+            Ok(Box::new(TokioIo::new(upgraded)) as Box<dyn Duplex>)
+        }))
     }
 
     /// A connection that has left HTTP.

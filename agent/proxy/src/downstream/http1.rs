@@ -24,7 +24,7 @@ use crate::exchange::{self, Inbound};
 use crate::headers;
 use crate::http1::{Form, MessageWriter};
 use crate::reason::Reason;
-use crate::upgrade::{PendingUpgrade, Promise};
+use crate::upgrade::{PendingUpgrade, Promise, Wish};
 use crate::worker::Worker;
 
 /// Bytes of a request body that are read and dropped after an early answer, so that the connection can
@@ -96,9 +96,9 @@ impl Session<'_> {
         let (_turn, body) = self.wire.begin(&head);
         let _in_flight = self.connection.begin();
         let (upgrade, promise) = match headers::upgrade_protocol(head.version, &head.headers) {
-            Some(_) => {
-                let (promise, upgrade) = PendingUpgrade::promised();
-                (Some(upgrade), Some(promise))
+            Some(protocol) => {
+                let (promise, io) = PendingUpgrade::promised();
+                (Some(Wish { protocol, io }), Some(promise))
             }
             None => (None, None),
         };

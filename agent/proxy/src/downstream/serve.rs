@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::Service;
@@ -31,7 +31,9 @@ use crate::body::Body;
 use crate::client::Client;
 use crate::drain::{Drain, DrainWatch, Wish};
 use crate::exchange::{self, Inbound};
+use crate::upgrade::{self, PendingUpgrade};
 use crate::upstream::Spawner;
+use crate::websocket::WEBSOCKET;
 use crate::worker::Worker;
 
 impl Worker {
@@ -178,6 +180,7 @@ impl Worker {
             .initial_stream_window_size(limits.http2_stream_window)
             .initial_connection_window_size(limits.http2_connection_window)
             .max_header_list_size(limits.http2_header_list)
+            .enable_connect_protocol()
             .serve_connection(io, requests);
         if let Some(Err(error)) = drive(codec, &connection, drain).await {
             if error.is_parse() || error.is_parse_too_large() {
@@ -266,6 +269,19 @@ async fn drive<C: Codec>(codec: C, connection: &Connection, drain: Drain) -> Opt
     .await
 }
 
+/// The wish of a request that opens a WebSocket over HTTP/2 (RFC 8441). It goes on as the request that it stands for.
+fn websocket(request: &mut Request<Incoming>) -> Option<upgrade::Wish> {
+    let protocol = request.extensions().get::<hyper::ext::Protocol>()?;
+    if request.method() != Method::CONNECT || protocol.as_str() != "websocket" {
+        return None;
+    }
+    *request.method_mut() = Method::GET;
+    Some(upgrade::Wish {
+        protocol: WEBSOCKET,
+        io: PendingUpgrade::of(hyper::upgrade::on(request)),
+    })
+}
+
 /// The requests of one HTTP/2 connection.
 struct Requests {
     worker: Rc<Worker>,
@@ -282,10 +298,16 @@ impl Service<Request<Incoming>> for Requests {
         let in_flight = self.connection.begin();
         let worker = Rc::clone(&self.worker);
         let client = Rc::clone(&self.client);
+        let mut request = request;
+        let upgrade = websocket(&mut request).map(|mut wish| {
+            // The tunnel is in flight as long as it lives.
+            wish.io = wish.io.holding(self.connection.begin());
+            wish
+        });
         Box::pin(async move {
             let inbound = Inbound {
                 request: Box::new(request.map(Body::incoming)),
-                upgrade: None,
+                upgrade,
             };
             let response = exchange::serve(&worker, &client, inbound).await;
             Ok(response.map(|body| body.holding(in_flight)))

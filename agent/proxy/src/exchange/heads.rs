@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::client::Requester;
 use crate::forward::Outgoing;
 use crate::headers::{self, Forwarded};
+use crate::websocket;
 
 impl Exchange<'_> {
     /// The head for the backend: connection fields go, forwarding fields come, filters have the last word.
@@ -20,7 +21,7 @@ impl Exchange<'_> {
         host: HeaderValue,
         filters: [&Filters; 2],
         prefix: Option<&str>,
-        upgrading: bool,
+        upgrade: Option<HeaderValue>,
         requester: Requester,
     ) -> Box<Outgoing> {
         let Parts {
@@ -30,11 +31,6 @@ impl Exchange<'_> {
             mut headers,
             ..
         } = parts;
-        let upgrade = if upgrading {
-            headers::upgrade_protocol(version, &headers)
-        } else {
-            None
-        };
         headers::remove_hop_by_hop(&mut headers);
         headers::set_forwarded(
             &mut headers,
@@ -76,11 +72,12 @@ impl Exchange<'_> {
     }
 }
 
-/// Makes the head of a backend's response one of the gateway's.
+/// Makes the head of a backend's response one of the gateway's. `key` is that of a client that wants a WebSocket.
 pub(super) fn finish_head(
     response: &mut Response<Body>,
     filters: [&Filters; 2],
     http2_client: bool,
+    key: Option<&HeaderValue>,
 ) {
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -90,12 +87,23 @@ pub(super) fn finish_head(
         None
     };
     headers::remove_hop_by_hop(headers);
-    if let Some(upgrade) = upgrade {
+    if http2_client {
+        // What it means there has no other way to be said (RFC 8441 section 5).
+        headers.remove(header::SEC_WEBSOCKET_ACCEPT);
+    } else if let Some(upgrade) = upgrade {
         headers.insert(header::UPGRADE, upgrade);
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        // A backend of HTTP/2 has seen no key, so it has proved nothing.
+        let proof = key.and_then(websocket::proof);
+        if let (Some(proof), false) = (proof, headers.contains_key(header::SEC_WEBSOCKET_ACCEPT)) {
+            headers.insert(header::SEC_WEBSOCKET_ACCEPT, proof);
+        }
     }
     for ops in filters.iter().flat_map(|filters| &filters.response_headers) {
         ops.apply(headers);
+    }
+    if http2_client && switched {
+        *response.status_mut() = StatusCode::OK;
     }
     *response.version_mut() = if http2_client {
         Version::HTTP_2

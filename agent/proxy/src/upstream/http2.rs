@@ -8,9 +8,11 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Request;
+use http::{Request, Response, StatusCode, header};
 use http_body::Body as _;
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::ext::Protocol;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
@@ -22,6 +24,8 @@ use super::pool::{Pool, Slot};
 use super::{Answer, SendFailure};
 use crate::body::{Body, OnEnd};
 use crate::error::ForwardError;
+use crate::upgrade::PendingUpgrade;
+use crate::websocket::WEBSOCKET;
 
 /// Flow-control windows towards backends, in bytes.
 const STREAM_WINDOW: u32 = 1024 * 1024;
@@ -151,6 +155,7 @@ impl Lease {
         // The codec keeps a request of which it has sent something; on a connection that may be stale
         // one without a body may have to be sent again.
         let copy = (self.reused && request.body().is_end_stream()).then(|| duplicate(&request));
+        let opening = request.extensions().get::<Protocol>().is_some();
         let response = self
             .stream
             .connection
@@ -162,11 +167,28 @@ impl Lease {
             let unsent = failure.take_message().map(Box::new);
             Box::new(SendFailure::new(failure.into_error(), unsent, copy))
         })?;
+        if opening && response.status().is_success() {
+            return Ok(self.opened(response));
+        }
         let response = response.map(|body| Body::incoming(body).on_end(Box::new(self)));
         Ok(Answer {
             response: Box::new(response),
             upgrade: None,
         })
+    }
+}
+
+impl Lease {
+    /// A WebSocket that the backend has opened: as over HTTP/1.1, but for the proof.
+    fn opened(self, mut response: Response<Incoming>) -> Answer {
+        let io = PendingUpgrade::of(hyper::upgrade::on(&mut response));
+        let mut response = response.map(|_| Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        response.headers_mut().insert(header::UPGRADE, WEBSOCKET);
+        Answer {
+            response: Box::new(response),
+            upgrade: Some(io.holding(self)),
+        }
     }
 }
 
@@ -177,6 +199,7 @@ fn duplicate(request: &Request<Body>) -> Box<Request<Body>> {
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
     copy
 }
 

@@ -17,3 +17,4 @@ mod semantics;
 mod smuggling;
 mod tls;
 mod upgrades;
+mod websockets;

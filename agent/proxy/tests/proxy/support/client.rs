@@ -167,7 +167,7 @@ pub async fn get(bed: &Bed, path: &str, fields: &str) -> Got {
 }
 
 #[derive(Clone)]
-struct Spawn;
+pub struct Spawn;
 
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Spawn {
     fn execute(&self, future: F) {
