@@ -10,9 +10,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use novaedge_l4::Client;
+use novaedge_proxy::QuicListener;
 use novaedge_router::{AcceptProxyProtocol, Socket, SocketKey};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::proxy_header;
 use crate::worker::{Open, Shared};
@@ -49,6 +51,38 @@ pub(crate) async fn accept(
     tokio::task::yield_now().await;
     while let Some((stream, peer)) = accept_queued(&listener).await {
         serve(&shared, stream, peer, key).await;
+    }
+}
+
+/// Accepts connections of QUIC until told to stop. Those that there are may go on until the time that it is told.
+pub(crate) async fn accept_quic(
+    shared: Rc<Shared>,
+    listener: QuicListener,
+    key: SocketKey,
+    mut stop: oneshot::Receiver<Instant>,
+) {
+    let until = loop {
+        let accepted = tokio::select! {
+            biased;
+            until = &mut stop => break until,
+            accepted = listener.accept() => accepted,
+        };
+        let Some(incoming) = accepted else { return };
+        let open = tokio::select! {
+            biased;
+            until = &mut stop => break until,
+            open = shared.enter() => open,
+        };
+        let http = Rc::clone(&shared.http);
+        let serving = Box::pin(http.serve_http3(incoming, key, shared.drain.clone()));
+        drop(tokio::task::spawn_local(async move {
+            let _open = open;
+            serving.await;
+        }));
+    };
+    // Without a word the worker is gone.
+    if let Ok(until) = until {
+        listener.close(until).await;
     }
 }
 
@@ -92,7 +126,7 @@ async fn serve(shared: &Rc<Shared>, stream: TcpStream, peer: SocketAddr, key: So
         let kind = match &**socket {
             Socket::Http(_) => Kind::Http,
             Socket::Tls(_) => Kind::Tls,
-            Socket::Tcp(_) | Socket::Udp(_) => Kind::Tcp,
+            Socket::Tcp(_) | Socket::Udp(_) | Socket::Quic(_) => Kind::Tcp,
         };
         (kind, socket.accept_proxy_protocol().cloned())
     });

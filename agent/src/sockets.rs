@@ -4,6 +4,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use nix::libc::{
+    BPF_A, BPF_ABS, BPF_ALU, BPF_B, BPF_H, BPF_JA, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_MOD,
+    BPF_RET, sock_filter, sock_fprog,
+};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::AttachReusePortCbpf;
 use novaedge_router::{SocketKey, Transport};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
@@ -17,6 +23,7 @@ const UDP_BUFFER: usize = 2 * 1024 * 1024;
 pub(crate) enum Listening {
     Tcp(std::net::TcpListener),
     Udp(std::net::UdpSocket),
+    Quic(std::net::UdpSocket),
 }
 
 /// Why a socket can't be opened, and what to do about it.
@@ -82,9 +89,43 @@ pub(crate) fn open(
         // SO_REUSEPORT would let us join another process of the same user unnoticed.
         bind(address, key.transport, Reuse::Address).map_err(error)?;
     }
-    (0..workers)
-        .map(|_| listen(address, key.transport).map_err(error))
-        .collect()
+    let sockets = (0..workers).map(|_| listen(address, key.transport));
+    let sockets = sockets.collect::<io::Result<Vec<_>>>().map_err(error)?;
+    if let [Listening::Quic(first), ..] = sockets.as_slice() {
+        steer(first, workers).map_err(error)?;
+    }
+    Ok(sockets)
+}
+
+/// Lets the kernel choose among the sockets of a port by the connection ID that a datagram of QUIC is for, as workers make
+/// them: the address of a client may change.
+fn steer(socket: &std::net::UdpSocket, workers: usize) -> io::Result<()> {
+    let op = |code: u32, (jt, jf): (u8, u8), k: u32| sock_filter {
+        code: u16::try_from(code).unwrap_or_default(),
+        jt,
+        jf,
+        k,
+    };
+    let next = (0, 0);
+    // A long header has the ID behind flags, version and its length, a short one behind the flags (RFC 9000 section 17).
+    let mut program = [
+        op(BPF_LD | BPF_B | BPF_ABS, next, 0),
+        op(BPF_JMP | BPF_JSET | BPF_K, (0, 2), 0x80),
+        op(BPF_LD | BPF_H | BPF_ABS, next, 6),
+        op(BPF_JMP | BPF_JA, next, 1),
+        op(BPF_LD | BPF_H | BPF_ABS, next, 1),
+        op(
+            BPF_ALU | BPF_MOD | BPF_K,
+            next,
+            u32::try_from(workers.max(1)).unwrap_or(1),
+        ),
+        op(BPF_RET | BPF_A, next, 0),
+    ];
+    let program = sock_fprog {
+        len: u16::try_from(program.len()).unwrap_or_default(),
+        filter: program.as_mut_ptr(),
+    };
+    Ok(setsockopt(socket, AttachReusePortCbpf, &program)?)
 }
 
 /// All addresses of the host are one IPv6 socket that takes IPv4 too, unless IPv6 is off.
@@ -115,11 +156,15 @@ fn listen(address: SocketAddr, transport: Transport) -> io::Result<Listening> {
             socket.listen(BACKLOG)?;
             Ok(Listening::Tcp(socket.into()))
         }
-        Transport::Udp => {
+        Transport::Udp | Transport::Quic => {
             // Less than asked for is still a socket that works.
             let _ = socket.set_recv_buffer_size(UDP_BUFFER);
             let _ = socket.set_send_buffer_size(UDP_BUFFER);
-            Ok(Listening::Udp(socket.into()))
+            let socket = socket.into();
+            Ok(match transport {
+                Transport::Quic => Listening::Quic(socket),
+                _ => Listening::Udp(socket),
+            })
         }
     }
 }
@@ -135,7 +180,7 @@ enum Reuse {
 fn bind(address: SocketAddr, transport: Transport, reuse: Reuse) -> io::Result<Socket> {
     let (kind, protocol) = match transport {
         Transport::Tcp => (Type::STREAM, Protocol::TCP),
-        Transport::Udp => (Type::DGRAM, Protocol::UDP),
+        Transport::Udp | Transport::Quic => (Type::DGRAM, Protocol::UDP),
     };
     let socket = Socket::new(
         Domain::for_address(address),
@@ -158,7 +203,7 @@ fn bind(address: SocketAddr, transport: Transport, reuse: Reuse) -> io::Result<S
 fn transport_name(transport: Transport) -> &'static str {
     match transport {
         Transport::Tcp => "TCP",
-        Transport::Udp => "UDP",
+        Transport::Udp | Transport::Quic => "UDP",
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use novaedge_proxy::{Drain, Live};
+use novaedge_proxy::{Drain, Live, QuicListener, Seat};
 use novaedge_router::SocketKey;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::{Builder, LocalOptions};
@@ -17,7 +16,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::accept::accept;
+use crate::accept::{accept, accept_quic};
 use crate::dns::Dns;
 use crate::memory;
 use crate::proxy_header;
@@ -29,6 +28,9 @@ pub(crate) const COMMANDS: usize = 256;
 
 /// A drain takes UDP sessions for over when no datagram came for this long.
 const UDP_QUIET: Duration = Duration::from_secs(1);
+
+/// How long connections of QUIC may go on when their listeners are gone.
+const QUIC_END: Duration = Duration::from_secs(10);
 
 /// What the control thread asks of a worker.
 pub(crate) enum Command {
@@ -76,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) l4: Rc<novaedge_l4::Worker<LiveSource>>,
     pub(crate) drain: Drain,
     pub(crate) counters: Arc<WorkerCounters>,
+    /// This worker among all.
+    seat: Seat,
     limit: usize,
     open: Cell<usize>,
     closed: Notify,
@@ -153,6 +157,10 @@ async fn serve(config: WorkerConfig, mut commands: mpsc::Receiver<Command>) {
             config.l4,
             Arc::clone(&config.counters.l4),
         ),
+        seat: Seat {
+            index: seat(config.index),
+            workers: seat(config.http.workers as usize),
+        },
         live: config.live,
         drain: Drain::new(),
         counters: config.counters,
@@ -179,7 +187,7 @@ async fn serve(config: WorkerConfig, mut commands: mpsc::Receiver<Command>) {
         }
     };
     giving_back.abort();
-    sockets.stop_accepting().await;
+    sockets.stop_accepting(deadline).await;
     shared.drain.begin(deadline);
     let in_time = timeout_at(deadline, shared.all_closed()).await.is_ok();
     let tasks_ended = shared.http.shut_down(deadline).await;
@@ -192,6 +200,11 @@ async fn serve(config: WorkerConfig, mut commands: mpsc::Receiver<Command>) {
             "connections were cut at the drain's deadline",
         );
     }
+}
+
+/// There are fewer workers than that.
+fn seat(number: usize) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
 }
 
 /// Each worker starts its pseudo-random choices elsewhere, also after a restart.
@@ -212,6 +225,12 @@ enum Served {
         stop: oneshot::Sender<()>,
         task: JoinHandle<()>,
     },
+    /// Its connections live on the socket.
+    Quic {
+        /// Told until when they may go on.
+        stop: Option<oneshot::Sender<Instant>>,
+        _task: JoinHandle<()>,
+    },
     Udp(JoinHandle<()>),
 }
 
@@ -226,6 +245,18 @@ impl Sockets {
                     task: tokio::task::spawn_local(task),
                 }
             }),
+            Listening::Quic(socket) => {
+                QuicListener::new(&self.shared.http, socket, key, self.shared.seat).map(
+                    |listener| {
+                        let (stop, stopped) = oneshot::channel();
+                        let task = accept_quic(Rc::clone(&self.shared), listener, key, stopped);
+                        Served::Quic {
+                            stop: Some(stop),
+                            _task: tokio::task::spawn_local(task),
+                        }
+                    },
+                )
+            }
             Listening::Udp(socket) => UdpSocket::from_std(socket).map(|socket| {
                 let task = Rc::clone(&self.shared.l4).serve_udp(socket, key);
                 Served::Udp(tokio::task::spawn_local(task))
@@ -247,8 +278,14 @@ impl Sockets {
         }
     }
 
-    /// Closes the TCP sockets; UDP has no connections to tell old from new by.
-    async fn stop_accepting(&self) {
+    /// Closes the TCP sockets, and takes no more connections of QUIC; UDP has none to tell old from new by.
+    async fn stop_accepting(&self, deadline: Instant) {
+        for served in self.open.borrow_mut().values_mut() {
+            if let Served::Quic { stop, .. } = served {
+                // A task that ended by itself needs no word.
+                let _ = stop.take().map(|stop| stop.send(deadline));
+            }
+        }
         self.close_all(|served| matches!(served, Served::Tcp { .. }))
             .await;
     }
@@ -275,7 +312,7 @@ impl Sockets {
 }
 
 impl Served {
-    fn close(self) -> impl Future<Output = ()> {
+    async fn close(self) {
         let task = match self {
             Self::Tcp { stop, task } => {
                 // An accept task that ended by itself needs no word.
@@ -286,10 +323,14 @@ impl Served {
                 task.abort();
                 task
             }
+            // Nobody waits for the connections that there are.
+            Self::Quic { stop, .. } => {
+                let until = Instant::now() + QUIC_END;
+                let _ = stop.map(|stop| stop.send(until));
+                return;
+            }
         };
-        async move {
-            // Aborted, ended or panicked: the socket is closed in any case.
-            let _ = task.await;
-        }
+        // Aborted, ended or panicked: the socket is closed in any case.
+        let _ = task.await;
     }
 }

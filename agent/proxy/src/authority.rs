@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::Version;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
+
+use crate::headers::is_multiplexed;
 
 /// A checked host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(crate) enum AuthorityError {
 
 /// Reads and checks the host of a request.
 ///
-/// HTTP/1.1 needs exactly one `Host`, which must agree with an absolute-form target. HTTP/2 carries
+/// HTTP/1.1 needs exactly one `Host`, which must agree with an absolute-form target. HTTP/2 and HTTP/3 carry
 /// `:authority`; a `Host` beside it must agree, and one without it stands in for it.
 pub(crate) fn authority(parts: &Parts) -> Result<Authority<'_>, AuthorityError> {
     let mut hosts = parts.headers.get_all(header::HOST).iter();
@@ -44,7 +45,7 @@ pub(crate) fn authority(parts: &Parts) -> Result<Authority<'_>, AuthorityError> 
         (Some(target), Some(field)) if agree(target, field, parts) => field,
         (Some(_), Some(_)) => return Err(AuthorityError::Mismatch),
         (None, Some(field)) => field,
-        (Some(target), None) if parts.version == Version::HTTP_2 => target,
+        (Some(target), None) if is_multiplexed(parts.version) => target,
         (_, None) => return Err(AuthorityError::Missing),
     };
     parse(text)
@@ -130,6 +131,7 @@ fn is_host_byte(byte: u8) -> bool {
 mod tests {
     use super::*;
     use http::Request;
+    use http::Version;
 
     fn check(
         version: Version,

@@ -12,11 +12,16 @@ use crate::drain::{WakerState, Wish};
 use crate::metrics::Metrics;
 
 mod http1;
+mod http3;
+mod http3_body;
+mod quic_id;
 mod serve;
 mod stream;
 mod transport;
 mod wire;
 
+pub use http3::{QuicIncoming, QuicListener};
+pub use quic_id::Seat;
 pub(crate) use stream::Rewound;
 pub(crate) use wire::ClientBody;
 
@@ -55,6 +60,7 @@ pub(crate) struct Traffic {
 pub(crate) enum Protocol {
     Http1,
     Http2,
+    Http3,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,15 +162,17 @@ impl Connection {
 
     /// Whether the codec is to finish by itself what a drain wishes.
     ///
-    /// HTTP/2 tells the client first and answers what was on its way (RFC 9113 section 6.8), but a
+    /// HTTP/2 and HTTP/3 tell the client first and answers what was on its way (RFC 9113 section 6.8), but a
     /// client that has just come to a retiring worker gets its first answer before. In HTTP/1.1
     /// answers tell the client, and an idle connection can't be closed without the risk that a
     /// request crosses the end, so that comes last.
     pub(crate) fn is_to_finish(&self, wish: Wish) -> bool {
         match (wish, self.protocol.get()) {
             (Wish::Serve, _) | (Wish::Retire | Wish::End, Protocol::Http1) => false,
-            (Wish::Retire, Protocol::Http2) => self.used.get(),
-            (Wish::End, Protocol::Http2) | (Wish::CloseIdle | Wish::Cut, _) => true,
+            (Wish::Retire, Protocol::Http2 | Protocol::Http3) => self.used.get(),
+            (Wish::End, Protocol::Http2 | Protocol::Http3) | (Wish::CloseIdle | Wish::Cut, _) => {
+                true
+            }
         }
     }
 

@@ -44,7 +44,7 @@ pub(crate) async fn serve(
     let current = worker.current();
     let Inbound { request, upgrade } = inbound;
     let grpc = headers::is_grpc(request.headers());
-    let http2 = request.version() == Version::HTTP_2;
+    let multiplexed = headers::is_multiplexed(request.version());
     let exchange = Exchange {
         worker,
         client,
@@ -53,7 +53,7 @@ pub(crate) async fn serve(
     let started = Instant::now();
     let mut found = Found::default();
     let result = exchange.run(request, upgrade, started, &mut found).await;
-    let response = result.unwrap_or_else(|refusal| exchange.refuse(*refusal, grpc, http2));
+    let response = result.unwrap_or_else(|refusal| exchange.refuse(*refusal, grpc, multiplexed));
     if let Some(listener) = found.listener {
         current.count(listener, found.rule, &worker.metrics, |series| {
             series.route.response(response.status());
@@ -132,7 +132,7 @@ impl Exchange<'_> {
             Verdict::Answer(response) => return Ok(response),
             Verdict::Forward(chosen) => chosen,
         };
-        let http2_client = parts.version == Version::HTTP_2;
+        let version = parts.version;
         let host = parts.headers.get(header::HOST).cloned();
         let Ok(host) = host.map_or_else(|| HeaderValue::from_str(authority.text), Ok) else {
             return Err(Reason::InvalidHost.with(cors));
@@ -158,7 +158,15 @@ impl Exchange<'_> {
             Err(error) => return Err(failed(&error, rule, backend).with(cors)),
         };
         let mut response = answer.response;
-        finish_head(&mut response, filters, http2_client, key.as_ref());
+        finish_head(&mut response, filters, version, key.as_ref());
+        if let Some(alt_svc) = &listener.info.alt_svc
+            && version != Version::HTTP_3
+        {
+            let fields = response.headers_mut();
+            fields
+                .entry(header::ALT_SVC)
+                .or_insert_with(|| alt_svc.clone());
+        }
         if let Some(sessions) = sessions {
             sessions.remember(session, endpoint, response.headers_mut());
         }
@@ -236,7 +244,7 @@ impl Exchange<'_> {
         });
     }
 
-    fn refuse(&self, refusal: Refusal, grpc: bool, http2: bool) -> Box<Response<Body>> {
+    fn refuse(&self, refusal: Refusal, grpc: bool, multiplexed: bool) -> Box<Response<Body>> {
         let reason = refusal.reason;
         self.worker.metrics.own_answer(reason);
         let mut response = if grpc {
@@ -253,7 +261,7 @@ impl Exchange<'_> {
                 .tables
                 .sockets
                 .contains_key(&self.client.key);
-        if closing && !http2 {
+        if closing && !multiplexed {
             response
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));

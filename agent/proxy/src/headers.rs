@@ -30,6 +30,44 @@ pub(crate) struct Forwarded<'a> {
     pub trusted: bool,
 }
 
+/// Whether a message is of a version that carries many at a time on a connection, and has no fields of connections.
+pub(crate) fn is_multiplexed(version: Version) -> bool {
+    matches!(version, Version::HTTP_2 | Version::HTTP_3)
+}
+
+/// Whether a message has fields that HTTP/2 and HTTP/3 do not know (RFC 9114 section 4.2).
+pub(crate) fn has_connection_fields(headers: &HeaderMap) -> bool {
+    let not_trailers = |value: &HeaderValue| value != "trailers";
+    headers.contains_key(header::CONNECTION)
+        || [
+            "keep-alive",
+            "proxy-connection",
+            "transfer-encoding",
+            "upgrade",
+        ]
+        .iter()
+        .any(|name| headers.contains_key(*name))
+        || headers.get_all(header::TE).iter().any(not_trailers)
+}
+
+/// The length of a body is said twice, or is none.
+#[derive(Debug)]
+pub(crate) struct BadLength;
+
+/// What a message says of the length of its body, if it says anything.
+pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, BadLength> {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let digits = value.to_str().map_err(|_| BadLength)?;
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    match digits.parse() {
+        Ok(length) if is_number && values.next().is_none() => Ok(Some(length)),
+        _ => Err(BadLength),
+    }
+}
+
 /// Removes the fields that concern one connection only (RFC 9110 section 7.6.1): those that
 /// `Connection` lists, and those that are known to. `TE: trailers` in a request stays, because
 /// gRPC needs it and HTTP/2 allows it.
@@ -181,6 +219,7 @@ pub(crate) fn set_forwarded(headers: &mut HeaderMap, forwarded: Forwarded<'_>) {
 /// Appends this gateway to `Via` (RFC 9110 section 7.6.3) with the version that the message came by.
 pub(crate) fn append_via(headers: &mut HeaderMap, values: &Via, version: Version) {
     let own = match version {
+        Version::HTTP_3 => &values.http3,
         Version::HTTP_2 => &values.http2,
         Version::HTTP_10 => &values.http10,
         _ => &values.http11,
@@ -194,6 +233,7 @@ pub(crate) struct Via {
     http10: HeaderValue,
     http11: HeaderValue,
     http2: HeaderValue,
+    http3: HeaderValue,
 }
 
 impl Via {
@@ -207,6 +247,7 @@ impl Via {
             http10: entry("1.0"),
             http11: entry("1.1"),
             http2: entry("2"),
+            http3: entry("3"),
         }
     }
 }

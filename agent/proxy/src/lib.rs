@@ -3,6 +3,8 @@
 //! Everything runs on one core at a time, on a `LocalSet` of a current-thread runtime: a [`Worker`] owns
 //! its pools and positions, and shares with other workers only the [`Live`] pointer and counters.
 //!
+//! Client connections speak HTTP/1.x with a codec of our own, HTTP/2 with hyper's and HTTP/3 with h3's.
+//!
 //! Modules, in reading order: [`worker`] (what a core owns), `downstream` (client connections), `client`
 //! and `authority` (what is known before routing), `request_head` and `exchange` (one request), `forward` (tries, timeouts),
 //! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`], `websocket` and `replay`
@@ -50,6 +52,7 @@ pub mod worker;
 
 pub use self::{
     config::Config,
+    downstream::{QuicIncoming, QuicListener, Seat},
     drain::Drain,
     metrics::Metrics,
     resolve::{Resolve, Resolving},

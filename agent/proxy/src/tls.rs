@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use novaedge_proto::v1::RejectedResource;
-use novaedge_router::{ListenerInfo, Socket, Tables, TlsMode};
+use novaedge_router::{ListenerInfo, Socket, SocketKey, Tables, TlsMode, TlsSocket};
+use quinn::crypto::rustls::QuicServerConfig;
 use rustc_hash::FxHashMap;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
@@ -16,6 +17,7 @@ use smallvec::SmallVec;
 
 mod backend;
 mod identity;
+mod quic;
 mod server;
 mod trust;
 mod verify;
@@ -26,6 +28,7 @@ pub use trust::TrustError;
 
 use backend::{BackendInputs, ClientEntry};
 use identity::Identity;
+use quic::QuicEntry;
 use server::{ServerEntry, ServerInputs};
 use trust::{Roots, Trust};
 
@@ -33,12 +36,19 @@ use trust::{Roots, Trust};
 static PROVIDER: LazyLock<Arc<CryptoProvider>> =
     LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
 
+/// Fills with bytes that nobody can guess, if there are any.
+pub(crate) fn fill_randomly(bytes: &mut [u8]) {
+    // Without any, what was there stays.
+    let _ = PROVIDER.secure_random.fill(bytes);
+}
+
 /// TLS configurations for one [`Tables`].
 #[derive(Default)]
 pub struct TlsConfigs {
     identities: BTreeMap<Arc<str>, Identity>,
     trusts: BTreeMap<Arc<str>, Trust>,
     servers: BTreeMap<Arc<str>, ServerEntry>,
+    quics: BTreeMap<SocketKey, QuicEntry>,
     clients: FxHashMap<Arc<str>, SmallVec<[ClientEntry; 1]>>,
 }
 
@@ -69,8 +79,11 @@ impl TlsConfigs {
             ..Self::default()
         };
         let mut client_certificates = BTreeSet::from([None]);
-        for socket in tables.sockets.values() {
-            next.add_socket(socket, previous, &mut client_certificates);
+        for (key, socket) in &tables.sockets {
+            match &**socket {
+                Socket::Quic(socket) => next.add_quic(*key, socket, previous),
+                socket => next.add_socket(socket, previous, &mut client_certificates),
+            }
         }
         next.add_clients(tables, previous, &client_certificates, &mut rejected);
         (Arc::new(next), rejected)
@@ -81,6 +94,12 @@ impl TlsConfigs {
     #[must_use]
     pub fn server(&self, listener: &str) -> Option<Arc<ServerConfig>> {
         self.servers.get(listener)?.config.clone()
+    }
+
+    /// The configuration of a socket of QUIC, with ALPN `h3`. `None`: there is no such socket, or it cannot be used.
+    #[must_use]
+    pub fn quic(&self, key: SocketKey) -> Option<Arc<QuicServerConfig>> {
+        self.quics.get(&key)?.config.clone()
     }
 
     /// How to connect to a TLS backend on behalf of a Gateway that shows `client_certificate`.
@@ -135,6 +154,8 @@ impl TlsConfigs {
                 .iter()
                 .for_each(|listener| note(&listener.info)),
             Socket::Tcp(socket) | Socket::Udp(socket) => note(&socket.info),
+            // Its listeners are those of another socket, too.
+            Socket::Quic(_) => {}
             Socket::Tls(socket) => {
                 for listener in socket.https_listeners() {
                     note(&listener.info);
@@ -150,14 +171,22 @@ impl TlsConfigs {
         }
     }
 
+    fn add_quic(&mut self, key: SocketKey, socket: &TlsSocket, previous: &Self) {
+        let listeners = socket.https_listeners();
+        let keys = listeners.map(|listener| self.keys(&listener.info));
+        let entry = QuicEntry::build(socket, keys.collect(), previous.quics.get(&key));
+        self.quics.insert(key, entry);
+    }
+
+    fn keys(&self, info: &ListenerInfo) -> Vec<Arc<CertifiedKey>> {
+        let names = info.certificates.iter();
+        names.filter_map(|name| self.key(name)).collect()
+    }
+
     fn add_server(&mut self, info: &ListenerInfo, traffic: server::Traffic, previous: &Self) {
         let inputs = ServerInputs {
             traffic,
-            keys: info
-                .certificates
-                .iter()
-                .filter_map(|name| self.key(name))
-                .collect(),
+            keys: self.keys(info),
             clients: info.client_validation.as_ref().map(|validation| {
                 let roots = validation
                     .trust_bundles

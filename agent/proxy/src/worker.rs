@@ -51,6 +51,7 @@ pub struct Worker {
     pub(crate) connections: Connections,
     pub(crate) pipes: Rc<Pipes>,
     pub(crate) mirrors_in_flight: Cell<usize>,
+    pub(crate) quic_handshakes: Cell<usize>,
     /// The second that was written last, and how.
     date: RefCell<(u64, HeaderValue)>,
     /// Owns every task of this worker.
@@ -109,6 +110,7 @@ impl Worker {
             connections: Connections::default(),
             pipes: Rc::new(Pipes::new(config.pipe, config.pipes)),
             mirrors_in_flight: Cell::new(0),
+            quic_handshakes: Cell::new(0),
             date: RefCell::new((0, date(0))),
             tasks,
             live: RefCell::new(arc_swap::Cache::new(live)),

@@ -61,7 +61,10 @@ pub use self::{
         HttpRule, Invalid, L4Rule, Retry, RouteId, RouteKind, SessionCarrier, SessionPersistence,
     },
     shard_map::ShardMap,
-    socket::{Authority, HttpSocket, L4Socket, Socket, SocketKey, TlsSocket, TlsTarget, Transport},
+    socket::{
+        Authority, HttpSocket, L4Socket, Socket, SocketKey, SocketNames, TlsSocket, TlsTarget,
+        Transport,
+    },
     tables::Tables,
     weighted::{BackendChoice, Target, WeightedBackends},
 };

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::{
     host::without_trailing_dot,
     host_index::HostIndex,
@@ -36,6 +38,8 @@ pub struct ListenerInfo {
     pub accept_proxy_protocol: Option<AcceptProxyProtocol>,
     /// Peers whose `X-Forwarded-*` fields are believed.
     pub trusted_forwarders: Arc<[Network]>,
+    /// The field that tells clients of HTTP/3, where it is served (RFC 7838).
+    pub alt_svc: Option<HeaderValue>,
 }
 
 /// How headers of the PROXY protocol are taken.

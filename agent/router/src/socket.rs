@@ -25,6 +25,7 @@ impl std::fmt::Display for SocketKey {
         let transport = match self.transport {
             Transport::Tcp => "tcp",
             Transport::Udp => "udp",
+            Transport::Quic => "quic",
         };
         match self.address {
             IpAddr::V4(address) => write!(f, "{transport}://{address}:{}", self.port),
@@ -40,6 +41,8 @@ pub enum Transport {
     Tcp,
     /// UDP.
     Udp,
+    /// UDP that carries QUIC: such a socket is not one of UDP listeners.
+    Quic,
 }
 
 /// What a socket serves.
@@ -49,6 +52,8 @@ pub enum Socket {
     Http(HttpSocket),
     /// HTTPS, TLS Terminate and TLS Passthrough, told apart by the server name.
     Tls(TlsSocket),
+    /// HTTPS over QUIC (HTTP/3), told apart by the server name.
+    Quic(TlsSocket),
     /// TCP.
     Tcp(L4Socket),
     /// UDP.
@@ -76,6 +81,23 @@ pub struct L4Socket {
     pub info: ListenerInfo,
     /// The first rule of the oldest route. None: close connections, drop datagrams.
     pub rule: Option<Arc<L4Rule>>,
+}
+
+/// Which of a socket's listeners a server name selects: without the listeners, so it may outlive their routes.
+#[derive(Clone, Debug)]
+pub struct SocketNames(Arc<HostIndex<Position>>);
+
+impl SocketNames {
+    /// The position of the listener for a server name.
+    pub fn select(&self, sni: Option<&str>) -> Option<usize> {
+        let host = without_trailing_dot(sni.unwrap_or_default());
+        self.0.find(host, |position| position.0)
+    }
+
+    /// Whether these are the same names in the same order, because nothing has changed since.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// A listener behind TLS.
@@ -126,7 +148,7 @@ impl Socket {
                 .iter()
                 .map(|listener| &listener.info.name)
                 .collect(),
-            Self::Tls(socket) => socket
+            Self::Tls(socket) | Self::Quic(socket) => socket
                 .listeners
                 .iter()
                 .map(|listener| &listener.info().name)
@@ -141,7 +163,7 @@ impl Socket {
             Self::Http(socket) => &socket.listeners.first()?.info,
             Self::Tls(socket) => socket.listeners.first()?.info(),
             Self::Tcp(socket) => &socket.info,
-            Self::Udp(_) => return None,
+            Self::Udp(_) | Self::Quic(_) => return None,
         };
         info.accept_proxy_protocol.as_ref()
     }
@@ -168,6 +190,12 @@ impl TlsSocket {
     pub fn select(&self, sni: Option<&str>) -> Option<TlsTarget<'_>> {
         self.of_host(sni.unwrap_or_default())
             .map(SecureListener::target)
+    }
+
+    /// The position of the HTTPS listener that a server name selects, among [`TlsSocket::https_listeners`] of a socket of
+    /// QUIC, which has no others.
+    pub fn positions(&self) -> SocketNames {
+        SocketNames(Arc::clone(&self.by_host))
     }
 
     /// Judges the host of a request on a connection whose server name chose `own`.

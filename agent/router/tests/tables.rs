@@ -212,6 +212,66 @@ fn of_two_listeners_that_clash_the_later_by_name_stays_out_until_the_socket_is_f
 }
 
 #[test]
+fn http3_has_a_socket_of_its_own_with_those_that_want_it() {
+    let https = |name: &str, host: &str, http3: u32| {
+        let made = listener(name, Protocol::Https, 443, host);
+        let Some(Body::Listener(mut body)) = made.body else {
+            panic!("a listener");
+        };
+        body.http3_bind_port = http3;
+        resource(name, Body::Listener(body))
+    };
+    let (one, two) = ("listener/infra/gw/one", "listener/infra/gw/two");
+    let mut builder = TablesBuilder::new();
+    let step = vec![
+        gateway("gateway/infra/gw"),
+        https(one, "a.test", 8443),
+        https(two, "b.test", 0),
+    ];
+    let (tables, rejected) = builder.apply(step, &[]);
+    assert_eq!(rejected, []);
+    let keys: Vec<String> = tables.sockets.keys().map(ToString::to_string).collect();
+    assert_eq!(keys, ["tcp://0.0.0.0:443", "quic://0.0.0.0:8443"]);
+    let Socket::Quic(socket) = &**tables.sockets.values().next_back().unwrap() else {
+        panic!("a socket of QUIC");
+    };
+    let names: Vec<&str> = socket
+        .https_listeners()
+        .map(|listener| &*listener.info.name)
+        .collect();
+    assert_eq!(names, [one]);
+    let info = &socket.https_listeners().next().unwrap().info;
+    let alt_svc = info.alt_svc.as_ref().unwrap();
+    assert_eq!(alt_svc, &format!("h3=\":{}\"; ma=86400", info.port));
+    let positions = socket.positions();
+    assert_eq!(positions.select(Some("a.test")), Some(0));
+    assert_eq!(positions.select(Some("b.test")), None);
+
+    let (tables, rejected) = builder.apply(
+        vec![https(two, "b.test", 8443), https(one, "a.test", 0)],
+        &[],
+    );
+    assert_eq!(rejected, []);
+    let Socket::Quic(socket) = &**tables.sockets.values().next_back().unwrap() else {
+        panic!("a socket of QUIC");
+    };
+    assert!(!socket.positions().is_same(&positions));
+    let plain = listener("listener/infra/gw/plain", Protocol::Http, 80, "");
+    let Some(Body::Listener(mut body)) = plain.body else {
+        panic!("a listener");
+    };
+    body.http3_bind_port = 80;
+    let (_, rejected) = builder.apply(
+        vec![resource("listener/infra/gw/plain", Body::Listener(body))],
+        &[],
+    );
+    assert!(
+        rejected[0].error.contains("http3_bind_port"),
+        "{rejected:?}"
+    );
+}
+
+#[test]
 fn what_is_refused_is_refused_again_when_it_comes_again() {
     let tcp = "listener/infra/gw/tcp";
     let mut bad_filter_route = rule("bad-filter", 0);

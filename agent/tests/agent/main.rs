@@ -8,6 +8,7 @@ mod tls;
 mod drain;
 mod forwarded;
 mod health_checks;
+mod http3;
 mod layer4;
 mod layer4_tls;
 mod lifecycle;

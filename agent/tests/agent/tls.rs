@@ -54,15 +54,22 @@ impl Authority {
         resource(name, Body::TrustBundle(v1::TrustBundle { ca_pem }))
     }
 
-    /// A client's TLS connection to a port of this host.
-    pub fn connect(&self, port: u16, host: &str) -> ClientStream {
+    /// What a client that trusts this authority, and speaks one of these protocols, goes by.
+    pub fn client(&self, protocols: &[&[u8]]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap())
             .unwrap();
-        let config = ClientConfig::builder()
+        let mut config = ClientConfig::builder()
             .with_root_certificates(roots)
             .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
+        config
+    }
+
+    /// A client's TLS connection to a port of this host.
+    pub fn connect(&self, port: u16, host: &str) -> ClientStream {
+        let config = self.client(&[]);
         let name = host.to_owned().try_into().unwrap();
         let connection = ClientConnection::new(Arc::new(config), name).unwrap();
         StreamOwned::new(connection, connect(port))

@@ -42,6 +42,8 @@ pub const PROXY_PROTOCOL_TRUSTED_CIDRS: &str = "novaedge.io/proxy-protocol-trust
 /// Annotation on Gateways: the proxies whose `X-Forwarded-*` fields are believed, as CIDRs with commas
 /// between them.
 pub const FORWARDED_HEADERS_TRUSTED_CIDRS: &str = "novaedge.io/forwarded-headers-trusted-cidrs";
+/// Annotation on Gateways: `"true"` serves the HTTPS listeners over HTTP/3, too.
+pub const HTTP3: &str = "novaedge.io/http3";
 /// `controllerName` of the GatewayClasses that NovaEdge manages.
 pub const CONTROLLER_NAME: &str = "novaedge.io/gateway-controller";
 

@@ -173,7 +173,42 @@ impl GatewayCompiler<'_> {
             };
             self.tls(field, listener.protocol, tls, &mut compiled)?;
         }
+        compiled.http3_bind_port = self.http3(field, listener).into();
         Some(compiled)
+    }
+
+    /// The local port of HTTP/3; 0 for none. What stands in its way is named, and takes nothing from the listener but that.
+    fn http3(&mut self, field: &str, listener: &ProxyListener) -> u16 {
+        if !listener.http3 {
+            return 0;
+        }
+        let others = self.object.spec.listeners.iter();
+        let mut udp = others.filter(|other| other.protocol == ProxyProtocol::UDP);
+        let taken = udp.find(|other| other.port == listener.port);
+        let tls = listener.tls.as_ref();
+        let why_not = if listener.protocol != ProxyProtocol::HTTPS {
+            Some("it is for the protocol HTTPS only; remove it".to_owned())
+        } else if listener.proxy_protocol.is_some() {
+            Some("datagrams have no header of the PROXY protocol; remove one of the two".to_owned())
+        } else if tls.is_some_and(|tls| tls.client_validation.is_some()) {
+            Some("clients are checked over TCP only; remove one of the two".to_owned())
+        } else {
+            taken.map(|other| {
+                format!(
+                    "listener {} has the UDP port {}; give one of them another port",
+                    other.name, other.port
+                )
+            })
+        };
+        if let Some(message) = why_not {
+            self.refuse(format!("{field}.http3"), "UnsupportedValue", message);
+            return 0;
+        }
+        // Without a local port it waits for one.
+        let udp = ProxyProtocol::UDP;
+        self.view
+            .bind_port(self.key, listener.port, udp)
+            .unwrap_or(0)
     }
 
     /// The generation of the ListenerSet that a listener comes from; 0 without one.

@@ -16,9 +16,9 @@ pub type Gateways = BTreeMap<ObjectKey, WantedGateway>;
 pub struct WantedGateway {
     /// The object that the Service is made for.
     pub owner: OwnerReference,
-    /// Port and transport of each listener, by its name. Nothing: the Gateway is there, and has nothing to serve now. It
+    /// Ports and transports of each listener, by its name. Nothing: the Gateway is there, and has nothing to serve now. It
     /// keeps the Service that it has, and with it its address, and gets none where it has none.
-    pub listeners: BTreeMap<String, (u16, Transport)>,
+    pub listeners: BTreeMap<String, Vec<(u16, Transport)>>,
     /// Addresses that it asks for.
     pub addresses: Vec<IpAddr>,
     /// Labels for the Service.
@@ -44,10 +44,7 @@ impl WantedGateway {
         Self {
             owner,
             listeners: listeners
-                .map(|listener| {
-                    let port = (listener.port, listener.protocol.transport());
-                    (listener.name.clone(), port)
-                })
+                .map(|listener| (listener.name.clone(), listener.ports()))
                 .collect(),
             addresses: addresses.filter_map(|text| text.parse().ok()).collect(),
             labels: infrastructure.labels,
@@ -68,6 +65,6 @@ impl WantedGateway {
 
     /// The ports that clients see, each once.
     pub fn ports(&self) -> BTreeSet<(u16, Transport)> {
-        self.listeners.values().copied().collect()
+        self.listeners.values().flatten().copied().collect()
     }
 }

@@ -212,7 +212,9 @@ fn allocate(
 
 /// Names the listeners that no local port is left for.
 fn exhaust(settings: &Settings, wanted: &WantedGateway, ports: &Ports, state: &mut GatewayState) {
-    for (listener, port) in &wanted.listeners {
+    let listeners = wanted.listeners.iter();
+    for (listener, port) in listeners.flat_map(|(name, ports)| ports.iter().map(move |p| (name, p)))
+    {
         if !ports.contains_key(port) {
             let (first, last) = (settings.ports.start(), settings.ports.end());
             let text = format!(
@@ -230,8 +232,9 @@ fn acknowledge(scene: &Scene<'_>, bound: &Ports, state: &mut GatewayState) {
     let ready = slice::ready_agents(scene, bound);
     let listed: BTreeSet<&String> = ready.values().flatten().collect();
     state.agents = listed.iter().map(|name| (*name).clone()).collect();
-    let is_bound = |(listener, port): (&String, &(u16, Transport))| {
-        bound.contains_key(port) || state.exhausted_listeners.contains_key(listener)
+    let is_bound = |(listener, ports): (&String, &Vec<(u16, Transport)>)| {
+        ports.iter().all(|port| bound.contains_key(port))
+            || state.exhausted_listeners.contains_key(listener)
     };
     if bound.is_empty() || !scene.wanted.listeners.iter().all(is_bound) {
         return;

@@ -41,6 +41,8 @@ pub struct ServedGateway {
 pub(crate) struct ServedListener {
     bind_port: u16,
     transport: Transport,
+    /// The local UDP port of HTTP/3.
+    http3_bind_port: Option<u16>,
     listener_set: Option<((String, String), i64)>,
 }
 
@@ -112,6 +114,7 @@ impl ServedGateway {
                 Transport::Tcp => self.tcp_bind_ports.insert(listener.bind_port),
                 Transport::Udp => self.udp_bind_ports.insert(listener.bind_port),
             };
+            self.udp_bind_ports.extend(listener.http3_bind_port);
             if let Some((set, generation)) = &listener.listener_set {
                 // Listeners of one set that differ are between two snapshots: the older counts.
                 let entry = self.listener_sets.entry(set.clone()).or_insert(*generation);
@@ -198,6 +201,9 @@ impl ServesBook {
             } else {
                 Transport::Tcp
             },
+            http3_bind_port: u16::try_from(listener.http3_bind_port)
+                .ok()
+                .filter(|port| *port > 0),
             listener_set: set,
         };
         self.gateway_of

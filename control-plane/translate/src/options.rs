@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use novaedge_api::gateway::{Gateway, ProtocolType};
 use novaedge_api::native::{
     AcceptProxyProtocol, AcceptProxyProtocolMode, FORWARDED_HEADERS_TRUSTED_CIDRS,
-    ForwardedHeaders, PROXY_PROTOCOL, PROXY_PROTOCOL_TRUSTED_CIDRS, ProxyListener, parse_cidr,
+    ForwardedHeaders, HTTP3, PROXY_PROTOCOL, PROXY_PROTOCOL_TRUSTED_CIDRS, ProxyListener,
+    parse_cidr,
 };
 
 use crate::layout::Fault;
@@ -21,6 +22,7 @@ const MAX_NETWORKS: usize = 64;
 pub(crate) struct ListenerOptions {
     proxy_protocol: Option<AcceptProxyProtocol>,
     forwarded_headers: Option<ForwardedHeaders>,
+    http3: bool,
 }
 
 impl ListenerOptions {
@@ -54,9 +56,25 @@ impl ListenerOptions {
             }
         };
         let forwarded = networks(annotations, FORWARDED_HEADERS_TRUSTED_CIDRS)?;
+        let http3 = match annotations.get(HTTP3).map(String::as_str) {
+            None | Some("false") => false,
+            Some("true") if proxy_protocol.is_some() => {
+                let message = format!(
+                    "datagrams have no header of the PROXY protocol; remove this annotation or \
+                     {PROXY_PROTOCOL_TRUSTED_CIDRS}"
+                );
+                return Err(fault(HTTP3, message));
+            }
+            Some("true") => true,
+            Some(other) => {
+                let message = format!("\"{other}\" is neither; write \"true\" or \"false\"");
+                return Err(fault(HTTP3, message));
+            }
+        };
         Ok(Self {
             proxy_protocol,
             forwarded_headers: forwarded.map(|trusted_cidrs| ForwardedHeaders { trusted_cidrs }),
+            http3,
         })
     }
 
@@ -70,6 +88,10 @@ impl ListenerOptions {
                 .forwarded_headers
                 .clone_from(&self.forwarded_headers);
         }
+        // What clients must show hangs on the server name, which QUIC tells too late.
+        let tls = listener.tls.as_ref();
+        let checks_clients = tls.is_some_and(|tls| tls.client_validation.is_some());
+        listener.http3 = self.http3 && *protocol == ProtocolType::Https && !checks_clients;
     }
 }
 

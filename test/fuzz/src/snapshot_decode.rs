@@ -66,7 +66,7 @@ pub fn ask(tables: &Tables) {
                     });
                 }
             }),
-            Socket::Tls(socket) => {
+            Socket::Tls(socket) | Socket::Quic(socket) => {
                 for sni in HOSTS.iter().map(|host| Some(*host)).chain([None]) {
                     let _ = socket.select(sni);
                 }

@@ -62,16 +62,13 @@ impl Worker {
             }
         };
         let client = Client::new(key, peer, Scheme::Http, None);
-        match protocol {
-            Protocol::Http1 => {
-                let stream = ClientStream::Tcp(stream);
-                self.serve_http1(stream, received, client, drain).await;
-            }
+        if protocol == Protocol::Http1 {
+            let stream = ClientStream::Tcp(stream);
+            self.serve_http1(stream, received, client, drain).await;
+        } else {
             // Boxed, so that connections of HTTP/1.1 do not hold the memory of this one.
-            Protocol::Http2 => {
-                let stream = Rewound::new(received, stream);
-                Box::pin(self.serve_http2(stream, client, drain)).await;
-            }
+            let stream = Rewound::new(received, stream);
+            Box::pin(self.serve_http2(stream, client, drain)).await;
         }
     }
 
@@ -192,10 +189,10 @@ impl Worker {
 }
 
 /// Counts a connection from its start to its end.
-struct Counted<'a>(&'a Worker);
+pub(super) struct Counted<'a>(&'a Worker);
 
 impl<'a> Counted<'a> {
-    fn new(worker: &'a Worker) -> Self {
+    pub(super) fn new(worker: &'a Worker) -> Self {
         worker.metrics.connections_opened.increment();
         Self(worker)
     }
@@ -208,7 +205,7 @@ impl Drop for Counted<'_> {
 }
 
 /// A codec that can be told to finish.
-trait Codec: Future {
+pub(super) trait Codec: Future {
     /// HTTP/1.1: no request after those in flight. HTTP/2: GOAWAY.
     fn finish(self: Pin<&mut Self>);
 }
@@ -222,10 +219,10 @@ where
     }
 }
 
-/// The codec of our own.
-struct Own<'a, F> {
-    session: Pin<&'a mut F>,
-    finishing: &'a Cell<bool>,
+/// A codec of our own making.
+pub(super) struct Own<'a, F> {
+    pub session: Pin<&'a mut F>,
+    pub finishing: &'a Cell<bool>,
 }
 
 impl<F: Future<Output = ()>> Future for Own<'_, F> {
@@ -243,7 +240,11 @@ impl<F: Future<Output = ()>> Codec for Own<'_, F> {
 }
 
 /// Runs a codec to its end, or to that which timeouts or a drain set.
-async fn drive<C: Codec>(codec: C, connection: &Connection, drain: Drain) -> Option<C::Output> {
+pub(super) async fn drive<C: Codec>(
+    codec: C,
+    connection: &Connection,
+    drain: Drain,
+) -> Option<C::Output> {
     let mut codec = pin!(codec);
     let mut drain = DrainWatch::new(drain);
     let mut finishing = false;

@@ -43,6 +43,11 @@ impl Exchange<'_> {
         match &**socket {
             Socket::Http(socket) => socket.listener(host).ok_or(Reason::NoListener),
             Socket::Tls(socket) => self.secure_listener(socket, host),
+            Socket::Quic(socket) => {
+                // The listener may be served over TCP.
+                let listener = self.secure_listener(socket, host);
+                listener.map_err(|_| Reason::Misdirected)
+            }
             Socket::Tcp(_) | Socket::Udp(_) => Err(Reason::NoListener),
         }
     }

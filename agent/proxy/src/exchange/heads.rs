@@ -42,7 +42,7 @@ impl Exchange<'_> {
             },
         );
         headers::append_via(&mut headers, &self.worker.via, version);
-        if version == Version::HTTP_2 {
+        if headers::is_multiplexed(version) {
             headers.insert(header::HOST, host.clone());
         }
         let mut changes = filters.iter().flat_map(|filters| &filters.request_headers);
@@ -76,7 +76,7 @@ impl Exchange<'_> {
 pub(super) fn finish_head(
     response: &mut Response<Body>,
     filters: [&Filters; 2],
-    http2_client: bool,
+    version: Version,
     key: Option<&HeaderValue>,
 ) {
     let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -87,7 +87,8 @@ pub(super) fn finish_head(
         None
     };
     headers::remove_hop_by_hop(headers);
-    if http2_client {
+    let multiplexed = headers::is_multiplexed(version);
+    if multiplexed {
         // What it means there has no other way to be said (RFC 8441 section 5).
         headers.remove(header::SEC_WEBSOCKET_ACCEPT);
     } else if let Some(upgrade) = upgrade {
@@ -102,11 +103,11 @@ pub(super) fn finish_head(
     for ops in filters.iter().flat_map(|filters| &filters.response_headers) {
         ops.apply(headers);
     }
-    if http2_client && switched {
+    if multiplexed && switched {
         *response.status_mut() = StatusCode::OK;
     }
-    *response.version_mut() = if http2_client {
-        Version::HTTP_2
+    *response.version_mut() = if multiplexed {
+        version
     } else {
         Version::HTTP_11
     };

@@ -128,7 +128,7 @@ impl ServerInputs {
     }
 }
 
-fn same_all<T>(one: &[Arc<T>], other: &[Arc<T>]) -> bool {
+pub(super) fn same_all<T>(one: &[Arc<T>], other: &[Arc<T>]) -> bool {
     one.len() == other.len()
         && one
             .iter()
@@ -139,7 +139,7 @@ fn same_all<T>(one: &[Arc<T>], other: &[Arc<T>]) -> bool {
 /// Chooses by server name: a certificate with exactly this name, one with a wildcard for it, the
 /// listener's first. Among several the first that the client can check.
 #[derive(Debug)]
-struct Certificates {
+pub(super) struct Certificates {
     all: Vec<Arc<CertifiedKey>>,
     exact: FxHashMap<Box<str>, SmallVec<[Arc<CertifiedKey>; 1]>>,
     /// By what follows `*.`.
@@ -147,7 +147,7 @@ struct Certificates {
 }
 
 impl Certificates {
-    fn new(keys: &[Arc<CertifiedKey>]) -> Self {
+    pub(super) fn new(keys: &[Arc<CertifiedKey>]) -> Self {
         let mut own = Self {
             all: keys.to_vec(),
             exact: FxHashMap::default(),

@@ -9,6 +9,7 @@ mod filters;
 mod framing;
 mod http1;
 mod http2;
+mod http3;
 mod limits;
 mod long_bodies;
 mod mirrors;

@@ -14,7 +14,7 @@ fn https(port: u16, name: &str, hostname: &str, certificates: &[&str]) -> v1::Re
     https_with(port, name, hostname, certificates, |_| {})
 }
 
-fn https_with(
+pub fn https_with(
     port: u16,
     name: &str,
     hostname: &str,
@@ -34,7 +34,7 @@ fn https_with(
     listener
 }
 
-fn bound(listeners: &[&str]) -> v1::Route {
+pub fn bound(listeners: &[&str]) -> v1::Route {
     let mut route = route();
     route.bindings = listeners
         .iter()

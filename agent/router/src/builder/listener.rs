@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use http::HeaderValue;
 use novaedge_proto::v1;
 
 use crate::{
@@ -42,6 +43,8 @@ pub(super) struct Listener {
     client_validation: Option<ClientValidation>,
     pub(super) accept_proxy_protocol: Option<AcceptProxyProtocol>,
     trusted_forwarders: Arc<[Network]>,
+    /// The local port of HTTP/3.
+    http3: Option<u16>,
 }
 
 /// What a listener speaks.
@@ -59,6 +62,7 @@ pub(super) enum Protocol {
 pub(super) enum SocketClass {
     Http,
     Tls,
+    Quic,
     Tcp,
     Udp,
 }
@@ -74,7 +78,7 @@ impl Protocol {
         }
     }
 
-    pub(super) const fn class(self) -> SocketClass {
+    const fn class(self) -> SocketClass {
         match self {
             Self::Http => SocketClass::Http,
             Self::Https | Self::Tls(_) => SocketClass::Tls,
@@ -118,6 +122,7 @@ impl Listener {
             backend_client_certificate: gateway.backend_client_certificate.clone(),
             accept_proxy_protocol: self.accept_proxy_protocol.clone(),
             trusted_forwarders: Arc::clone(&self.trusted_forwarders),
+            alt_svc: self.http3.and_then(|_| alt_svc(self.port)),
         }
     }
 
@@ -128,12 +133,24 @@ impl Listener {
         } else {
             Transport::Tcp
         };
-        let key = |address: &IpAddr| SocketKey {
-            address: *address,
-            port: self.bind_port,
-            transport,
-        };
-        gateway.addresses.iter().map(key).collect()
+        let http3 = self.http3.map(|port| (port, Transport::Quic));
+        let ports = [Some((self.bind_port, transport)), http3];
+        let keys = ports.into_iter().flatten().flat_map(|(port, transport)| {
+            gateway.addresses.iter().map(move |address| SocketKey {
+                address: *address,
+                port,
+                transport,
+            })
+        });
+        keys.collect()
+    }
+
+    /// What the listener is on one of its sockets.
+    pub(super) const fn class(&self, key: SocketKey) -> SocketClass {
+        match key.transport {
+            Transport::Quic => SocketClass::Quic,
+            Transport::Tcp | Transport::Udp => self.protocol.class(),
+        }
     }
 }
 
@@ -215,7 +232,33 @@ pub(super) fn convert_listener(version: &str, wire: &v1::Listener) -> Result<Lis
             "forwarded_headers_trusted_cidrs",
             &wire.forwarded_headers_trusted_cidrs,
         )?,
+        http3: convert_http3(wire)?,
     })
+}
+
+fn convert_http3(wire: &v1::Listener) -> Result<Option<u16>, Fault> {
+    if wire.http3_bind_port == 0 {
+        return Ok(None);
+    }
+    let fault = |expected| Fault::Value {
+        field: "http3_bind_port",
+        value: wire.http3_bind_port.to_string(),
+        expected,
+    };
+    if wire.protocol() != v1::Protocol::Https {
+        return Err(fault("expected none but for the protocol HTTPS"));
+    }
+    if wire.client_validation.is_some() || wire.accept_proxy_protocol.is_some() {
+        return Err(fault(
+            "expected none beside client_validation or accept_proxy_protocol",
+        ));
+    }
+    port("http3_bind_port", wire.http3_bind_port).map(Some)
+}
+
+/// Where HTTP/3 is served, for a day: at the port that clients see.
+fn alt_svc(port: u16) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("h3=\":{port}\"; ma=86400")).ok()
 }
 
 fn convert_accept_proxy_protocol(

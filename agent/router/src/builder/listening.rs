@@ -48,7 +48,7 @@ pub(super) struct Listening {
 enum Finished {
     Http(Arc<HttpListener>),
     Tls(Arc<TlsListener>),
-    L4(ListenerInfo, Option<Arc<L4Rule>>),
+    L4(Box<ListenerInfo>, Option<Arc<L4Rule>>),
 }
 
 /// Who shares a socket.
@@ -198,7 +198,10 @@ impl Listening {
             self.plan(*key, step);
         }
         for key in to_plan.into_iter().chain(to_assemble) {
-            let socket = self.plans.get(&key).and_then(|plan| self.assemble(plan));
+            let socket = self
+                .plans
+                .get(&key)
+                .and_then(|plan| self.assemble(key, plan));
             match socket {
                 Some(socket) => _ = sockets.insert(key, Arc::new(socket)),
                 None => _ = sockets.remove(&key),
@@ -308,8 +311,8 @@ impl Listening {
                 let hosts = shelf.map(|shelf| shelf.tls.clone()).unwrap_or_default();
                 Finished::Tls(Arc::new(TlsListener { info, mode, hosts }))
             }
-            Protocol::Tcp => Finished::L4(info, shelf.and_then(Shelf::tcp_rule).cloned()),
-            Protocol::Udp => Finished::L4(info, shelf.and_then(Shelf::udp_rule).cloned()),
+            Protocol::Tcp => Finished::L4(Box::new(info), shelf.and_then(Shelf::tcp_rule).cloned()),
+            Protocol::Udp => Finished::L4(Box::new(info), shelf.and_then(Shelf::udp_rule).cloned()),
         };
         self.finished.insert(Arc::clone(name), finished);
     }
@@ -329,7 +332,7 @@ impl Listening {
             let Some(listener) = self.listeners.get(name) else {
                 continue;
             };
-            let own_class = listener.protocol.class();
+            let own_class = listener.class(key);
             let own_headers = &listener.accept_proxy_protocol;
             let (first, headers) = *class.get_or_insert((own_class, own_headers));
             let clash =
@@ -371,7 +374,7 @@ impl Listening {
         }
     }
 
-    fn assemble(&self, plan: &Plan) -> Option<Socket> {
+    fn assemble(&self, key: SocketKey, plan: &Plan) -> Option<Socket> {
         let winners = || {
             plan.winners
                 .iter()
@@ -379,41 +382,42 @@ impl Listening {
         };
         let (first, finished) = winners().next()?;
         let by_host = Arc::clone(&plan.by_host);
-        Some(
-            match (self.listeners.get(first)?.protocol.class(), finished) {
-                (SocketClass::Http, _) => {
-                    let http = |(_, finished): (_, &Finished)| match finished {
-                        Finished::Http(listener) => Some(Arc::clone(listener)),
-                        Finished::Tls(_) | Finished::L4(..) => None,
-                    };
-                    Socket::Http(HttpSocket {
-                        listeners: winners().filter_map(http).collect(),
-                        by_host,
-                    })
+        Some(match (self.listeners.get(first)?.class(key), finished) {
+            (SocketClass::Http, _) => {
+                let http = |(_, finished): (_, &Finished)| match finished {
+                    Finished::Http(listener) => Some(Arc::clone(listener)),
+                    Finished::Tls(_) | Finished::L4(..) => None,
+                };
+                Socket::Http(HttpSocket {
+                    listeners: winners().filter_map(http).collect(),
+                    by_host,
+                })
+            }
+            (class @ (SocketClass::Tls | SocketClass::Quic), _) => {
+                let secure = |(_, finished): (_, &Finished)| match finished {
+                    Finished::Http(listener) => Some(SecureListener::Https(Arc::clone(listener))),
+                    Finished::Tls(listener) => Some(SecureListener::Tls(Arc::clone(listener))),
+                    Finished::L4(..) => None,
+                };
+                let socket = TlsSocket {
+                    listeners: winners().filter_map(secure).collect(),
+                    by_host,
+                };
+                if class == SocketClass::Quic {
+                    Socket::Quic(socket)
+                } else {
+                    Socket::Tls(socket)
                 }
-                (SocketClass::Tls, _) => {
-                    let secure = |(_, finished): (_, &Finished)| match finished {
-                        Finished::Http(listener) => {
-                            Some(SecureListener::Https(Arc::clone(listener)))
-                        }
-                        Finished::Tls(listener) => Some(SecureListener::Tls(Arc::clone(listener))),
-                        Finished::L4(..) => None,
-                    };
-                    Socket::Tls(TlsSocket {
-                        listeners: winners().filter_map(secure).collect(),
-                        by_host,
-                    })
-                }
-                (SocketClass::Tcp, Finished::L4(info, rule)) => Socket::Tcp(L4Socket {
-                    info: info.clone(),
-                    rule: rule.clone(),
-                }),
-                (SocketClass::Udp, Finished::L4(info, rule)) => Socket::Udp(L4Socket {
-                    info: info.clone(),
-                    rule: rule.clone(),
-                }),
-                (SocketClass::Tcp | SocketClass::Udp, _) => return None,
-            },
-        )
+            }
+            (SocketClass::Tcp, Finished::L4(info, rule)) => Socket::Tcp(L4Socket {
+                info: (**info).clone(),
+                rule: rule.clone(),
+            }),
+            (SocketClass::Udp, Finished::L4(info, rule)) => Socket::Udp(L4Socket {
+                info: (**info).clone(),
+                rule: rule.clone(),
+            }),
+            (SocketClass::Tcp | SocketClass::Udp, _) => return None,
+        })
     }
 }

@@ -60,7 +60,7 @@ pub struct ProxyInfrastructure {
 /// A port, a protocol and a hostname.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "self.protocol in ['HTTPS', 'TLS'] == has(self.tls)", "message": "tls must be set for the protocols HTTPS and TLS, and for no other"}, {"rule": "!(self.protocol in ['TCP', 'UDP']) || !has(self.hostname)", "message": "hostname must not be set for the protocols TCP and UDP"}, {"rule": "self.protocol != 'HTTPS' || !has(self.tls) || self.tls.mode == 'Terminate'", "message": "tls.mode must be Terminate for the protocol HTTPS"}, {"rule": "self.protocol != 'UDP' || !has(self.proxyProtocol)", "message": "proxyProtocol must not be set for the protocol UDP"}, {"rule": "self.protocol in ['HTTP', 'HTTPS'] || !has(self.forwardedHeaders)", "message": "forwardedHeaders must be set for the protocols HTTP and HTTPS only"}]))]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "self.protocol in ['HTTPS', 'TLS'] == has(self.tls)", "message": "tls must be set for the protocols HTTPS and TLS, and for no other"}, {"rule": "!(self.protocol in ['TCP', 'UDP']) || !has(self.hostname)", "message": "hostname must not be set for the protocols TCP and UDP"}, {"rule": "self.protocol != 'HTTPS' || !has(self.tls) || self.tls.mode == 'Terminate'", "message": "tls.mode must be Terminate for the protocol HTTPS"}, {"rule": "self.protocol != 'UDP' || !has(self.proxyProtocol)", "message": "proxyProtocol must not be set for the protocol UDP"}, {"rule": "self.protocol in ['HTTP', 'HTTPS'] || !has(self.forwardedHeaders)", "message": "forwardedHeaders must be set for the protocols HTTP and HTTPS only"}, {"rule": "!has(self.http3) || !self.http3 || self.protocol == 'HTTPS'", "message": "http3 must be set for the protocol HTTPS only"}, {"rule": "!has(self.http3) || !self.http3 || !has(self.proxyProtocol)", "message": "http3 must not be set beside proxyProtocol"}, {"rule": "!has(self.http3) || !self.http3 || !has(self.tls) || !has(self.tls.clientValidation)", "message": "http3 must not be set beside tls.clientValidation"}]))]
 pub struct ProxyListener {
     /// Name, unique in the ProxyGateway. For a listener of a ListenerSet:
     /// `<namespace>.<listener set>.<section name>`, shortened with a hash past 253 characters.
@@ -91,6 +91,24 @@ pub struct ProxyListener {
     /// Whose `X-Forwarded-*` fields are believed. Absent: nobody's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forwarded_headers: Option<ForwardedHeaders>,
+    /// Serves HTTP/3 on the UDP port of the same number, which answers over TCP tell of (`Alt-Svc`). For the protocol HTTPS,
+    /// and neither with `proxyProtocol` nor with `tls.clientValidation`. Absent: no.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub http3: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out a reference
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl ProxyListener {
+    /// What agents open for it: ports as clients see them.
+    pub fn ports(&self) -> Vec<(u16, Transport)> {
+        let http3 = self.http3.then_some((self.port, Transport::Udp));
+        let own = (self.port, self.protocol.transport());
+        [Some(own), http3].into_iter().flatten().collect()
+    }
 }
 
 /// Protocol of a listener.

@@ -72,6 +72,9 @@ fn listener(at: At<'_>, listener: &ProxyListener) {
             .error("tls must be set for the protocols HTTPS and TLS, and for no other"),
     }
     client_address(at, listener);
+    if listener.http3 {
+        http3(at.field("http3"), listener);
+    }
     if let Some(hostname) = &listener.hostname {
         let at = at.field("hostname");
         at.text(hostname, 1..=253, HOSTNAME);
@@ -81,6 +84,25 @@ fn listener(at: At<'_>, listener: &ProxyListener) {
                 "remove it",
             );
         }
+    }
+}
+
+fn http3(at: At<'_>, listener: &ProxyListener) {
+    if listener.protocol != ProxyProtocol::HTTPS {
+        at.error_with_fix("http3 must be set for the protocol HTTPS only", "remove it");
+    }
+    if listener.proxy_protocol.is_some() {
+        at.error_with_fix(
+            "http3 must not be set beside proxyProtocol",
+            "remove one of the two: datagrams have no header",
+        );
+    }
+    let tls = listener.tls.as_ref();
+    if tls.is_some_and(|tls| tls.client_validation.is_some()) {
+        at.error_with_fix(
+            "http3 must not be set beside tls.clientValidation",
+            "remove one of the two",
+        );
     }
 }
 

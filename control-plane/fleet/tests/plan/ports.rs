@@ -1,6 +1,7 @@
 //! Local ports: unique, lasting, free again.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use novaedge_api::native::Transport;
 use novaedge_fleet::Write;
 
 use crate::world::{DNS, HTTP, HTTPS, World, key};
@@ -50,6 +51,19 @@ fn a_listener_that_comes_or_goes_leaves_the_others_alone() {
     );
     let spec = world.services[&key("gw")].spec.clone().unwrap();
     assert_eq!(spec.ports.unwrap().len(), 1, "the port is free again");
+}
+
+#[test]
+fn a_listener_of_http3_has_a_port_of_each_transport() {
+    let mut world = World::new();
+    let http3 = (HTTPS.0, Transport::Udp);
+    let wanted = world.want("gw", &[HTTPS]);
+    let listener = wanted.listeners.values_mut().next().unwrap();
+    listener.push(http3);
+    world.settle();
+    for port in [HTTPS, http3] {
+        assert!(world.local("gw", port).is_some(), "{port:?}");
+    }
 }
 
 #[test]

@@ -44,7 +44,9 @@ pub(crate) fn wanted(name: &str, ports: &[(u16, Transport)]) -> WantedGateway {
         controller: Some(true),
         block_owner_deletion: Some(true),
     });
-    let listeners = ports.iter().map(|port| (format!("l{}", port.0), *port));
+    let listeners = ports
+        .iter()
+        .map(|port| (format!("l{}", port.0), vec![*port]));
     wanted.listeners = listeners.collect();
     wanted
 }

@@ -59,7 +59,7 @@ impl Replica {
             name: name.to_owned(),
             ..OwnerReference::default()
         });
-        let port = (80, Transport::Tcp);
+        let port = vec![(80, Transport::Tcp)];
         wanted.listeners.insert("http".to_owned(), port);
         self.gateways.send_modify(|gateways| {
             gateways.insert(key(name), wanted);

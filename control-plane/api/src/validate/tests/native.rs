@@ -76,6 +76,22 @@ fn proxy_gateways() {
             "spec.listeners[3].proxyProtocol.trustedCIDRs[0]: \"10.0.0.1\" has no prefix length",
         ],
     );
+    listeners(
+        "{name: a, port: 443, protocol: HTTPS, http3: true, tls: {certificateRefs: [{name: a}]}}",
+        &[],
+    );
+    listeners(
+        &format!(
+            "{{name: a, port: 80, protocol: HTTP, http3: true}}, {{name: b, port: 443, protocol: HTTPS, http3: true, \
+             proxyProtocol: {good}, tls: {{certificateRefs: [{{name: a}}], clientValidation: {{caCertificateRefs: \
+             [{{kind: ConfigMap, name: a}}]}}}}}}"
+        ),
+        &[
+            "spec.listeners[0].http3: http3 must be set for the protocol HTTPS only",
+            "spec.listeners[1].http3: http3 must not be set beside proxyProtocol",
+            "spec.listeners[1].http3: http3 must not be set beside tls.clientValidation",
+        ],
+    );
     check(
         "ProxyGateway",
         "{listeners: [], addresses: [10.0.0.1, A]}",
