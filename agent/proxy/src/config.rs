@@ -36,6 +36,8 @@ pub struct DownstreamLimits {
     pub header_read_timeout: Duration,
     /// From the accept to the end of the TLS handshake.
     pub handshake_timeout: Duration,
+    /// Without a byte of a request body while the backend waits for it; gRPC, whose calls may rest, is not bound by it.
+    pub body_read_timeout: Duration,
     /// Between requests on a connection without one in flight.
     pub keep_alive_idle: Duration,
     /// Without a byte in either direction while requests are in flight.
@@ -112,6 +114,7 @@ impl Default for DownstreamLimits {
         Self {
             header_read_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
+            body_read_timeout: Duration::from_mins(1),
             keep_alive_idle: Duration::from_secs(75),
             stall_timeout: Duration::from_hours(1),
             tick: Duration::from_secs(1),

@@ -28,6 +28,12 @@ pub enum BodyError {
     /// The time allowed for the whole exchange is over.
     #[error("timed out while the response was under way")]
     Timeout,
+    /// The client has sent nothing for too long.
+    #[error("the client was too slow")]
+    ReadTimeout,
+    /// The body is longer than the rule allows.
+    #[error("the body is too long")]
+    TooLarge,
     /// A mirror fell too far behind and was given up.
     #[error("mirror fell behind")]
     MirrorLag,
@@ -92,6 +98,21 @@ impl ForwardError {
             Self::TlsConfiguration | Self::NoEndpoints | Self::Full => Side::Internal,
             _ => Side::Upstream,
         }
+    }
+
+    /// The error of the client's request body that this comes from, if it does.
+    pub(crate) fn of_body(&self) -> Option<&BodyError> {
+        let Self::RequestBody(error) = self else {
+            return None;
+        };
+        let mut error: Option<&(dyn StdError + 'static)> = Some(&**error);
+        while let Some(one) = error {
+            if let Some(found) = one.downcast_ref() {
+                return Some(found);
+            }
+            error = one.source();
+        }
+        None
     }
 
     /// Whether the endpoint may have acted upon the request before the connection broke. A request that is not

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
 use http::{Method, Request, Response, Version};
 use novaedge_router::{Backend, BackendChoice, HttpListener, HttpRule, merge_cors_headers};
 use smallvec::SmallVec;
@@ -12,7 +13,7 @@ use tokio::time::Instant;
 use crate::authority::authority;
 use crate::body::Body;
 use crate::client::{Client, Requester};
-use crate::error::ForwardError;
+use crate::error::{BodyError, ForwardError};
 use crate::forward::{Forwarded, Outgoing, Route, protocol};
 use crate::headers;
 use crate::mirror::Mirroring;
@@ -20,6 +21,7 @@ use crate::reason::Reason;
 use crate::request_head::Head;
 use crate::session::Sessions;
 use crate::upgrade::{self, PendingUpgrade, Wish};
+use crate::upload::{self, UploadLimits};
 use crate::worker::{Current, Worker};
 
 mod choose;
@@ -132,6 +134,9 @@ impl Exchange<'_> {
             Verdict::Answer(response) => return Ok(response),
             Verdict::Forward(chosen) => chosen,
         };
+        let Ok(body) = self.upload(rule, &parts, body) else {
+            return Err(Reason::BodyTooLarge.with(cors));
+        };
         let version = parts.version;
         let host = parts.headers.get(header::HOST).cloned();
         let Ok(host) = host.map_or_else(|| HeaderValue::from_str(authority.text), Ok) else {
@@ -175,6 +180,16 @@ impl Exchange<'_> {
             self.tunnel(client, backend);
         }
         Ok(response)
+    }
+
+    /// The request body, which must not be too long nor too slow.
+    fn upload(&self, rule: &HttpRule, parts: &Parts, body: Body) -> Result<Body, BodyError> {
+        let may_rest = rule.grpc || headers::is_grpc(&parts.headers);
+        let limits = UploadLimits {
+            most: rule.max_request_body,
+            idle: (!may_rest).then_some(self.worker.config.downstream.body_read_timeout),
+        };
+        upload::limit(body, limits)
     }
 
     fn mirror(

@@ -7,7 +7,7 @@
 //!
 //! Modules, in reading order: [`worker`] (what a core owns), `downstream` (client connections), `client`
 //! and `authority` (what is known before routing), `request_head` and `exchange` (one request), `forward` (tries, timeouts),
-//! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`], `websocket` and `replay`
+//! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`], `websocket`, `upload` and `replay`
 //! (parts of an exchange), `http1` (what both sides of HTTP/1.x share), [`reason`] (own answers), [`body`], [`error`], [`config`], [`drain`], [`metrics`].
 //!
 //! # What the gateway changes in messages
@@ -46,6 +46,7 @@ mod session;
 pub mod tls;
 mod transport;
 pub mod upgrade;
+mod upload;
 mod upstream;
 mod websocket;
 pub mod worker;

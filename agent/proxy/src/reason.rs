@@ -4,7 +4,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::body::Body;
-use crate::error::ForwardError;
+use crate::error::{BodyError, ForwardError};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -50,6 +50,10 @@ pub enum Reason {
     UpstreamProtocol,
     /// The client's request body failed.
     RequestBody,
+    /// The request body is longer than the rule allows.
+    BodyTooLarge,
+    /// The client sent nothing of its request body for too long.
+    BodyTimeout,
     /// One try took too long.
     BackendTimeout,
     /// The whole request took too long.
@@ -58,7 +62,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of [`Reason::index`].
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::NoListener,
         Self::NoRoute,
         Self::InvalidHost,
@@ -78,6 +82,8 @@ impl Reason {
         Self::UpstreamReset,
         Self::UpstreamProtocol,
         Self::RequestBody,
+        Self::BodyTooLarge,
+        Self::BodyTimeout,
         Self::BackendTimeout,
         Self::RequestTimeout,
     ];
@@ -95,6 +101,8 @@ impl Reason {
             Self::NoListener | Self::NoRoute => StatusCode::NOT_FOUND,
             Self::InvalidHost | Self::RequestBody => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Connect | Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::InvalidRule
             | Self::NoBackends
@@ -135,6 +143,8 @@ impl Reason {
             Self::UpstreamReset => "upstream_reset",
             Self::UpstreamProtocol => "upstream_protocol",
             Self::RequestBody => "request_body",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
             Self::BackendTimeout => "backend_timeout",
             Self::RequestTimeout => "request_timeout",
         }
@@ -162,6 +172,8 @@ impl Reason {
             Self::UpstreamReset => "the backend closed the connection without a response\n",
             Self::UpstreamProtocol => "the backend sent no valid response\n",
             Self::RequestBody => "the request body ended early\n",
+            Self::BodyTooLarge => "the request body is too long\n",
+            Self::BodyTimeout => "the request body did not come in time\n",
             Self::BackendTimeout => "the backend did not answer in time\n",
             Self::RequestTimeout => "the request timed out\n",
         }
@@ -172,6 +184,7 @@ impl Reason {
         match self.status() {
             StatusCode::NOT_FOUND => Some(12),
             StatusCode::GATEWAY_TIMEOUT => Some(4),
+            StatusCode::PAYLOAD_TOO_LARGE => Some(8),
             StatusCode::NOT_IMPLEMENTED => None,
             status if status.is_server_error() => Some(14),
             _ => None,
@@ -225,7 +238,11 @@ impl From<&ForwardError> for Reason {
             ForwardError::Overflow | ForwardError::Full => Self::Overflow,
             ForwardError::Reset(_) | ForwardError::Unprocessed(_) => Self::UpstreamReset,
             ForwardError::Protocol(_) => Self::UpstreamProtocol,
-            ForwardError::RequestBody(_) => Self::RequestBody,
+            ForwardError::RequestBody(_) => match error.of_body() {
+                Some(BodyError::TooLarge) => Self::BodyTooLarge,
+                Some(BodyError::ReadTimeout) => Self::BodyTimeout,
+                _ => Self::RequestBody,
+            },
             ForwardError::TryTimeout => Self::BackendTimeout,
             ForwardError::RequestTimeout => Self::RequestTimeout,
         }

@@ -73,6 +73,8 @@ pub struct HttpRule {
     pub request_timeout: Option<Duration>,
     /// Limit of one try. A limit of 0 on the wire means none.
     pub backend_request_timeout: Option<Duration>,
+    /// Bytes of a request body.
+    pub max_request_body: Option<u64>,
     /// When to try again.
     pub retry: Option<Box<Retry>>,
     /// How to keep a client on one endpoint.

@@ -198,6 +198,7 @@ impl RouteCompiler<'_> {
             }),
             session_persistence: rule.session_persistence.as_ref().map(session),
             invalid: rule.invalid.as_ref().map(refused),
+            max_request_body_bytes: rule.max_request_body_size,
             ..base
         }
     }

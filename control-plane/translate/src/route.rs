@@ -1,6 +1,7 @@
 //! Routes of every kind: where they attach, what they serve, and what their statuses say.
 
 mod attach;
+mod body;
 pub(crate) mod fault;
 pub(crate) mod hostname;
 mod http;
@@ -55,7 +56,7 @@ pub fn plan_route(view: &View<'_>, kind: Kind, key: &ObjectKey) -> Option<RouteP
                 ..head
             };
             Some(plan(view, &head, |rules| {
-                http::http_rules(rules, &id, spec);
+                http::http_rules(rules, &id, meta, spec);
             }))
         }
         Kind::GrpcRoute => {
@@ -67,7 +68,7 @@ pub fn plan_route(view: &View<'_>, kind: Kind, key: &ObjectKey) -> Option<RouteP
                 ..head
             };
             Some(plan(view, &head, |rules| {
-                http::grpc_rules(rules, &id, spec);
+                http::grpc_rules(rules, &id, meta, spec);
             }))
         }
         Kind::TlsRoute => {

@@ -171,6 +171,96 @@ fn no_more_requests_wait_for_a_backend_than_may() {
     });
 }
 
+/// A bed whose rule takes bodies of 1000 bytes, with a body read timeout of 200 ms.
+async fn of_1000_bytes(origin: u16) -> Rc<Bed> {
+    let config = Config {
+        downstream: DownstreamLimits {
+            body_read_timeout: Duration::from_millis(200),
+            ..DownstreamLimits::default()
+        },
+        ..Config::default()
+    };
+    let mut rule = route();
+    rule.max_request_body_bytes = Some(1000);
+    Bed::with(config, |port| with_route(port, &[origin], rule)).await
+}
+
+fn post(length: usize) -> String {
+    let body = "x".repeat(length);
+    format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}")
+}
+
+#[test]
+fn a_body_that_is_too_long_is_refused_before_it_is_forwarded() {
+    run(async {
+        let origin = Origin::http1(|seen| text(seen.body.len().to_string())).await;
+        let bed = of_1000_bytes(origin.port).await;
+        let mut client = Http1::connect(&bed).await;
+        assert_eq!(client.send(&post(1000)).await.body, "1000");
+        assert_eq!(client.send(&post(1001)).await.status, 413);
+        assert_eq!(origin.seen.borrow().len(), 1);
+        let stream = TcpStream::connect(bed.address).await.unwrap();
+        let mut sender = http2(stream).await;
+        for (length, expect) in [(1000, 200), (1001, 413)] {
+            let body = http_body_util::Full::from(vec![b'x'; length]);
+            let request = http::Request::post("http://a/").body(body).unwrap();
+            assert_eq!(send2(&mut sender, request).await.status, expect);
+        }
+        assert_eq!(origin.seen.borrow().len(), 2);
+        assert_eq!(
+            bed.metrics.own_answers[Reason::BodyTooLarge.index()].get(),
+            2
+        );
+    });
+}
+
+#[test]
+fn a_body_of_unknown_length_is_counted_as_it_comes() {
+    run(async {
+        let origin = Origin::http1(|seen| text(seen.body.len().to_string())).await;
+        let bed = of_1000_bytes(origin.port).await;
+        let chunked = |chunks: usize| {
+            let chunk = format!("64\r\n{}\r\n", "x".repeat(100));
+            let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+            format!("{head}{}0\r\n\r\n", chunk.repeat(chunks))
+        };
+        let mut client = Http1::connect(&bed).await;
+        assert_eq!(client.send(&chunked(10)).await.body, "1000");
+        assert_eq!(client.send(&chunked(11)).await.status, 413);
+        let whole = origin.seen.borrow().len();
+        assert_eq!(whole, 1, "what came of it is no whole request");
+    });
+}
+
+#[test]
+fn a_client_that_stops_within_its_body_is_not_waited_for() {
+    run(async {
+        let origin = Origin::http1(|seen| text(seen.body.len().to_string())).await;
+        let bed = of_1000_bytes(origin.port).await;
+        let all = post(500);
+        let (most, rest) = all.split_at(all.len() - 100);
+        let mut client = Http1::connect(&bed).await;
+        client.write(most).await;
+        let began = Instant::now();
+        assert_eq!(client.read().await.status, 408);
+        let took = began.elapsed();
+        assert!((200..1000).contains(&took.as_millis()), "{took:?}");
+        assert!(client.is_closed().await);
+        // One that is slow, and goes on, is served.
+        let mut client = Http1::connect(&bed).await;
+        client.write(most).await;
+        for at in 0..rest.len() / 20 {
+            sleep(Duration::from_millis(60)).await;
+            client.write(&rest[at * 20..][..20]).await;
+        }
+        assert_eq!(client.read().await.body, "500");
+        assert_eq!(
+            bed.metrics.own_answers[Reason::BodyTimeout.index()].get(),
+            1
+        );
+    });
+}
+
 #[test]
 fn a_connection_is_not_used_again_before_its_answer_is_read() {
     run(async {

@@ -151,6 +151,7 @@ fn http_rule(id: RouteId, wire: &v1::Route, faults: &mut Vec<Fault>) -> HttpRule
         backends,
         request_timeout: wire.request_timeout_ms.and_then(duration),
         backend_request_timeout: wire.backend_request_timeout_ms.and_then(duration),
+        max_request_body: wire.max_request_body_bytes,
         retry: retry.map(Box::new),
         session: session.map(Box::new),
         invalid,

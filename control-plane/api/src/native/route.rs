@@ -118,6 +118,9 @@ pub struct ProxyRouteRule {
     /// Keeps a client on one endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_persistence: Option<ProxySessionPersistence>,
+    /// Bytes of a request body; a longer one is answered with 413. For the protocols HTTP and GRPC. Absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_request_body_size: Option<u64>,
     /// Set when the rule cannot be served as written: it still matches, and answers 500.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invalid: Option<ProxyInvalid>,

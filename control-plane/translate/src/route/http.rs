@@ -3,11 +3,13 @@
 use novaedge_api::gateway::{
     GrpcRouteRule, GrpcRouteSpec, HttpRouteRetry, HttpRouteRule, HttpRouteSpec, HttpRouteTimeouts,
 };
+use novaedge_api::k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use novaedge_api::meta::ObjectId;
 use novaedge_api::native::{
     ProxyMatch, ProxyPathMatchType, ProxyRetry, ProxyRouteRule, ProxyTimeouts,
 };
 
+use super::body;
 use super::fault::Fault;
 use super::matches;
 use super::rules::{Rules, answers, millis};
@@ -15,20 +17,37 @@ use super::session;
 use crate::filter::{self, Place};
 
 /// Rules of an HTTPRoute.
-pub(super) fn http_rules(rules: &mut Rules<'_, '_>, id: &ObjectId, spec: &HttpRouteSpec) {
+pub(super) fn http_rules(
+    rules: &mut Rules<'_, '_>,
+    id: &ObjectId,
+    metadata: &ObjectMeta,
+    spec: &HttpRouteSpec,
+) {
+    let limit = body::limit(metadata);
     for (index, given) in spec.rules.iter().enumerate() {
-        http_rule(rules, id, index, given);
+        http_rule(rules, id, &limit, (index, given));
     }
 }
 
 /// Rules of a GRPCRoute.
-pub(super) fn grpc_rules(rules: &mut Rules<'_, '_>, id: &ObjectId, spec: &GrpcRouteSpec) {
+pub(super) fn grpc_rules(
+    rules: &mut Rules<'_, '_>,
+    id: &ObjectId,
+    metadata: &ObjectMeta,
+    spec: &GrpcRouteSpec,
+) {
+    let limit = body::limit(metadata);
     for (index, given) in spec.rules.iter().enumerate() {
-        grpc_rule(rules, id, index, given);
+        grpc_rule(rules, id, &limit, (index, given));
     }
 }
 
-fn http_rule(rules: &mut Rules<'_, '_>, id: &ObjectId, index: usize, given: &HttpRouteRule) {
+fn http_rule(
+    rules: &mut Rules<'_, '_>,
+    id: &ObjectId,
+    limit: &body::Limit,
+    (index, given): (usize, &HttpRouteRule),
+) {
     let field = rules.begin(index);
     let needed = rules.refs.needed().clone();
     let matches = rules.matches(matches::http(&given.matches, &format!("{field}.matches")));
@@ -66,6 +85,7 @@ fn http_rule(rules: &mut Rules<'_, '_>, id: &ObjectId, index: usize, given: &Htt
                 &session::seed(id, index),
                 rules.refs.ignored(),
             )?,
+            max_request_body_size: limit.clone()?,
             ..ProxyRouteRule::default()
         })
     });
@@ -98,7 +118,12 @@ fn http_rule(rules: &mut Rules<'_, '_>, id: &ObjectId, index: usize, given: &Htt
     }
 }
 
-fn grpc_rule(rules: &mut Rules<'_, '_>, id: &ObjectId, index: usize, given: &GrpcRouteRule) {
+fn grpc_rule(
+    rules: &mut Rules<'_, '_>,
+    id: &ObjectId,
+    limit: &body::Limit,
+    (index, given): (usize, &GrpcRouteRule),
+) {
     let field = rules.begin(index);
     let needed = rules.refs.needed().clone();
     let matches = rules.matches(matches::grpc(&given.matches, &format!("{field}.matches")));
@@ -132,6 +157,7 @@ fn grpc_rule(rules: &mut Rules<'_, '_>, id: &ObjectId, index: usize, given: &Grp
         Ok(ProxyRouteRule {
             filters,
             session_persistence,
+            max_request_body_size: limit.clone()?,
             ..ProxyRouteRule::default()
         })
     });

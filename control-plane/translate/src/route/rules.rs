@@ -113,7 +113,10 @@ impl<'a, 'v> Rules<'a, 'v> {
             invalid: Some(fault.invalid()),
             ..ProxyRouteRule::default()
         });
-        self.faults.push(fault);
+        // What is wrong with the route as a whole is said once.
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
     }
 
     /// A share of a rule's traffic. A backend that cannot be used keeps its weight and answers 500.
