@@ -221,6 +221,14 @@ fn the_limits_are_the_defaults_of_the_data_path() {
             client.header_read_timeout.as_secs()
         ),
         format!(
+            "time without a byte of a request body that is waited for, but for gRPC | {} s",
+            client.body_read_timeout.as_secs()
+        ),
+        format!(
+            "connection with requests under way, and no byte in either direction | {} h",
+            client.stall_timeout.as_secs() / 3_600
+        ),
+        format!(
             "idle connection of a client | {} s",
             client.keep_alive_idle.as_secs()
         ),
