@@ -157,6 +157,7 @@ mod tests {
             metrics: Arc::new(Sources {
                 workers: Vec::new(),
                 checked: Arc::default(),
+                memory: Arc::default(),
                 served: served.subscribe(),
                 subscription: None,
                 open_files: None,

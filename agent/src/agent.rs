@@ -31,6 +31,7 @@ use crate::files::{Share, raise_limit};
 use crate::leaving::Leaving;
 use crate::memory;
 use crate::metrics::{Sources, Subscription};
+use crate::pressure::{self, Memory};
 use crate::worker::{self, COMMANDS, Command, WorkerConfig, WorkerCounters};
 
 /// How long the threads may take to end beyond the drain's deadline.
@@ -87,6 +88,8 @@ impl Agent {
         };
         config.http.site.clone_from(&site);
         config.l4.site.clone_from(&site);
+        let memory = Arc::new(Memory::default());
+        config.http.pressure = memory.pressure.clone();
         let open_files = fit_open_files(&mut config, count);
         let live: Live = Arc::new(ArcSwap::from_pointee(Runtime {
             tables: Arc::new(Tables::default()),
@@ -120,6 +123,8 @@ impl Agent {
             verdicts: site.verdicts,
             counters: Arc::clone(&checked),
             served: served.clone(),
+            memory: Arc::clone(&memory),
+            memory_limit: config.memory_limit,
         };
         thread("health".into(), &ended_sender, move || health.run())?;
         let (steps, fed) = mpsc::channel(1);
@@ -154,6 +159,7 @@ impl Agent {
                         metrics: Arc::new(Sources {
                             workers: counters,
                             checked,
+                            memory,
                             served,
                             subscription,
                             open_files,
@@ -337,13 +343,15 @@ fn thread(
         .map_err(AgentError::Thread)
 }
 
-/// Asks endpoints whether they are well. It has a thread of its own so that neither large snapshots nor requests make an
-/// answer look late.
+/// Asks endpoints whether they are well, and measures memory. It has a thread of its own so that neither large snapshots nor requests make an
+/// answer look late, nor the measure come late.
 struct HealthThread {
     live: Live,
     verdicts: Verdicts,
     counters: Arc<novaedge_check::Counters>,
     served: watch::Receiver<Option<v1::Version>>,
+    memory: Arc<Memory>,
+    memory_limit: Option<u64>,
 }
 
 impl HealthThread {
@@ -354,6 +362,8 @@ impl HealthThread {
             .build_local(LocalOptions::default())?;
         runtime.block_on(async {
             let giving_back = tokio::task::spawn_local(memory::give_back());
+            let measuring = pressure::watch(self.memory, self.memory_limit);
+            let measuring = tokio::task::spawn_local(measuring);
             let checks = Checks {
                 live: self.live,
                 resolver: Rc::new(Dns::new()),
@@ -362,6 +372,7 @@ impl HealthThread {
             };
             novaedge_check::run(checks, self.served).await;
             giving_back.abort();
+            measuring.abort();
         });
         Ok(())
     }

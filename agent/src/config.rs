@@ -32,7 +32,9 @@ pub struct AgentConfig {
     pub connections_per_worker: usize,
     /// The zone that this agent is in, for backends that prefer their agent's.
     pub zone: Option<Arc<str>>,
-    /// Limits of the HTTP data path; `workers` and `site` in it are set by the agent.
+    /// Bytes of memory that the process may use. `None`: as many as its control group.
+    pub memory_limit: Option<u64>,
+    /// Limits of the HTTP data path; `workers`, `site` and `pressure` in it are set by the agent.
     pub http: novaedge_proxy::Config,
     /// Limits of the layer 4 data path; `workers` and `site` in it are set by the agent, and `udp_sessions`
     /// lowered to what the limit of open files allows.
@@ -60,6 +62,7 @@ impl AgentConfig {
             admin: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9901))),
             connections_per_worker: 50_000,
             zone: None,
+            memory_limit: None,
             http: novaedge_proxy::Config::default(),
             l4: novaedge_l4::Limits::default(),
             more_counters: None,

@@ -14,6 +14,7 @@ mod files;
 mod leaving;
 mod memory;
 mod metrics;
+mod pressure;
 mod proxy_header;
 mod snapshot;
 mod sockets;

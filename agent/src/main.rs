@@ -72,6 +72,9 @@ struct Serve {
     /// Zone of this agent, for backends that prefer endpoints of their own
     #[arg(long, env = "NOVAEDGE_ZONE", value_name = "ZONE")]
     zone: Option<String>,
+    /// Bytes of memory that this agent may use: it sheds load before they are used up [default: those of its control group]
+    #[arg(long, env = "NOVAEDGE_MEMORY_LIMIT", value_name = "BYTES")]
+    memory_limit: Option<u64>,
     /// Where the last good snapshot is kept (with private keys; mode 0700)
     #[arg(long, env = "NOVAEDGE_STATE_DIR", value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -153,6 +156,7 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
         .zone
         .filter(|zone| !zone.is_empty())
         .map(Into::into);
+    config.memory_limit = arguments.memory_limit;
     config.state_dir = arguments.state_dir;
     config.admin = Some(arguments.admin);
     if let Some(workers) = arguments.workers {

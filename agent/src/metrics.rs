@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::config::MoreCounters;
+use crate::pressure::Memory;
 use crate::worker::WorkerCounters;
 
 mod traffic;
@@ -30,6 +31,7 @@ pub(crate) struct Sources {
     pub(crate) workers: Vec<Arc<WorkerCounters>>,
     /// Of health checks.
     pub(crate) checked: Arc<novaedge_check::Counters>,
+    pub(crate) memory: Arc<Memory>,
     /// The snapshot in force.
     pub(crate) served: watch::Receiver<Option<v1::Version>>,
     /// `None`: the agent is fed by hand.
@@ -333,6 +335,22 @@ impl Collector for Sources {
             "The snapshot in force, as its control plane counts",
         );
         gauge(&mut encoder, name, help, sequence.unwrap_or(0))?;
+        if let Some(limit) = self.memory.limit() {
+            let (name, help) = ("novaedge_memory_limit_bytes", "Memory that may be used");
+            gauge(&mut encoder, name, help, limit)?;
+            let (name, help) = ("novaedge_memory_used_bytes", "Memory in use of that");
+            gauge(&mut encoder, name, help, self.memory.used())?;
+            let (name, help) = (
+                "novaedge_memory_pressure",
+                "0: none; 1: no more connections are taken; 2: requests are refused, too",
+            );
+            gauge(
+                &mut encoder,
+                name,
+                help,
+                self.memory.pressure.level() as u64,
+            )?;
+        }
         if let Some(limit) = self.open_files {
             let (name, help) = ("novaedge_open_files_limit", "Files that may be open");
             gauge(&mut encoder, name, help, limit)?;

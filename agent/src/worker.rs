@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use novaedge_proxy::pressure::{Level, Pressure};
 use novaedge_proxy::{Drain, Live, QuicListener, Seat};
 use novaedge_router::SocketKey;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::accept::{accept, accept_quic};
 use crate::dns::Dns;
@@ -31,6 +32,9 @@ const UDP_QUIET: Duration = Duration::from_secs(1);
 
 /// How long connections of QUIC may go on when their listeners are gone.
 const QUIC_END: Duration = Duration::from_secs(10);
+
+/// How often a worker that takes no more connections looks whether it can.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What the control thread asks of a worker.
 pub(crate) enum Command {
@@ -78,6 +82,7 @@ pub(crate) struct Shared {
     pub(crate) l4: Rc<novaedge_l4::Worker<LiveSource>>,
     pub(crate) drain: Drain,
     pub(crate) counters: Arc<WorkerCounters>,
+    pressure: Pressure,
     /// This worker among all.
     seat: Seat,
     limit: usize,
@@ -91,16 +96,21 @@ pub(crate) struct Open(Rc<Shared>);
 impl Shared {
     /// Waits until another connection may be served, and counts it.
     pub(crate) async fn enter(self: &Rc<Self>) -> Open {
-        if self.open.get() >= self.limit {
+        if self.is_full() {
             self.counters.limited.fetch_add(1, Ordering::Relaxed);
-            while self.open.get() >= self.limit {
-                self.closed.notified().await;
+            while self.is_full() {
+                // Memory comes back without a word.
+                let _ = timeout(LOOK_AGAIN, self.closed.notified()).await;
             }
         }
         self.open.set(self.open.get() + 1);
         self.counters.accepted.fetch_add(1, Ordering::Relaxed);
         self.counters.open.fetch_add(1, Ordering::Relaxed);
         Open(Rc::clone(self))
+    }
+
+    fn is_full(&self) -> bool {
+        self.open.get() >= self.limit || self.pressure.level() >= Level::High
     }
 
     /// Waits until no connection is open and UDP is quiet: its sessions have no end to wait for.
@@ -157,6 +167,7 @@ async fn serve(config: WorkerConfig, mut commands: mpsc::Receiver<Command>) {
             config.l4,
             Arc::clone(&config.counters.l4),
         ),
+        pressure: config.http.pressure.clone(),
         seat: Seat {
             index: seat(config.index),
             workers: seat(config.http.workers as usize),

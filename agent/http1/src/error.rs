@@ -12,6 +12,10 @@ pub enum HeadError {
     /// The request line is not `method SP target SP version` (RFC 9112 section 3).
     #[error("the request line is malformed")]
     RequestLine,
+    /// The request line ends with nothing like a version of HTTP: its client speaks something else, such as HTTP/2 with a
+    /// bad preface (RFC 9113 section 3.4), and would not understand an answer.
+    #[error("this is not HTTP/1")]
+    NotHttp,
     /// The method is no token (RFC 9110 section 9.1).
     #[error("the method is not valid")]
     Method,

@@ -117,6 +117,10 @@ fn parse(section: &Section) -> Result<RequestHead, HeadError> {
         return Err(HeadError::Method);
     }
     let method = Method::from_bytes(method).map_err(|_| HeadError::Method)?;
+    let named = version.get(..5).unwrap_or_default();
+    if !named.eq_ignore_ascii_case(b"HTTP/") {
+        return Err(HeadError::NotHttp);
+    }
     let version = self::version(version, HeadError::RequestLine)?;
     let target = self::target(section, target, &method)?;
     let headers = section.fields(1)?;

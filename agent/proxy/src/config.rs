@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use novaedge_balance::Site;
 
+use crate::pressure::Pressure;
+
 /// Everything that bounds a worker. One value is shared by all workers.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -27,6 +29,8 @@ pub struct Config {
     pub workers: u32,
     /// The agent's own zone, which some backends prefer, and what its checks say of endpoints.
     pub site: Site,
+    /// How short of memory the process is.
+    pub pressure: Pressure,
 }
 
 /// Limits of client connections. The HTTP/2 values are Envoy's recommended edge settings.
@@ -105,6 +109,7 @@ impl Default for Config {
             via: "novaedge",
             workers: 1,
             site: Site::default(),
+            pressure: Pressure::default(),
         }
     }
 }

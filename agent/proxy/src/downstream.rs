@@ -117,10 +117,10 @@ impl Connections {
         }
     }
 
-    /// Looks at every connection once, and ends those that took too long.
-    pub(crate) fn check(&self, limits: &DownstreamLimits, metrics: &Metrics) {
+    /// Looks at every connection once, and ends those that took too long; `hurried`, all that are idle.
+    pub(crate) fn check(&self, limits: &DownstreamLimits, hurried: bool, metrics: &Metrics) {
         for connection in self.open.borrow().iter() {
-            connection.check(limits, metrics);
+            connection.check(limits, hurried, metrics);
         }
     }
 }
@@ -186,7 +186,7 @@ impl Connection {
         WakerState::New
     }
 
-    fn check(&self, limits: &DownstreamLimits, metrics: &Metrics) {
+    fn check(&self, limits: &DownstreamLimits, hurried: bool, metrics: &Metrics) {
         let moved = self.traffic.moved.swap(false, Ordering::Relaxed);
         let partial =
             self.traffic.partial.load(Ordering::Relaxed) && self.protocol.get() == Protocol::Http1;
@@ -204,6 +204,7 @@ impl Connection {
         self.ticks.set(ticks);
         let (limit, end) = match state {
             State::ReadingHead => (limits.header_read_timeout, End::Abort),
+            State::Idle if hurried => (limits.tick, End::Graceful),
             State::Idle => (limits.keep_alive_idle, End::Graceful),
             State::Busy => (limits.stall_timeout, End::Abort),
         };

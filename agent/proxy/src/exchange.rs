@@ -17,6 +17,7 @@ use crate::error::{BodyError, ForwardError};
 use crate::forward::{Forwarded, Outgoing, Route, protocol};
 use crate::headers;
 use crate::mirror::Mirroring;
+use crate::pressure::Level;
 use crate::reason::Reason;
 use crate::request_head::Head;
 use crate::session::Sessions;
@@ -107,6 +108,9 @@ impl Exchange<'_> {
         started: Instant,
         found: &mut Found<'t>,
     ) -> Result<Box<Response<Body>>, Box<Refusal>> {
+        if self.worker.config.pressure.level() == Level::Critical {
+            return Err(Reason::Overloaded.into());
+        }
         let (parts, body) = request.into_parts();
         let authority = authority(&parts).map_err(|_| Reason::InvalidHost)?;
         let listener = self.listener(&authority.host)?;
@@ -268,8 +272,8 @@ impl Exchange<'_> {
             reason.response()
         };
         merge_cors(refusal.cors, response.headers_mut());
-        // What follows an invalid Host cannot be trusted, and a socket without listeners is closing.
-        let closing = reason == Reason::InvalidHost
+        // What follows an invalid Host cannot be trusted, memory is short, or a socket without listeners is closing.
+        let closing = matches!(reason, Reason::InvalidHost | Reason::Overloaded)
             || !self
                 .current
                 .runtime

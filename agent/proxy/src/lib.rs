@@ -8,7 +8,7 @@
 //! Modules, in reading order: [`worker`] (what a core owns), `downstream` (client connections), `client`
 //! and `authority` (what is known before routing), `request_head` and `exchange` (one request), `forward` (tries, timeouts),
 //! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`], `websocket`, `upload` and `replay`
-//! (parts of an exchange), `http1` (what both sides of HTTP/1.x share), [`reason`] (own answers), [`body`], [`error`], [`config`], [`drain`], [`metrics`].
+//! (parts of an exchange), `http1` (what both sides of HTTP/1.x share), [`reason`] (own answers), [`body`], [`error`], [`config`], [`drain`], [`pressure`], [`metrics`].
 //!
 //! # What the gateway changes in messages
 //!
@@ -37,6 +37,7 @@ mod headers;
 mod http1;
 pub mod metrics;
 mod mirror;
+pub mod pressure;
 mod random;
 pub mod reason;
 mod replay;

@@ -58,11 +58,13 @@ pub enum Reason {
     BackendTimeout,
     /// The whole request took too long.
     RequestTimeout,
+    /// There is too little memory to serve it.
+    Overloaded,
 }
 
 impl Reason {
     /// All reasons, in the order of [`Reason::index`].
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::NoListener,
         Self::NoRoute,
         Self::InvalidHost,
@@ -86,6 +88,7 @@ impl Reason {
         Self::BodyTimeout,
         Self::BackendTimeout,
         Self::RequestTimeout,
+        Self::Overloaded,
     ];
 
     /// Position in [`Reason::ALL`].
@@ -108,7 +111,9 @@ impl Reason {
             | Self::NoBackends
             | Self::InvalidBackend
             | Self::TlsConfiguration => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NoEndpoints | Self::Overflow => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoints | Self::Overflow | Self::Overloaded => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::DnsFailed
             | Self::ConnectFailed
             | Self::TlsFailed
@@ -147,6 +152,7 @@ impl Reason {
             Self::BodyTimeout => "body_timeout",
             Self::BackendTimeout => "backend_timeout",
             Self::RequestTimeout => "request_timeout",
+            Self::Overloaded => "overloaded",
         }
     }
 
@@ -176,6 +182,7 @@ impl Reason {
             Self::BodyTimeout => "the request body did not come in time\n",
             Self::BackendTimeout => "the backend did not answer in time\n",
             Self::RequestTimeout => "the request timed out\n",
+            Self::Overloaded => "the gateway is overloaded\n",
         }
     }
 

@@ -20,6 +20,7 @@ use crate::downstream::Connections;
 use crate::error::ForwardError;
 use crate::headers::Via;
 use crate::metrics::{ListenerMetrics, Metrics, RouteKey, RouteMetrics};
+use crate::pressure::Level;
 use crate::random::Random;
 use crate::resolve::{DnsCache, Resolve};
 use crate::tls::{BackendClient, TlsConfigs};
@@ -215,8 +216,9 @@ impl Worker {
                 () = self.stop.cancelled() => break,
                 _ = ticks.tick() => {}
             }
+            let hurried = self.config.pressure.level() >= Level::High;
             self.connections
-                .check(&self.config.downstream, &self.metrics);
+                .check(&self.config.downstream, hurried, &self.metrics);
             until_sweep -= 1;
             if until_sweep == 0 {
                 until_sweep = TICKS_PER_SWEEP;

@@ -10,6 +10,7 @@ fn sources(workers: usize) -> Arc<Sources> {
     Arc::new(Sources {
         workers: workers.collect(),
         checked: Arc::default(),
+        memory: Arc::default(),
         served,
         subscription: None,
         open_files: Some(1_024),

@@ -12,6 +12,7 @@ mod http3;
 mod layer4;
 mod layer4_tls;
 mod lifecycle;
+mod pressure;
 mod proxy_protocol;
 mod refusals;
 mod send_proxy_protocol;

@@ -90,6 +90,9 @@ fn request_lines_have_three_parts_and_one_space_between_them() {
             HeadError::RequestLine,
         );
     }
+    for line in ["INVALID CONNECTION PREFACE", "GET / ICY/1.0", "GET / HTTP"] {
+        refused(&format!("{line}\r\n\r\n"), HeadError::NotHttp);
+    }
     refused("GET\t/\tHTTP/1.1\r\n\r\n", HeadError::RequestLine);
     refused("GET /\0 HTTP/1.1\r\n\r\n", HeadError::RequestLine);
     // RFC 9110 section 9.1: method = token

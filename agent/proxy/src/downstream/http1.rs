@@ -199,10 +199,13 @@ impl Session<'_> {
             .unwrap_or(false)
     }
 
-    /// Answers what is no request.
+    /// Answers what is no request, if its client may understand that.
     async fn refuse(&self, error: HeadError) -> After {
         self.worker.metrics.heads_refused.increment();
         tracing::trace!(%error, "request head refused");
+        if error == HeadError::NotHttp {
+            return After::Close;
+        }
         let mut response = if error == HeadError::Coding {
             self.worker.metrics.own_answer(Reason::TransferCoding);
             Reason::TransferCoding.response()

@@ -24,6 +24,17 @@ fn a_routed_request_reaches_its_backend_and_the_answer_comes_back() {
 }
 
 #[test]
+fn who_speaks_something_else_gets_no_answer() {
+    run(async {
+        let bed = Bed::new(|port| simple(port, &[1])).await;
+        let mut client = Http1::connect(&bed).await;
+        client.write("INVALID CONNECTION PREFACE\r\n\r\n").await;
+        assert!(client.is_closed().await);
+        assert_eq!(bed.metrics.heads_refused.get(), 1);
+    });
+}
+
+#[test]
 fn connections_are_kept_on_both_sides() {
     run(async {
         let origin = Origin::http1(|_| text("ok")).await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use novaedge_proto::v1;
 use novaedge_proxy::Config;
 use novaedge_proxy::config::{DownstreamLimits, UpstreamLimits};
+use novaedge_proxy::pressure::Level;
 use novaedge_proxy::reason::Reason;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -125,6 +126,39 @@ fn a_backends_connection_limit_makes_requests_wait() {
             assert_eq!(request.await.unwrap(), 200);
         }
         assert_eq!(origin.connections.get(), 2);
+    });
+}
+
+#[test]
+fn when_memory_is_short_idle_connections_go_first_and_then_requests() {
+    run(async {
+        let origin = slow(Duration::from_millis(300)).await;
+        let config = Config {
+            downstream: DownstreamLimits {
+                tick: Duration::from_millis(20),
+                ..DownstreamLimits::default()
+            },
+            ..Config::default()
+        };
+        let pressure = config.pressure.clone();
+        let bed = Bed::with(config, |port| simple(port, &[origin.port])).await;
+        let mut idle = Http1::connect(&bed).await;
+        assert_eq!(idle.send(GET).await.status, 200);
+        let mut busy = Http1::connect(&bed).await;
+        busy.write(GET).await;
+        pressure.set(Level::High);
+        assert!(idle.is_closed().await);
+        assert_eq!(busy.read().await.status, 200, "it was under way");
+        assert!(busy.is_closed().await);
+        assert_eq!(get(&bed, "/", "").await.status, 200);
+        pressure.set(Level::Critical);
+        let mut refused = Http1::connect(&bed).await;
+        let got = refused.send(GET).await;
+        assert_eq!((got.status, got.header("connection")), (503, Some("close")));
+        assert!(refused.is_closed().await);
+        assert_eq!(bed.metrics.own_answers[Reason::Overloaded.index()].get(), 1);
+        pressure.set(Level::None);
+        assert_eq!(get(&bed, "/", "").await.status, 200);
     });
 }
 
