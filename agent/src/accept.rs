@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::proxy_header;
-use crate::worker::{Open, Shared};
+use crate::worker::{Open, Room, Shared};
 
 /// How long a worker that can't open files waits before it tries again.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -29,6 +29,7 @@ pub(crate) async fn accept(
     key: SocketKey,
     mut stop: oneshot::Receiver<()>,
 ) {
+    let room = Room::new(key);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -41,7 +42,7 @@ pub(crate) async fn accept(
                 tokio::select! {
                     biased;
                     _ = &mut stop => return,
-                    () = serve(&shared, stream, peer, key) => {}
+                    () = serve(&shared, stream, peer, &room) => {}
                 }
             }
             Err(error) => back_off(&shared, &error, key).await,
@@ -50,7 +51,7 @@ pub(crate) async fn accept(
     // Let the driver tell of connections that came since it was asked last.
     tokio::task::yield_now().await;
     while let Some((stream, peer)) = accept_queued(&listener).await {
-        serve(&shared, stream, peer, key).await;
+        serve(&shared, stream, peer, &room).await;
     }
 }
 
@@ -61,6 +62,7 @@ pub(crate) async fn accept_quic(
     key: SocketKey,
     mut stop: oneshot::Receiver<Instant>,
 ) {
+    let room = Room::new(key);
     let until = loop {
         let accepted = tokio::select! {
             biased;
@@ -71,7 +73,7 @@ pub(crate) async fn accept_quic(
         let open = tokio::select! {
             biased;
             until = &mut stop => break until,
-            open = shared.enter() => open,
+            open = shared.enter(&room) => open,
         };
         let http = Rc::clone(&shared.http);
         let serving = Box::pin(http.serve_http3(incoming, key, shared.drain.clone()));
@@ -118,8 +120,9 @@ async fn back_off(shared: &Shared, error: &io::Error, key: SocketKey) {
 }
 
 /// Starts the connection's task, by what the socket is in the tables in force.
-async fn serve(shared: &Rc<Shared>, stream: TcpStream, peer: SocketAddr, key: SocketKey) {
-    let open = shared.enter().await;
+async fn serve(shared: &Rc<Shared>, stream: TcpStream, peer: SocketAddr, room: &Rc<Room>) {
+    let open = shared.enter(room).await;
+    let key = room.key();
     // A dual-stack socket shows IPv4 clients as mapped addresses.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let looked_up = shared.live.load().tables.sockets.get(&key).map(|socket| {

@@ -90,27 +90,57 @@ pub(crate) struct Shared {
     closed: Notify,
 }
 
-/// A connection in the count of its worker.
-pub(crate) struct Open(Rc<Shared>);
+/// A connection in the counts of its worker and of its socket.
+pub(crate) struct Open {
+    shared: Rc<Shared>,
+    room: Rc<Room>,
+}
+
+/// How many connections of one socket are open on this worker.
+pub(crate) struct Room {
+    key: SocketKey,
+    open: Cell<usize>,
+}
+
+impl Room {
+    pub(crate) fn new(key: SocketKey) -> Rc<Self> {
+        let open = Cell::new(0);
+        Rc::new(Self { key, open })
+    }
+
+    pub(crate) fn key(&self) -> SocketKey {
+        self.key
+    }
+}
 
 impl Shared {
     /// Waits until another connection may be served, and counts it.
-    pub(crate) async fn enter(self: &Rc<Self>) -> Open {
-        if self.is_full() {
+    pub(crate) async fn enter(self: &Rc<Self>, room: &Rc<Room>) -> Open {
+        if self.is_full(room) {
             self.counters.limited.fetch_add(1, Ordering::Relaxed);
-            while self.is_full() {
+            while self.is_full(room) {
                 // Memory comes back without a word.
                 let _ = timeout(LOOK_AGAIN, self.closed.notified()).await;
             }
         }
         self.open.set(self.open.get() + 1);
+        room.open.set(room.open.get() + 1);
         self.counters.accepted.fetch_add(1, Ordering::Relaxed);
         self.counters.open.fetch_add(1, Ordering::Relaxed);
-        Open(Rc::clone(self))
+        Open {
+            shared: Rc::clone(self),
+            room: Rc::clone(room),
+        }
     }
 
-    fn is_full(&self) -> bool {
-        self.open.get() >= self.limit || self.pressure.level() >= Level::High
+    fn is_full(&self, room: &Room) -> bool {
+        let runtime = self.live.load();
+        let socket = runtime.tables.sockets.get(&room.key);
+        let most = socket.and_then(|socket| socket.max_connections());
+        let share = most.map(|most| most.div_ceil(self.seat.workers.max(1).into()) as usize);
+        self.open.get() >= self.limit
+            || share.is_some_and(|share| room.open.get() >= share)
+            || self.pressure.level() >= Level::High
     }
 
     /// Waits until no connection is open and UDP is quiet: its sessions have no end to wait for.
@@ -134,9 +164,12 @@ impl Shared {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.set(self.0.open.get().saturating_sub(1));
-        self.0.counters.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.closed.notify_one();
+        let Self { shared, room } = self;
+        shared.open.set(shared.open.get().saturating_sub(1));
+        room.open.set(room.open.get().saturating_sub(1));
+        shared.counters.open.fetch_sub(1, Ordering::Relaxed);
+        // Each socket's task may wait for one of its own.
+        shared.closed.notify_waiters();
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::config::DownstreamLimits;
 use crate::drain::{WakerState, Wish};
 use crate::metrics::Metrics;
+use crate::pressure::Level;
 
 mod http1;
 mod http3;
@@ -117,10 +118,10 @@ impl Connections {
         }
     }
 
-    /// Looks at every connection once, and ends those that took too long; `hurried`, all that are idle.
-    pub(crate) fn check(&self, limits: &DownstreamLimits, hurried: bool, metrics: &Metrics) {
+    /// Looks at every connection once, and ends those that took too long; under pressure, those that are idle.
+    pub(crate) fn check(&self, limits: &DownstreamLimits, pressure: Level, metrics: &Metrics) {
         for connection in self.open.borrow().iter() {
-            connection.check(limits, hurried, metrics);
+            connection.check(limits, pressure, metrics);
         }
     }
 }
@@ -186,7 +187,7 @@ impl Connection {
         WakerState::New
     }
 
-    fn check(&self, limits: &DownstreamLimits, hurried: bool, metrics: &Metrics) {
+    fn check(&self, limits: &DownstreamLimits, pressure: Level, metrics: &Metrics) {
         let moved = self.traffic.moved.swap(false, Ordering::Relaxed);
         let partial =
             self.traffic.partial.load(Ordering::Relaxed) && self.protocol.get() == Protocol::Http1;
@@ -204,7 +205,7 @@ impl Connection {
         self.ticks.set(ticks);
         let (limit, end) = match state {
             State::ReadingHead => (limits.header_read_timeout, End::Abort),
-            State::Idle if hurried => (limits.tick, End::Graceful),
+            State::Idle if pressure >= Level::High => (limits.tick, End::Graceful),
             State::Idle => (limits.keep_alive_idle, End::Graceful),
             State::Busy => (limits.stall_timeout, End::Abort),
         };

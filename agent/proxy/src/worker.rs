@@ -20,7 +20,6 @@ use crate::downstream::Connections;
 use crate::error::ForwardError;
 use crate::headers::Via;
 use crate::metrics::{ListenerMetrics, Metrics, RouteKey, RouteMetrics};
-use crate::pressure::Level;
 use crate::random::Random;
 use crate::resolve::{DnsCache, Resolve};
 use crate::tls::{BackendClient, TlsConfigs};
@@ -216,9 +215,9 @@ impl Worker {
                 () = self.stop.cancelled() => break,
                 _ = ticks.tick() => {}
             }
-            let hurried = self.config.pressure.level() >= Level::High;
+            let pressure = self.config.pressure.level();
             self.connections
-                .check(&self.config.downstream, hurried, &self.metrics);
+                .check(&self.config.downstream, pressure, &self.metrics);
             until_sweep -= 1;
             if until_sweep == 0 {
                 until_sweep = TICKS_PER_SWEEP;

@@ -40,6 +40,8 @@ pub struct ListenerInfo {
     pub trusted_forwarders: Arc<[Network]>,
     /// The field that tells clients of HTTP/3, where it is served (RFC 7838).
     pub alt_svc: Option<HeaderValue>,
+    /// Connections of this agent on the listener's sockets.
+    pub max_connections: Option<u32>,
 }
 
 /// How headers of the PROXY protocol are taken.

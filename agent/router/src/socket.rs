@@ -157,6 +157,21 @@ impl Socket {
         }
     }
 
+    /// The most connections that this agent has on the socket, if one of its listeners sets a limit.
+    pub fn max_connections(&self) -> Option<u32> {
+        match self {
+            Self::Http(socket) => {
+                let listeners = socket.listeners.iter();
+                listeners.filter_map(|one| one.info.max_connections).min()
+            }
+            Self::Tls(socket) | Self::Quic(socket) => {
+                let listeners = socket.listeners.iter();
+                listeners.filter_map(|one| one.info().max_connections).min()
+            }
+            Self::Tcp(socket) | Self::Udp(socket) => socket.info.max_connections,
+        }
+    }
+
     /// How headers of the PROXY protocol are taken, which all listeners of a socket agree on. None: there are none.
     pub fn accept_proxy_protocol(&self) -> Option<&AcceptProxyProtocol> {
         let info = match self {

@@ -96,6 +96,51 @@ async fn until_ready(address: SocketAddr) {
 }
 
 #[tokio::test]
+async fn a_listener_has_no_more_connections_than_it_may_have() {
+    let (limited, free) = (free_port(), free_port());
+    let agent = agent();
+    let mut resources = backend("a", &[tcp_origin("a")]);
+    resources.push(gateway());
+    let plain = listener("limited", limited, v1::Protocol::Tcp);
+    let Some(Body::Listener(body)) = plain.body else {
+        panic!("a listener");
+    };
+    // One for each of two workers.
+    let body = v1::Listener {
+        max_connections: 2,
+        ..body
+    };
+    resources.push(resource(&plain.name, Body::Listener(body)));
+    resources.push(listener("free", free, v1::Protocol::Tcp));
+    for name in ["limited", "free"] {
+        resources.push(route(v1::RouteKind::Tcp, name, "", &[("a", 1)]));
+    }
+    assert_eq!(agent.apply(step(1, resources, &[])).await.unwrap(), []);
+    let greeted = |port: u16| {
+        let mut stream = connect(port);
+        stream
+            .set_read_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
+        let mut greeting = [0];
+        let heard = stream.read_exact(&mut greeting).is_ok();
+        (stream, heard)
+    };
+    let mut held: Vec<_> = (0..8).map(|_| greeted(limited)).collect();
+    let served = held.iter().filter(|(_, heard)| *heard).count();
+    // All may have come to the same worker.
+    assert!((1..=2).contains(&served), "{served}");
+    assert!((0..8).all(|_| greeted(free).1), "others have room");
+    held.retain(|(_, heard)| !heard);
+    let (waiting, _) = &mut held[0];
+    waiting
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    assert!(waiting.read_exact(&mut [0]).is_ok(), "it waited for room");
+    drop(held);
+    agent.drain(Duration::from_secs(2)).await;
+}
+
+#[tokio::test]
 async fn the_admin_endpoint_tells_health_version_and_metrics() {
     let (agent, port) = (agent(), free_port());
     let address = agent.admin_address().unwrap();

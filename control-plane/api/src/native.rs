@@ -44,6 +44,8 @@ pub const PROXY_PROTOCOL_TRUSTED_CIDRS: &str = "novaedge.io/proxy-protocol-trust
 pub const FORWARDED_HEADERS_TRUSTED_CIDRS: &str = "novaedge.io/forwarded-headers-trusted-cidrs";
 /// Annotation on Gateways: `"true"` serves the HTTPS listeners over HTTP/3, too.
 pub const HTTP3: &str = "novaedge.io/http3";
+/// Annotation on Gateways: the most connections that an agent has on each of the ports.
+pub const MAX_CONNECTIONS: &str = "novaedge.io/max-connections";
 /// Annotation on HTTPRoutes and GRPCRoutes: the longest request body, in bytes or as a quantity such as `10Mi`.
 pub const MAX_REQUEST_BODY_SIZE: &str = "novaedge.io/max-request-body-size";
 /// `controllerName` of the GatewayClasses that NovaEdge manages.

@@ -159,6 +159,7 @@ impl GatewayCompiler<'_> {
             protocol: protocol(listener.protocol).into(),
             hostname: hostname(listener),
             listener_set_generation: self.listener_set_generation(listener),
+            max_connections: listener.max_connections.unwrap_or_default(),
             ..v1::Listener::default()
         };
         if let Err((below, reason, message)) = client_address::compile(listener, &mut compiled) {

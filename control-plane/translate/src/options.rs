@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use novaedge_api::gateway::{Gateway, ProtocolType};
 use novaedge_api::native::{
     AcceptProxyProtocol, AcceptProxyProtocolMode, FORWARDED_HEADERS_TRUSTED_CIDRS,
-    ForwardedHeaders, HTTP3, PROXY_PROTOCOL, PROXY_PROTOCOL_TRUSTED_CIDRS, ProxyListener,
-    parse_cidr,
+    ForwardedHeaders, HTTP3, MAX_CONNECTIONS, PROXY_PROTOCOL, PROXY_PROTOCOL_TRUSTED_CIDRS,
+    ProxyListener, parse_cidr,
 };
 
 use crate::layout::Fault;
@@ -23,6 +23,7 @@ pub(crate) struct ListenerOptions {
     proxy_protocol: Option<AcceptProxyProtocol>,
     forwarded_headers: Option<ForwardedHeaders>,
     http3: bool,
+    max_connections: Option<u32>,
 }
 
 impl ListenerOptions {
@@ -71,16 +72,25 @@ impl ListenerOptions {
                 return Err(fault(HTTP3, message));
             }
         };
+        let max_connections = annotations.get(MAX_CONNECTIONS).map(|text| {
+            let number = text.parse().ok().filter(|number| *number > 0);
+            number.ok_or_else(|| {
+                let message = format!("\"{text}\" is no number of connections; write 1 or more");
+                fault(MAX_CONNECTIONS, message)
+            })
+        });
         Ok(Self {
             proxy_protocol,
             forwarded_headers: forwarded.map(|trusted_cidrs| ForwardedHeaders { trusted_cidrs }),
             http3,
+            max_connections: max_connections.transpose()?,
         })
     }
 
     /// Puts into a listener what fits its protocol.
     pub(crate) fn apply(&self, protocol: &ProtocolType, listener: &mut ProxyListener) {
         if *protocol != ProtocolType::Udp {
+            listener.max_connections = self.max_connections;
             listener.proxy_protocol.clone_from(&self.proxy_protocol);
         }
         if matches!(protocol, ProtocolType::Http | ProtocolType::Https) {

@@ -45,6 +45,7 @@ pub(super) struct Listener {
     trusted_forwarders: Arc<[Network]>,
     /// The local port of HTTP/3.
     http3: Option<u16>,
+    max_connections: Option<u32>,
 }
 
 /// What a listener speaks.
@@ -123,6 +124,7 @@ impl Listener {
             accept_proxy_protocol: self.accept_proxy_protocol.clone(),
             trusted_forwarders: Arc::clone(&self.trusted_forwarders),
             alt_svc: self.http3.and_then(|_| alt_svc(self.port)),
+            max_connections: self.max_connections,
         }
     }
 
@@ -233,6 +235,7 @@ pub(super) fn convert_listener(version: &str, wire: &v1::Listener) -> Result<Lis
             &wire.forwarded_headers_trusted_cidrs,
         )?,
         http3: convert_http3(wire)?,
+        max_connections: (wire.max_connections > 0).then_some(wire.max_connections),
     })
 }
 

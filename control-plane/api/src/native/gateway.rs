@@ -95,6 +95,11 @@ pub struct ProxyListener {
     /// and neither with `proxyProtocol` nor with `tls.clientValidation`. Absent: no.
     #[serde(default, skip_serializing_if = "is_false")]
     pub http3: bool,
+    /// Connections of one agent on the port; more wait until others end. Of the listeners of a port the lowest counts for
+    /// all. For every protocol but UDP. Absent: no limit of the listener's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_connections: Option<u32>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out a reference

@@ -72,6 +72,8 @@ fn listener(at: At<'_>, listener: &ProxyListener) {
             .error("tls must be set for the protocols HTTPS and TLS, and for no other"),
     }
     client_address(at, listener);
+    at.field("maxConnections")
+        .number(listener.max_connections, 1..=u32::MAX);
     if listener.http3 {
         http3(at.field("http3"), listener);
     }

@@ -77,8 +77,12 @@ fn proxy_gateways() {
         ],
     );
     listeners(
-        "{name: a, port: 443, protocol: HTTPS, http3: true, tls: {certificateRefs: [{name: a}]}}",
+        "{name: a, port: 443, protocol: HTTPS, http3: true, maxConnections: 1, tls: {certificateRefs: [{name: a}]}}",
         &[],
+    );
+    listeners(
+        "{name: a, port: 80, protocol: HTTP, maxConnections: 0}",
+        &["spec.listeners[0].maxConnections: must be at least 1, is 0"],
     );
     listeners(
         &format!(
