@@ -1,5 +1,5 @@
 # Every task is one word; each prints the command it runs.
-.PHONY: help tools build run test smoke lint deny fmt golden bench bench-cluster fuzz cluster-up cluster-down images conformance e2e
+.PHONY: help tools build run test smoke lint deny fmt golden bench bench-cluster fuzz cluster-up cluster-down images conformance e2e protocols
 
 programs := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
@@ -46,6 +46,9 @@ bench-cluster: ## Measures propagation, attached routes and scale on that cluste
 
 fuzz: ## Fuzzes what reads bytes from outside, half a minute each; FUZZ_SECONDS=300 for longer.
 	./fuzz/run.sh
+
+protocols: build ## Runs h2spec, gRPC interop, WebSocket cases, TLS scans and slowhttptest through a gateway of its own (8 minutes).
+	./test/protocols/run.sh
 
 cluster-up: ## Brings up the project's own Kubernetes cluster on this machine; needs root, Debian and Go 1.26.
 	./test/e2e/cluster/up
