@@ -1,6 +1,7 @@
 //! Clients. Every call has a deadline of ten seconds.
 
 mod http;
+mod http3;
 mod layer4;
 mod probe;
 mod streams;
@@ -8,6 +9,7 @@ mod streams;
 use std::{future::Future, time::Duration};
 
 pub use self::http::{Answer, Http1, Http2, RequestBody, get, get_tls, send};
+pub use http3::{Http3, Http3Error};
 pub use layer4::{Tcp, Udp, connect_tls};
 pub use probe::{Outcome, Probe};
 pub use streams::{GrpcStream, WebSocket};
