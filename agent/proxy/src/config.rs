@@ -60,6 +60,8 @@ pub struct DownstreamLimits {
     pub http2_connection_window: u32,
     /// Bytes of a decoded HTTP/2 header list.
     pub http2_header_list: u32,
+    /// Bytes of the header lists of all requests that are under way on a connection of HTTP/2 or HTTP/3.
+    pub header_lists_under_way: usize,
 }
 
 /// Limits of connections to backends, each per worker.
@@ -129,6 +131,7 @@ impl Default for DownstreamLimits {
             http2_stream_window: 64 * 1024,
             http2_connection_window: 1024 * 1024,
             http2_header_list: 60 * 1024,
+            header_lists_under_way: 1024 * 1024,
         }
     }
 }

@@ -7,11 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
+use http::{Request, Response, StatusCode};
+
+use crate::body::Body;
 use crate::config::DownstreamLimits;
 use crate::drain::{WakerState, Wish};
+use crate::headers;
 use crate::metrics::Metrics;
 use crate::pressure::Level;
 
+mod frames;
 mod http1;
 mod http3;
 mod http3_body;
@@ -26,6 +31,19 @@ pub use quic_id::Seat;
 pub(crate) use stream::Rewound;
 pub(crate) use wire::ClientBody;
 
+/// The requests under way on a connection have as many bytes of heads as they may have.
+#[derive(Debug)]
+struct Crowded;
+
+impl Crowded {
+    /// The answer to one more request.
+    fn response() -> Response<Body> {
+        let mut response = Response::new(Body::full("too many header fields are under way\n"));
+        *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        response
+    }
+}
+
 /// All client connections of a worker. One look per tick replaces timers of their own, which would
 /// have to be set anew for each request.
 #[derive(Default)]
@@ -38,6 +56,8 @@ pub(crate) struct Connection {
     traffic: Arc<Traffic>,
     protocol: Cell<Protocol>,
     in_flight: Cell<u32>,
+    /// Bytes of the heads of requests in flight, where they are counted.
+    heads: Cell<usize>,
     /// Whether a request has come.
     used: Cell<bool>,
     /// Ticks since the state that a timeout measures began.
@@ -87,7 +107,11 @@ pub(crate) struct Registered<'a> {
 }
 
 /// Counts a request in flight.
-pub(crate) struct InFlight(Rc<Connection>);
+pub(crate) struct InFlight {
+    connection: Rc<Connection>,
+    /// Bytes of its head, where they are counted.
+    head: usize,
+}
 
 impl Connections {
     pub(crate) fn len(&self) -> usize {
@@ -103,6 +127,7 @@ impl Connections {
             }),
             protocol: Cell::new(protocol),
             in_flight: Cell::new(0),
+            heads: Cell::new(0),
             used: Cell::new(false),
             ticks: Cell::new(0),
             state: Cell::new(State::ReadingHead),
@@ -154,7 +179,27 @@ impl Connection {
     pub(crate) fn begin(self: &Rc<Self>) -> InFlight {
         self.in_flight.set(self.in_flight.get() + 1);
         self.used.set(true);
-        InFlight(Rc::clone(self))
+        InFlight {
+            connection: Rc::clone(self),
+            head: 0,
+        }
+    }
+
+    /// The same, if there is room for its head beside those of others.
+    fn begin_with<B>(
+        self: &Rc<Self>,
+        request: &Request<B>,
+        limits: &DownstreamLimits,
+    ) -> Result<InFlight, Crowded> {
+        let head = headers::size(request.headers());
+        let heads = self.heads.get() + head;
+        if heads > limits.header_lists_under_way {
+            return Err(Crowded);
+        }
+        self.heads.set(heads);
+        let mut in_flight = self.begin();
+        in_flight.head = head;
+        Ok(in_flight)
     }
 
     pub(crate) fn end(&self) -> Option<End> {
@@ -224,7 +269,10 @@ impl Connection {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let connection = &self.0;
+        let connection = &self.connection;
+        connection
+            .heads
+            .set(connection.heads.get().saturating_sub(self.head));
         let left = connection.in_flight.get().saturating_sub(1);
         connection.in_flight.set(left);
         if left == 0 {

@@ -50,6 +50,14 @@ pub(crate) fn has_connection_fields(headers: &HeaderMap) -> bool {
         || headers.get_all(header::TE).iter().any(not_trailers)
 }
 
+/// Bytes of a header list, as HTTP/2 counts them (RFC 9113 section 6.5.2).
+pub(crate) fn size(headers: &HeaderMap) -> usize {
+    const OF_EACH: usize = 32;
+    let field =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + OF_EACH;
+    headers.iter().map(field).sum()
+}
+
 /// The length of a body is said twice, or is none.
 #[derive(Debug)]
 pub(crate) struct BadLength;

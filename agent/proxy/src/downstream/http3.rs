@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::http3_body::RequestBody;
 use super::quic_id::{Seat, SeatIds};
 use super::serve::{Counted, Own, drive};
-use super::{Connection, Protocol};
+use super::{Connection, Crowded, Protocol};
 use crate::body::Body;
 use crate::client::Client;
 use crate::config::DownstreamLimits;
@@ -313,8 +313,15 @@ impl InboundRequest {
                 return;
             }
         };
-        let _in_flight = self.connection.begin();
-        if let Err(error) = self.exchange(request, stream).await {
+        let limits = &self.worker.config.downstream;
+        let ended = if let Ok(_in_flight) = self.connection.begin_with(&request, limits) {
+            self.exchange(request, stream).await
+        } else {
+            self.worker.metrics.heads_refused.increment();
+            self.answer(&mut stream.split().0, Crowded::response())
+                .await
+        };
+        if let Err(error) = ended {
             tracing::trace!(%error, "request of HTTP/3 ended early");
         }
     }

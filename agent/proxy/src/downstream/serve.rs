@@ -26,7 +26,7 @@ use super::http1::Session;
 use super::stream::{Rewound, Watched, sniff};
 use super::transport::ClientStream;
 use super::wire::Wire;
-use super::{Connection, End, Protocol};
+use super::{Connection, Crowded, End, Protocol};
 use crate::body::Body;
 use crate::client::Client;
 use crate::drain::{Drain, DrainWatch, Wish};
@@ -35,6 +35,9 @@ use crate::upgrade::{self, PendingUpgrade};
 use crate::upstream::Spawner;
 use crate::websocket::WEBSOCKET;
 use crate::worker::Worker;
+
+/// Streams of a connection that end by the client's own fault before the connection does (CVE-2025-8671).
+const RESETS: usize = 64;
 
 impl Worker {
     /// Serves a cleartext connection, which has no delay (`TCP_NODELAY`): HTTP/1.1, or HTTP/2 by prior knowledge. Ends with the
@@ -177,6 +180,7 @@ impl Worker {
             .initial_stream_window_size(limits.http2_stream_window)
             .initial_connection_window_size(limits.http2_connection_window)
             .max_header_list_size(limits.http2_header_list)
+            .max_local_error_reset_streams(RESETS)
             .enable_connect_protocol()
             .serve_connection(io, requests);
         if let Some(Err(error)) = drive(codec, &connection, drain).await {
@@ -296,8 +300,12 @@ impl Service<Request<Incoming>> for Requests {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>>>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let in_flight = self.connection.begin();
         let worker = Rc::clone(&self.worker);
+        let limits = &worker.config.downstream;
+        let Ok(in_flight) = self.connection.begin_with(&request, limits) else {
+            worker.metrics.heads_refused.increment();
+            return Box::pin(std::future::ready(Ok(Crowded::response())));
+        };
         let client = Rc::clone(&self.client);
         let mut request = request;
         let upgrade = websocket(&mut request).map(|mut wish| {

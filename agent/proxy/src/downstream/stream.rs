@@ -11,6 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::frames::Frames;
 use super::{Protocol, Traffic};
 use crate::http1;
 
@@ -107,15 +108,36 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
     }
 }
 
-/// Notes that bytes move.
+/// Bytes of a connection that are read before others have their turn: a codec would read on as long as there is more.
+const TURN: usize = 32 * 1024;
+
+/// Notes that bytes move, sees to it that others have their turn, and ends floods of control frames.
 pub(super) struct Watched<S> {
     stream: S,
     traffic: Arc<Traffic>,
+    frames: Frames,
+    /// Bytes sent.
+    sent: u64,
+    /// Bytes read in this turn.
+    turn: usize,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, traffic: Arc<Traffic>) -> Self {
-        Self { stream, traffic }
+        Self {
+            stream,
+            traffic,
+            frames: Frames::new(PREFACE.len()),
+            sent: 0,
+            turn: 0,
+        }
+    }
+
+    fn wrote(&mut self, polled: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(written) = polled {
+            self.traffic.written();
+            self.sent += *written.as_ref().unwrap_or(&0) as u64;
+        }
     }
 }
 
@@ -125,9 +147,24 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.turn >= TURN {
+            self.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if polled.is_ready() {
-            self.traffic.read();
+        if polled.is_pending() {
+            self.turn = 0;
+            return polled;
+        }
+        self.traffic.read();
+        let read = buf.filled().get(before..).unwrap_or_default();
+        self.turn += read.len();
+        self.frames.take(read);
+        if self.frames.is_flood(self.sent) {
+            let flood = io::Error::new(io::ErrorKind::InvalidData, "a flood of control frames");
+            return Poll::Ready(Err(flood));
         }
         polled
     }
@@ -140,9 +177,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if polled.is_ready() {
-            self.traffic.written();
-        }
+        self.wrote(&polled);
         polled
     }
 
@@ -152,9 +187,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        if polled.is_ready() {
-            self.traffic.written();
-        }
+        self.wrote(&polled);
         polled
     }
 

@@ -6,6 +6,7 @@ mod support;
 mod balancing;
 mod drain;
 mod filters;
+mod floods;
 mod framing;
 mod http1;
 mod http2;
