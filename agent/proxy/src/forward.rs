@@ -84,21 +84,31 @@ impl Route<'_> {
     ) -> Result<Forwarded, ForwardError> {
         let retries = self.retry.map_or(0, |retry| retry.attempts);
         let key = self.key(&outgoing);
+        let method = outgoing.method.clone();
+        // Also without retries a request may have to be sent again, where its connection turns out dead.
+        let again = retries > 0 || headers::is_idempotent(&method);
+        let mut first = Some(body);
+        let kept = first.take_if(|body| again && !body.is_end_stream());
+        let replay = kept.map(|body| Replay::new(body, self.worker.config.replay_buffer));
+        let mut pass = || match &replay {
+            Some(replay) => replay.pass(),
+            None => first.take().unwrap_or_else(Body::empty),
+        };
         if retries == 0 {
             let endpoint = self.choose(key, &[])?;
-            return self.attempt(&endpoint, outgoing, body).await;
+            return self
+                .attempt(&endpoint, outgoing, pass(), replay.as_ref())
+                .await;
         }
-        let replay =
-            (!body.is_end_stream()).then(|| Replay::new(body, self.worker.config.replay_buffer));
-        let method = outgoing.method.clone();
         let mut tried: SmallVec<[Rc<Endpoint>; 4]> = SmallVec::new();
         let mut left = retries;
         // Room for a retry, until its answer begins.
         let mut retry = None;
         loop {
             let endpoint = self.choose(key, &tried)?;
-            let body = replay.as_ref().map_or_else(Body::empty, Replay::pass);
-            let result = self.attempt(&endpoint, outgoing.clone(), body).await;
+            let result = self
+                .attempt(&endpoint, outgoing.clone(), pass(), replay.as_ref())
+                .await;
             let replayable = replay.as_ref().is_none_or(Replay::is_possible);
             if left == 0 || !self.wants_retry(&result, &method) || self.is_too_late() {
                 return result;
@@ -178,9 +188,10 @@ impl Route<'_> {
         endpoint: &Rc<Endpoint>,
         outgoing: Box<Outgoing>,
         body: Body,
+        replay: Option<&Replay>,
     ) -> Result<Forwarded, ForwardError> {
         let began = self.backend.balancing.learns().then(Instant::now);
-        let result = self.attempt_in_time(endpoint, outgoing, body).await;
+        let result = self.attempt_in_time(endpoint, outgoing, body, replay).await;
         if let Some(began) = began {
             let outcome = match &result {
                 Ok(forwarded) if forwarded.answer.response.status().is_server_error() => {
@@ -207,6 +218,7 @@ impl Route<'_> {
         endpoint: &Rc<Endpoint>,
         outgoing: Box<Outgoing>,
         body: Body,
+        replay: Option<&Replay>,
     ) -> Result<Forwarded, ForwardError> {
         let try_deadline = self.try_limit.map(|limit| Instant::now() + limit);
         let (deadline, elapsed) = match (self.deadline, try_deadline) {
@@ -219,7 +231,7 @@ impl Route<'_> {
         let asked = outgoing.upgrade.is_some();
         let proof = self.prepare_websocket(&mut outgoing);
         let request = self.request(*outgoing, body);
-        let exchange = self.exchange(endpoint, request);
+        let exchange = self.exchange(endpoint, request, replay);
         let mut answer = match deadline {
             None => exchange.await?,
             Some(deadline) => tokio::time::timeout_at(deadline, exchange)
@@ -252,9 +264,15 @@ impl Route<'_> {
         &self,
         endpoint: &Rc<Endpoint>,
         request: Box<Request<Body>>,
+        replay: Option<&Replay>,
     ) -> Result<Answer, ForwardError> {
         let mut request = request;
-        let mut wanted = Wanted::Any;
+        let idempotent = headers::is_idempotent(request.method());
+        let mut wanted = if idempotent {
+            Wanted::Any
+        } else {
+            Wanted::Recent
+        };
         let mut stale = 0;
         loop {
             let link = self.link(endpoint, wanted).await?;
@@ -267,11 +285,18 @@ impl Route<'_> {
                 error,
                 unsent,
                 copy,
+                lost_body,
             } = failure;
-            let again = unsent.or(copy.filter(|copy| {
-                headers::is_idempotent(copy.method())
-                    && matches!(error, ForwardError::Reset(_) | ForwardError::Unprocessed(_))
-            }));
+            let is_stale = matches!(error, ForwardError::Reset(_) | ForwardError::Unprocessed(_));
+            let copy = copy.filter(|_| idempotent && is_stale);
+            let again = unsent.or_else(|| {
+                let mut copy = copy?;
+                if lost_body {
+                    let replay = replay.filter(|replay| replay.is_possible())?;
+                    *copy.body_mut() = replay.pass();
+                }
+                Some(copy)
+            });
             match again {
                 Some(again) if stale < STALE_CONNECTIONS && reused => request = again,
                 _ => return Err(error),

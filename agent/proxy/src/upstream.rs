@@ -31,6 +31,8 @@ pub(crate) enum Protocol {
 pub(crate) enum Wanted {
     /// An open one if there is one.
     Any,
+    /// An open one that was in use a moment ago: its backend is not about to close it.
+    Recent,
     /// None that was idle: one of those has just failed.
     New,
 }
@@ -47,8 +49,10 @@ pub(crate) struct SendFailure {
     pub error: ForwardError,
     /// The request, when no byte of it was sent.
     pub unsent: Option<Box<Request<Body>>>,
-    /// The request, when bytes of it may have been sent but it has no body to lose.
+    /// The request without its body, when bytes of it may have been sent.
     pub copy: Option<Box<Request<Body>>>,
+    /// Whether the copy has lost a body.
+    pub lost_body: bool,
 }
 
 /// The right to send one request on a connection.
@@ -84,6 +88,7 @@ impl SendFailure {
         error: hyper::Error,
         unsent: Option<Box<Request<Body>>>,
         copy: Option<Box<Request<Body>>>,
+        lost_body: bool,
     ) -> Self {
         let error = if unsent.is_some() {
             ForwardError::Unprocessed(error.into())
@@ -94,6 +99,7 @@ impl SendFailure {
             error,
             unsent,
             copy,
+            lost_body,
         }
     }
 }

@@ -186,12 +186,14 @@ fn failure(
                 error: ForwardError::Unprocessed(source),
                 unsent: Some(request),
                 copy: None,
+                lost_body: false,
             }
         }
         (error, _) => SendFailure {
             error,
             unsent: None,
-            copy: bodiless.then_some(request),
+            copy: Some(request),
+            lost_body: !bodiless,
         },
     }
 }

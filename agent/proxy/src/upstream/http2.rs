@@ -24,6 +24,7 @@ use super::pool::{Pool, Slot};
 use super::{Answer, SendFailure};
 use crate::body::{Body, OnEnd};
 use crate::error::ForwardError;
+use crate::headers;
 use crate::upgrade::PendingUpgrade;
 use crate::websocket::WEBSOCKET;
 
@@ -153,8 +154,10 @@ impl Lease {
         request: Box<Request<Body>>,
     ) -> Result<Answer, Box<SendFailure>> {
         // The codec keeps a request of which it has sent something; on a connection that may be stale
-        // one without a body may have to be sent again.
-        let copy = (self.reused && request.body().is_end_stream()).then(|| duplicate(&request));
+        // it may have to be sent again.
+        let again = self.reused && headers::is_idempotent(request.method());
+        let copy = again.then(|| duplicate(&request));
+        let lost_body = !request.body().is_end_stream();
         let opening = request.extensions().get::<Protocol>().is_some();
         let response = self
             .stream
@@ -165,7 +168,12 @@ impl Lease {
             .await;
         let response = response.map_err(|mut failure| {
             let unsent = failure.take_message().map(Box::new);
-            Box::new(SendFailure::new(failure.into_error(), unsent, copy))
+            Box::new(SendFailure::new(
+                failure.into_error(),
+                unsent,
+                copy,
+                lost_body,
+            ))
         })?;
         if opening && response.status().is_success() {
             return Ok(self.opened(response));
@@ -192,7 +200,7 @@ impl Lease {
     }
 }
 
-/// A request without a body, once more.
+/// A request once more, without its body.
 fn duplicate(request: &Request<Body>) -> Box<Request<Body>> {
     let mut copy = Box::new(Request::new(Body::empty()));
     *copy.method_mut() = request.method().clone();

@@ -17,6 +17,10 @@ use crate::error::ForwardError;
 use crate::metrics::Metrics;
 use crate::tls::BackendClient;
 
+/// Idle time after which a connection carries no request that must not be sent twice: few servers close one sooner, and
+/// who asks so seldom pays for a new connection.
+const RECENT: Duration = Duration::from_secs(1);
+
 /// Limits of a pool, from the backend and the worker's configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolSettings {
@@ -42,6 +46,9 @@ pub(crate) struct Pool {
     waiting: Cell<usize>,
     /// An HTTP/2 connection is being opened; others wait for it.
     opening: Cell<bool>,
+    /// How long a connection may have been idle to carry a request that must not be sent twice: shorter than the backend
+    /// has lately kept any.
+    recent: Cell<Duration>,
     /// How often opening failed, and how last.
     failures: Cell<(u64, io::ErrorKind)>,
     changed: Notify,
@@ -78,6 +85,7 @@ impl Pool {
             open: Cell::new(0),
             waiting: Cell::new(0),
             opening: Cell::new(false),
+            recent: Cell::new(RECENT),
             failures: Cell::new((0, io::ErrorKind::Other)),
             changed: Notify::new(),
         })
@@ -117,11 +125,8 @@ impl Pool {
         active: Active,
         wanted: Wanted,
     ) -> Result<Link, ForwardError> {
-        let mut wanted = wanted;
         loop {
-            if wanted == Wanted::Any
-                && let Some(connection) = self.pop_idle()
-            {
+            if let Some(connection) = self.pop_idle(wanted) {
                 return Ok(Link::Http1(http1::Lease::new(
                     connection, self, connector, true, active,
                 )));
@@ -133,13 +138,10 @@ impl Pool {
                     connection, self, connector, false, active,
                 )));
             }
-            if wanted == Wanted::New {
-                // At the limit an idle connection makes room for the new one.
-                wanted = Wanted::Any;
-                drop(self.pop_idle());
-                continue;
+            // At the limit an idle connection that will not do makes room for a new one.
+            if !self.drop_oldest() {
+                self.wait(&active).await?;
             }
-            self.wait(&active).await?;
         }
     }
 
@@ -229,14 +231,37 @@ impl Pool {
             .map_err(|_| ForwardError::Overflow)
     }
 
-    fn pop_idle(&self) -> Option<http1::Connection> {
+    fn pop_idle(&self, wanted: Wanted) -> Option<http1::Connection> {
+        if wanted == Wanted::New {
+            return None;
+        }
         let mut idle = self.idle.borrow_mut();
-        while let Some(mut top) = idle.pop() {
+        while let Some(top) = idle.last() {
+            // Those below have been idle for longer.
+            if wanted == Wanted::Recent && top.since.elapsed() > self.recent.get() {
+                return None;
+            }
+            let mut top = idle.pop()?;
             if top.connection.is_quiet() {
                 return Some(top.connection);
             }
+            self.closed_after(top.since.elapsed());
         }
         None
+    }
+
+    /// Closes the connection that has been idle for longest. Returns whether there was one.
+    fn drop_oldest(&self) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        let oldest = (!idle.is_empty()).then(|| idle.remove(0));
+        // Its end looks at this pool again.
+        drop(idle);
+        oldest.is_some()
+    }
+
+    /// The backend has closed a connection that was idle for so long.
+    fn closed_after(&self, idle: Duration) {
+        self.recent.set(self.recent.get().min(idle / 2));
     }
 
     fn multiplexed_with_room(&self) -> Option<Rc<http2::Connection>> {
@@ -281,13 +306,20 @@ impl Pool {
     /// Closes what is dead or has been idle too long.
     pub(super) fn sweep(&self, now: Instant) {
         let timeout = self.settings.get().idle_timeout;
+        // A backend that closed all it had, because it restarted, is believed again after a while.
+        self.recent
+            .set((2 * self.recent.get() + Duration::from_millis(1)).min(RECENT));
         // Dropping a connection gives its slot back, which looks at this pool again: drop outside the borrow.
         let mut expired = Vec::new();
         let mut idle = self.idle.borrow_mut();
         for index in (0..idle.len()).rev() {
-            let stale = idle
-                .get_mut(index)
-                .is_some_and(|idle| now - idle.since >= timeout || !idle.connection.is_quiet());
+            let stale = idle.get_mut(index).is_some_and(|idle| {
+                let closed = !idle.connection.is_quiet();
+                if closed {
+                    self.closed_after(now - idle.since);
+                }
+                closed || now - idle.since >= timeout
+            });
             if stale {
                 expired.push(idle.remove(index));
             }

@@ -356,6 +356,39 @@ fn a_kept_connection_that_turns_out_closed_is_replaced_where_that_is_safe() {
 }
 
 #[test]
+fn a_body_that_is_kept_is_sent_again_on_another_connection() {
+    run(async {
+        for (length, expect) in [(1_000, 200), (70_000, 502)] {
+            let (port, served) = fickle().await;
+            let bed = Bed::new(|port_of_bed| simple(port_of_bed, &[port])).await;
+            let mut client = Http1::connect(&bed).await;
+            let put = |length: usize| {
+                let body = "x".repeat(length);
+                format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}")
+            };
+            assert_eq!(client.send(&put(1)).await.status, 200);
+            assert_eq!(client.send(&put(length)).await.status, expect, "{length}");
+            assert_eq!(served.get(), 1 + usize::from(expect == 200));
+        }
+    });
+}
+
+#[test]
+fn what_must_not_be_sent_twice_goes_on_no_connection_that_has_long_been_idle() {
+    run(async {
+        let (port, served) = fickle().await;
+        let bed = Bed::new(|port_of_bed| simple(port_of_bed, &[port])).await;
+        let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+        let mut client = Http1::connect(&bed).await;
+        for _ in 0..3 {
+            assert_eq!(client.send(post).await.status, 200);
+            sleep(Duration::from_millis(1_100)).await;
+        }
+        assert_eq!(served.get(), 3);
+    });
+}
+
+#[test]
 fn names_of_endpoints_are_resolved() {
     run(async {
         let origin = Origin::http1(|_| text("ok")).await;
