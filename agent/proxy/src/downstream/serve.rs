@@ -36,6 +36,9 @@ use crate::upstream::Spawner;
 use crate::websocket::WEBSOCKET;
 use crate::worker::Worker;
 
+/// Bytes of an answer that wait for the client's window, besides those read last.
+const SEND_BUFFER: usize = 16 * 1024;
+
 /// Streams of a connection that end by the client's own fault before the connection does (CVE-2025-8671).
 const RESETS: usize = 64;
 
@@ -181,6 +184,7 @@ impl Worker {
             .initial_connection_window_size(limits.http2_connection_window)
             .max_header_list_size(limits.http2_header_list)
             .max_local_error_reset_streams(RESETS)
+            .max_send_buf_size(SEND_BUFFER)
             .enable_connect_protocol()
             .serve_connection(io, requests);
         if let Some(Err(error)) = drive(codec, &connection, drain).await {

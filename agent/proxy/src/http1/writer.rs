@@ -44,6 +44,8 @@ pub(crate) enum WriteError {
 /// `pipe`.
 pub(crate) struct MessageWriter {
     lead: BytesMut,
+    /// Whether that is the head of the message, or what is left of it.
+    has_head: bool,
     content: Bytes,
     tail: &'static [u8],
     pipe: Option<Pipe>,
@@ -58,11 +60,15 @@ pub(crate) struct MessageWriter {
     turn: usize,
 }
 
+/// Bytes that a write counts for at least: it costs a system call, however little it writes.
+const WRITE: usize = 1024;
+
 impl MessageWriter {
     /// Writes `head`, then `body` in this form. After `turn` bytes others are let before.
     pub(crate) fn new(head: BytesMut, body: Body, form: Form, turn: usize) -> Self {
         Self {
             lead: head,
+            has_head: true,
             content: Bytes::new(),
             tail: b"",
             pipe: None,
@@ -98,7 +104,7 @@ impl MessageWriter {
                     return Poll::Pending;
                 };
                 let count = count.map_err(WriteError::Io)?;
-                left = left.saturating_sub(count);
+                left = left.saturating_sub(count.max(WRITE));
                 continue;
             }
             if self.unflushed {
@@ -277,6 +283,11 @@ impl MessageWriter {
         if self.content.is_empty() {
             // Gives the memory back, which reads may use again.
             self.content = Bytes::new();
+        }
+        if self.has_head && self.lead.is_empty() {
+            // It is not needed any more, however long the body takes. Heads of chunks are small.
+            self.lead = BytesMut::new();
+            self.has_head = false;
         }
         let tail = count - lead - content;
         self.tail = self.tail.get(tail..).unwrap_or_default();
