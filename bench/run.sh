@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 all="propagation translation lookup dataplane"
-more="cluster cluster-traefik"
+more="abuse soak cluster cluster-traefik"
 out=${OUT:-docs/benchmarks}
 
 if [ -z "${BINARIES:-}" ]; then
@@ -28,6 +28,17 @@ run() {
         "$BINARIES/dataplane" --out "$out" --binaries "$BINARIES"
         ;;
     translation | lookup) "$BINARIES/$1" --out "$out" ;;
+    # A quarter of an hour, so it runs only when named.
+    abuse)
+        # Thousands of connections at once.
+        ulimit -n "$(ulimit -H -n)"
+        "$BINARIES/abuse" --out "$out" --binaries "$BINARIES"
+        ;;
+    # An hour and a half, so it runs only when named.
+    soak)
+        ulimit -n "$(ulimit -H -n)"
+        "$BINARIES/soak" --out "$out" --binaries "$BINARIES"
+        ;;
     # These need a cluster, so they run only when named.
     cluster) OUT=$out BINARIES=$BINARIES bench/cluster/run.sh ;;
     cluster-traefik)

@@ -72,6 +72,25 @@ impl Process {
         let family = family(self.child.id())?;
         Ok(family.into_iter().map(memory_of).sum())
     }
+
+    /// Files that it and its children have open.
+    pub fn files(&self) -> anyhow::Result<usize> {
+        self.entries("fd")
+    }
+
+    /// Threads of it and its children.
+    pub fn threads(&self) -> anyhow::Result<usize> {
+        self.entries("task")
+    }
+
+    /// Entries of a folder in `/proc/<pid>`, over the whole family.
+    fn entries(&self, folder: &str) -> anyhow::Result<usize> {
+        let family = family(self.child.id())?;
+        let entries = family
+            .into_iter()
+            .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/{folder}")).ok());
+        Ok(entries.map(Iterator::count).sum())
+    }
 }
 
 impl Drop for Process {
