@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -11,6 +12,7 @@ use http::{Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use novaedge_http1::encode::{self, Length};
 use novaedge_http1::{Asked, ResponseHead};
+use socket2::SockRef;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::connect::{Connector, Stream};
@@ -64,6 +66,22 @@ impl Connection {
             && Pin::new(&mut self.stream)
                 .poll_read(&mut cx, &mut read)
                 .is_pending()
+    }
+}
+
+impl Connection {
+    /// Whether the peer has closed the connection: this asks the system, which may know more than the last look at all
+    /// sockets has told.
+    pub(super) fn has_ended(&self) -> bool {
+        let tcp = match &self.stream {
+            Stream::Tcp(tcp) => tcp,
+            Stream::Tls(tls) => tls.get_ref().0,
+        };
+        let mut byte = [MaybeUninit::uninit()];
+        match SockRef::from(tcp).peek(&mut byte) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
     }
 }
 

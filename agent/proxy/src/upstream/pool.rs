@@ -242,7 +242,9 @@ impl Pool {
                 return None;
             }
             let mut top = idle.pop()?;
-            if top.connection.is_quiet() {
+            // A request that must not be sent twice is worth another question.
+            let ended = wanted == Wanted::Recent && top.connection.has_ended();
+            if !ended && top.connection.is_quiet() {
                 return Some(top.connection);
             }
             self.closed_after(top.since.elapsed());
