@@ -58,7 +58,7 @@ pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
 }
 
 /// A decimal number: digits alone, and not beyond 64 bits (RFC 9110 section 8.6).
-pub(crate) fn decimal(bytes: &[u8]) -> Option<u64> {
+pub fn decimal(bytes: &[u8]) -> Option<u64> {
     if bytes.is_empty() {
         return None;
     }

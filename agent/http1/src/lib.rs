@@ -30,6 +30,7 @@ pub use self::{
     body::{BodyDecoder, Piece},
     error::{BodyError, HeadError},
     framing::{BodyLength, Persistence},
+    grammar::decimal,
     limits::{BodyLimits, HeadLimits},
     request::{RequestHead, RequestReader},
     response::{Asked, ResponseHead, ResponseReader},

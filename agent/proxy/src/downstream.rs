@@ -208,7 +208,7 @@ impl Connection {
 
     /// Whether the codec is to finish by itself what a drain wishes.
     ///
-    /// HTTP/2 and HTTP/3 tell the client first and answers what was on its way (RFC 9113 section 6.8), but a
+    /// HTTP/2 and HTTP/3 tell the client first and answer what was on its way (RFC 9113 section 6.8), but a
     /// client that has just come to a retiring worker gets its first answer before. In HTTP/1.1
     /// answers tell the client, and an idle connection can't be closed without the risk that a
     /// request crosses the end, so that comes last.

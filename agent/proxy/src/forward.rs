@@ -355,7 +355,7 @@ impl Route<'_> {
                 if outgoing.upgrade.as_ref().is_some_and(websocket::is_asked) {
                     // RFC 8441 section 5.
                     headers.remove(header::SEC_WEBSOCKET_KEY);
-                    let protocol = hyper::ext::Protocol::from_static("websocket");
+                    let protocol = hyper::ext::Protocol::from_static(websocket::NAME);
                     request.extensions_mut().insert(protocol);
                     method = Method::CONNECT;
                 }

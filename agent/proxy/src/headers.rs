@@ -2,6 +2,7 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Version};
+use novaedge_http1::decimal;
 
 /// Fields that concern one connection, beside `Connection` and `TE`.
 const OF_CONNECTION: [&str; 7] = [
@@ -68,10 +69,8 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, BadLeng
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let digits = value.to_str().map_err(|_| BadLength)?;
-    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-    match digits.parse() {
-        Ok(length) if is_number && values.next().is_none() => Ok(Some(length)),
+    match decimal(value.as_bytes()) {
+        Some(length) if values.next().is_none() => Ok(Some(length)),
         _ => Err(BadLength),
     }
 }

@@ -12,7 +12,10 @@ use crate::random::Random;
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The protocol, as both ways name it.
-pub(crate) const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+pub(crate) const NAME: &str = "websocket";
+
+/// The same as the value of the field `Upgrade`.
+pub(crate) const WEBSOCKET: HeaderValue = HeaderValue::from_static(NAME);
 
 /// Whether this is the protocol that a request asks for.
 pub(crate) fn is_asked(protocol: &HeaderValue) -> bool {

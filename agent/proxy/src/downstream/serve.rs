@@ -33,7 +33,7 @@ use crate::drain::{Drain, DrainWatch, Wish};
 use crate::exchange::{self, Inbound};
 use crate::upgrade::{self, PendingUpgrade};
 use crate::upstream::Spawner;
-use crate::websocket::WEBSOCKET;
+use crate::websocket::{self, WEBSOCKET};
 use crate::worker::Worker;
 
 /// Bytes of an answer that wait for the client's window, besides those read last.
@@ -279,9 +279,9 @@ pub(super) async fn drive<C: Codec>(
 }
 
 /// The wish of a request that opens a WebSocket over HTTP/2 (RFC 8441). It goes on as the request that it stands for.
-fn websocket(request: &mut Request<Incoming>) -> Option<upgrade::Wish> {
+fn websocket_wish(request: &mut Request<Incoming>) -> Option<upgrade::Wish> {
     let protocol = request.extensions().get::<hyper::ext::Protocol>()?;
-    if request.method() != Method::CONNECT || protocol.as_str() != "websocket" {
+    if request.method() != Method::CONNECT || protocol.as_str() != websocket::NAME {
         return None;
     }
     *request.method_mut() = Method::GET;
@@ -312,7 +312,7 @@ impl Service<Request<Incoming>> for Requests {
         };
         let client = Rc::clone(&self.client);
         let mut request = request;
-        let upgrade = websocket(&mut request).map(|mut wish| {
+        let upgrade = websocket_wish(&mut request).map(|mut wish| {
             // The tunnel is in flight as long as it lives.
             wish.io = wish.io.holding(self.connection.begin());
             wish

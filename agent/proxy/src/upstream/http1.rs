@@ -67,9 +67,7 @@ impl Connection {
                 .poll_read(&mut cx, &mut read)
                 .is_pending()
     }
-}
 
-impl Connection {
     /// Whether the peer has closed the connection: this asks the system, which may know more than the last look at all
     /// sockets has told.
     pub(super) fn has_ended(&self) -> bool {

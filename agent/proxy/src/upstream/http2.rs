@@ -184,9 +184,7 @@ impl Lease {
             upgrade: None,
         })
     }
-}
 
-impl Lease {
     /// A WebSocket that the backend has opened: as over HTTP/1.1, but for the proof.
     fn opened(self, mut response: Response<Incoming>) -> Answer {
         let io = PendingUpgrade::of(hyper::upgrade::on(&mut response));
