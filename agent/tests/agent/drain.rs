@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use novaedge_agent::{Agent, LeaveError, ask_to_leave};
+use novaedge_ports::free_port;
 use novaedge_proto::v1;
 use novaedge_publish::FleetAcks;
 use tokio::time::{sleep, timeout};
@@ -14,7 +15,7 @@ use crate::control_plane::{ControlPlane, subscribed};
 use crate::drain::load::Load;
 use crate::drain::origin::{Origin, Speaks, http_origin};
 use crate::lifecycle::{admin, http};
-use crate::support::{agent, backend_of, free_port, gateway, http_route, listener, step};
+use crate::support::{agent, backend_of, gateway, http_route, listener, step};
 
 mod load;
 mod origin;

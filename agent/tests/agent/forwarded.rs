@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use novaedge_agent::Agent;
+use novaedge_ports::free_port;
 use novaedge_proto::v1::{self, resource::Body};
 
 use crate::support::{
-    agent, ask, backend, field, free_port, gateway, http_origin, http_route, listener, resource,
-    step,
+    agent, ask, backend, field, gateway, http_origin, http_route, listener, resource, step,
 };
 
 /// An HTTP listener that trusts these proxies, in front of origins that answer with the head they got.

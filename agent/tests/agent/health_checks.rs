@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use novaedge_ports::free_port;
 use novaedge_proto::v1::{self, resource::Body};
 
 use crate::lifecycle::admin;
 use crate::support::{
-    agent, ask, backend, free_port, gateway, http_origin, http_route, listener, resource, route,
-    step, tcp_origin,
+    agent, ask, backend, gateway, http_origin, http_route, listener, resource, route, step,
+    tcp_origin,
 };
 
 #[tokio::test]

@@ -9,12 +9,11 @@ use h3::client::SendRequest;
 use h3_quinn::OpenStreams;
 use http::Request;
 use novaedge_agent::Agent;
+use novaedge_ports::free_port;
 use novaedge_proto::v1::{self, resource::Body};
 use quinn::crypto::rustls::QuicClientConfig;
 
-use crate::support::{
-    agent, backend, free_port, gateway, http_origin, http_route, listener, resource, step,
-};
+use crate::support::{agent, backend, gateway, http_origin, http_route, listener, resource, step};
 use crate::tls::Authority;
 
 const LISTENER: &str = "listener/default/g/http";

@@ -5,11 +5,11 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use novaedge_agent::Agent;
+use novaedge_ports::free_port;
 use novaedge_proto::v1;
 
 use crate::support::{
-    agent, backend, connect, free_port, gateway, listener, route, step, talk, tcp_origin,
-    udp_origin,
+    agent, backend, connect, gateway, listener, route, step, talk, tcp_origin, udp_origin,
 };
 
 #[tokio::test]

@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use novaedge_agent::Agent;
+use novaedge_ports::free_port;
 use novaedge_proto::v1::{self, resource::Body};
 
-use crate::support::{
-    agent, backend, free_port, gateway, listener, resource, route, step, talk, tcp_origin,
-};
+use crate::support::{agent, backend, gateway, listener, resource, route, step, talk, tcp_origin};
 use crate::tls::{Authority, say, tls_origin};
 
 const TRUST: &str = "trust/ConfigMap/default/ca";

@@ -8,11 +8,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use novaedge_agent::{Agent, AgentConfig};
+use novaedge_ports::free_port;
 use novaedge_proto::v1::{self, resource::Body};
 
 use crate::control_plane::ControlPlane;
 use crate::support::{
-    agent, backend, connect, free_port, gateway, listener, resource, route, step, talk, tcp_origin,
+    agent, backend, connect, gateway, listener, resource, route, step, talk, tcp_origin,
 };
 use crate::tls::Authority;
 

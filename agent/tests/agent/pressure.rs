@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use novaedge_agent::{Agent, AgentConfig};
+use novaedge_ports::free_port;
 use novaedge_proto::v1;
 
 use crate::lifecycle::admin;
-use crate::support::{ask, backend, free_port, gateway, http_origin, http_route, listener, step};
+use crate::support::{ask, backend, gateway, http_origin, http_route, listener, step};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n";
 

@@ -5,13 +5,14 @@ use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use novaedge_agent::Agent;
+use novaedge_ports::free_port;
 use novaedge_proto::v1::{self, accept_proxy_protocol::Mode, resource::Body};
 use novaedge_router::proxy_protocol::{Header, Inet, Version, encode};
 
 use crate::lifecycle::admin;
 use crate::support::{
-    agent, backend, connect, free_port, gateway, http_origin, http_route, listener, resource,
-    route, step, talk, tcp_origin,
+    agent, backend, connect, gateway, http_origin, http_route, listener, resource, route, step,
+    talk, tcp_origin,
 };
 use crate::tls::{Authority, say};
 

@@ -3,11 +3,12 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use novaedge_ports::free_port;
 use novaedge_proto::v1::{self, resource::Body};
 
 use crate::control_plane::{ControlPlane, subscribed};
 use crate::support::{
-    backend, free_port, gateway, listener, resource, route, talk, tcp_origin, udp_listener_port,
+    backend, gateway, listener, resource, route, talk, tcp_origin, udp_listener_port,
 };
 
 fn junk_certificate(name: &str) -> v1::Resource {

@@ -5,14 +5,15 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use novaedge_agent::Agent;
+use novaedge_ports::free_port;
 use novaedge_proto::v1::{self, resource::Body};
 use novaedge_router::proxy_protocol::{Header, Inet, Version, encode};
 
 use crate::lifecycle::admin;
 use crate::proxy_protocol::{LOOPBACK, behind_proxies};
 use crate::support::{
-    agent, ask, backend, connect, free_port, gateway, http_origin, http_route, listener, resource,
-    route, step, tcp_origin, udp_origin,
+    agent, ask, backend, connect, gateway, http_origin, http_route, listener, resource, route,
+    step, tcp_origin, udp_origin,
 };
 use crate::tls::{Authority, answer_over_tls};
 

@@ -176,14 +176,6 @@ pub fn backend_of(
     ]
 }
 
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
 /// Answers each connection with its name, then with all it got, once it has ended.
 pub fn tcp_origin(name: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

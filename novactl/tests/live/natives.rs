@@ -7,7 +7,9 @@ use std::{
     thread,
 };
 
-use super::system::{System, free_port, root};
+use novaedge_ports::free_port;
+
+use super::system::{System, root};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi";
 

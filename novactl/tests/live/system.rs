@@ -1,15 +1,13 @@
 //! A running `novaedge`, and `novactl` pointed at it.
 
 use std::{
-    collections::BTreeSet,
     fs,
-    net::{Ipv4Addr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::Mutex,
     time::{Duration, Instant},
 };
 
+use novaedge_ports::free_port;
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
@@ -188,20 +186,6 @@ pub fn novaedge() -> PathBuf {
         program.display()
     );
     program
-}
-
-/// A port that is free for TCP and UDP now, and that no other call got.
-pub fn free_port() -> u16 {
-    static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    for _ in 0..100 {
-        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        let free_for_udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok();
-        if free_for_udp && TAKEN.lock().expect("no holder panics").insert(port) {
-            return port;
-        }
-    }
-    panic!("no free port in 100 tries");
 }
 
 fn secret() -> String {

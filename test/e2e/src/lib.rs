@@ -10,6 +10,5 @@ pub mod cluster;
 pub mod fixture;
 pub mod manifests;
 pub mod origins;
-pub mod ports;
 pub mod programs;
 pub mod system;

@@ -9,7 +9,9 @@ use std::{
     sync::OnceLock,
 };
 
-use crate::{clients::eventually, ports::free_port, system::System};
+use novaedge_ports::free_port;
+
+use crate::{clients::eventually, system::System};
 
 /// A running program. It is killed when it is dropped.
 pub struct Program {

@@ -10,9 +10,9 @@ use novaedge_e2e::{
     clients::{Answer, Tcp, connect_tls, eventually, get, get_tls, send},
     manifests::{self, GATEWAY_CLASS, service},
     origins::{self, Origin},
-    ports::free_port,
     system::System,
 };
+use novaedge_ports::free_port;
 
 /// A system with the examples `files`, on free ports instead of the examples' well-known ones.
 struct Bed {

@@ -9,9 +9,9 @@ use novaedge_e2e::{
     fixture::{Fixture, Values, fill, is_anything_wrong},
     manifests::{self, GATEWAY_CLASS, service},
     origins::{self, Origin},
-    ports::free_port,
     system::System,
 };
+use novaedge_ports::free_port;
 use rustls::ClientConfig;
 use tokio::sync::watch;
 

@@ -5,9 +5,9 @@ use novaedge_e2e::{
     clients::{Http3, eventually, get_tls},
     manifests::{GATEWAY_CLASS, documents, http_route, service},
     origins,
-    ports::free_port,
     system::System,
 };
+use novaedge_ports::free_port;
 
 const HOST: &str = "www.example.com";
 

@@ -10,9 +10,9 @@ use novaedge_e2e::{
     clients::{Http2, Outcome, Probe, eventually},
     manifests::{self, GATEWAY_CLASS, http_route, service},
     origins,
-    ports::free_port,
     system::System,
 };
+use novaedge_ports::free_port;
 use prost::Message as _;
 use prost_reflect::{
     DescriptorPool, DynamicMessage, ReflectMessage as _, Value, prost_types::FileDescriptorProto,

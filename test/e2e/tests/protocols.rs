@@ -14,9 +14,9 @@ use novaedge_e2e::{
     fixture::{Values, fill},
     manifests::{self, GATEWAY_CLASS, service, service_with},
     origins::{self, Origin},
-    ports::free_port,
     system::System,
 };
+use novaedge_ports::free_port;
 use rustls::ClientConfig;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 

@@ -6,9 +6,9 @@ use novaedge_e2e::{
     clients::{eventually, within},
     manifests::{GATEWAY_CLASS, documents, http_route, service},
     origins,
-    ports::free_port,
     system::System,
 };
+use novaedge_ports::free_port;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,

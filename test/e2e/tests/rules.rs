@@ -10,9 +10,9 @@ use novaedge_e2e::{
     fixture::{Values, fill},
     manifests::{self, GATEWAY_CLASS, service},
     origins::{self, Origin},
-    ports::free_port,
     system::System,
 };
+use novaedge_ports::free_port;
 
 const HOST: &str = "www.example.com";
 

@@ -19,10 +19,10 @@ use novaedge_e2e::{
     clients::{Http1, Outcome, Probe, Tcp, WebSocket, eventually},
     manifests::{self, GATEWAY_CLASS, http_route, service},
     origins::{self, Origin},
-    ports::free_port,
     programs::Pair,
     system::System,
 };
+use novaedge_ports::free_port;
 use rustls::ClientConfig;
 use tokio::task::JoinHandle;
 

@@ -13,9 +13,9 @@ use novaedge_e2e::{
     clients::{GrpcStream, Http1, Tcp, WebSocket, eventually, get},
     manifests::{self, GATEWAY_CLASS, gateway, http_route, service, service_with},
     origins,
-    ports::free_port,
     system::System,
 };
+use novaedge_ports::free_port;
 use tokio::task::JoinSet;
 
 const EDITS: usize = 1_000;

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use novaedge_e2e::{
     manifests::{http_gateway, service_with},
     origins::{self, Origin},
-    ports::free_port,
     system::System,
 };
+use novaedge_ports::free_port;
 
 use crate::bed::{DESCRIBE, accepted, call, described, grpc_status, start};
 

@@ -13,9 +13,9 @@ use novaedge_e2e::{
     fixture::{Values, fill},
     manifests::{gateway, http_gateway, service, service_with},
     origins::{self, Echo},
-    ports::free_port,
     system::System,
 };
+use novaedge_ports::free_port;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},

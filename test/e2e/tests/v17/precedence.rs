@@ -6,9 +6,9 @@ use novaedge_e2e::{
     clients::get_tls,
     manifests::service,
     origins::{self, Origin},
-    ports::free_port,
     system::System,
 };
+use novaedge_ports::free_port;
 
 use crate::bed::{DESCRIBE, accepted, call, described, get, rule, start};
 

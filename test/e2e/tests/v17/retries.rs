@@ -9,9 +9,9 @@ use novaedge_e2e::{
     clients::send,
     manifests::{http_gateway, service},
     origins::{self, Origin},
-    ports::free_port,
     system::System,
 };
+use novaedge_ports::free_port;
 
 use crate::bed::{accepted, get, start};
 

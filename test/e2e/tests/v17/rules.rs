@@ -3,9 +3,9 @@
 use novaedge_e2e::{
     manifests::{http_gateway, service},
     origins,
-    ports::free_port,
     system::System,
 };
+use novaedge_ports::free_port;
 
 use crate::bed::{accepted, get, start, told};
 

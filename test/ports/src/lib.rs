@@ -1,4 +1,4 @@
-//! Free ports on loopback.
+//! Free ports on loopback, for the tests of all crates.
 
 use std::{
     env,
@@ -29,7 +29,9 @@ struct Taken {
 
 /// A port that is free for TCP and UDP now, and that nobody else got: no other call, no other process of these tests.
 ///
-/// Panics when none is left.
+/// # Panics
+///
+/// When none is left.
 pub fn free_port() -> u16 {
     let mut taken = TAKEN.lock().expect("no holder panics");
     loop {
