@@ -126,6 +126,15 @@ impl Body {
         self
     }
 
+    /// Reads at most so many bytes for one frame, where this worker's own codec reads.
+    fn read_at_most(&mut self, bytes: usize) {
+        match &mut self.kind {
+            Kind::Answer(body) => body.read_at_most(bytes),
+            Kind::Guarded(guarded) => guarded.body.read_at_most(bytes),
+            Kind::Empty | Kind::Full(_) | Kind::Incoming(_) | Kind::Client(_) | Kind::Boxed(_) => {}
+        }
+    }
+
     /// Goes on with what the body does besides yielding frames: the request of a response is sent
     /// while the response comes.
     pub(crate) fn poll_progress(&mut self, cx: &mut Context<'_>) {
@@ -234,6 +243,9 @@ impl HttpBody for Body {
 
 impl Guarded {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
+        if let Some(in_flight) = &self.in_flight {
+            self.body.read_at_most(in_flight.share());
+        }
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         match &polled {
             Poll::Pending if self.is_late(cx) => {

@@ -31,6 +31,9 @@ pub use quic_id::Seat;
 pub(crate) use stream::Rewound;
 pub(crate) use wire::ClientBody;
 
+/// Bytes of answers that are read ahead for all requests under way on a connection, which its client may never take.
+const READ_AHEAD: usize = 1024 * 1024;
+
 /// The requests under way on a connection have as many bytes of heads as they may have.
 #[derive(Debug)]
 struct Crowded;
@@ -267,6 +270,13 @@ impl Connection {
     }
 }
 
+impl InFlight {
+    /// The bytes of its answer that may be read at once, as one of those under way on the connection.
+    pub(crate) fn share(&self) -> usize {
+        READ_AHEAD / self.connection.in_flight.get().max(1) as usize
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         let connection = &self.connection;
@@ -294,5 +304,22 @@ impl Traffic {
     /// The next request has begun to come before the one under way was over.
     fn begun(&self) {
         self.partial.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_under_way_share_what_is_read_ahead() {
+        let connections = Connections::default();
+        let registered = connections.register(Protocol::Http2);
+        let mut under_way: Vec<InFlight> =
+            (0..100).map(|_| registered.connection().begin()).collect();
+        let shares = |under_way: &[InFlight]| under_way.iter().map(InFlight::share).sum::<usize>();
+        assert!(shares(&under_way) <= READ_AHEAD);
+        under_way.truncate(1);
+        assert_eq!(shares(&under_way), READ_AHEAD);
     }
 }

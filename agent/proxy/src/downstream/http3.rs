@@ -25,7 +25,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::http3_body::RequestBody;
 use super::quic_id::{Seat, SeatIds};
 use super::serve::{Counted, Own, drive};
-use super::{Connection, Crowded, Protocol};
+use super::{Connection, Crowded, InFlight, Protocol};
 use crate::body::Body;
 use crate::client::Client;
 use crate::config::DownstreamLimits;
@@ -314,8 +314,8 @@ impl InboundRequest {
             }
         };
         let limits = &self.worker.config.downstream;
-        let ended = if let Ok(_in_flight) = self.connection.begin_with(&request, limits) {
-            self.exchange(request, stream).await
+        let ended = if let Ok(in_flight) = self.connection.begin_with(&request, limits) {
+            self.exchange(request, stream, in_flight).await
         } else {
             self.worker.metrics.heads_refused.increment();
             self.answer(&mut stream.split().0, Crowded::response())
@@ -330,6 +330,7 @@ impl InboundRequest {
         &self,
         request: Request<()>,
         stream: RequestStream<Stream, Bytes>,
+        in_flight: InFlight,
     ) -> Result<(), StreamError> {
         let (mut send, mut receive) = stream.split();
         let length = headers::content_length(request.headers());
@@ -355,7 +356,8 @@ impl InboundRequest {
             upgrade: None,
         };
         let response = exchange::serve(&self.worker, &self.client, inbound).await;
-        self.answer(&mut send, *response).await
+        let response = response.map(|body| body.holding(in_flight));
+        self.answer(&mut send, response).await
     }
 
     async fn answer(&self, send: &mut Sender, response: Response<Body>) -> Result<(), StreamError> {

@@ -37,7 +37,7 @@ use crate::websocket::{self, WEBSOCKET};
 use crate::worker::Worker;
 
 /// Bytes of an answer that wait for the client's window, besides those read last.
-const SEND_BUFFER: usize = 16 * 1024;
+const SEND_BUFFER: usize = 8 * 1024;
 
 /// Streams of a connection that end by the client's own fault before the connection does (CVE-2025-8671).
 const RESETS: usize = 64;

@@ -28,9 +28,12 @@ use crate::headers;
 use crate::upgrade::PendingUpgrade;
 use crate::websocket::WEBSOCKET;
 
-/// Flow-control windows towards backends, in bytes.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Bytes that a backend may send on a stream before they are read. The window of a connection has room for all its
+/// streams at once: else clients that do not read would stop answers to others.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
+/// RFC 9113 section 6.9.1.
+const MAX_WINDOW: u32 = 0x7fff_ffff;
 
 /// Stands for a limit of streams that the peer has not told yet.
 const UNKNOWN: usize = 0x7fff_fffd;
@@ -68,11 +71,13 @@ impl Connection {
         connector: &Connector,
     ) -> Result<Rc<Self>, ForwardError> {
         let reads = Rc::new(Notify::new());
+        let window = u32::try_from(streams)
+            .map_or(u32::MAX, |streams| streams.saturating_mul(STREAM_WINDOW));
         let (sender, connection) = Builder::new(Spawner(connector.tasks.clone()))
             .timer(TokioTimer::new())
             .initial_max_send_streams(UNKNOWN)
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_connection_window_size(window.min(MAX_WINDOW))
             .max_header_list_size(u32::try_from(connector.head_limits.bytes).unwrap_or(u32::MAX))
             .handshake(TokioIo::new(Noted {
                 stream,

@@ -21,7 +21,7 @@ use crate::http1::{self, BODY_LIMITS, LONG, MessageWriter, WriteError};
 /// Interim responses that are read before the final one; more of them are no answer.
 const MAX_INTERIM: u32 = 32;
 
-/// Bytes of a response body that are read at once.
+/// Bytes of a response body that are read at once, unless there is another limit.
 const ANSWER_READ: usize = 64 * 1024;
 
 /// A request under way, and what comes back.
@@ -46,6 +46,8 @@ pub(crate) struct AnswerBody {
     /// Why the request could not be sent.
     failure: Option<BodyError>,
     persistence: Persistence,
+    /// Bytes that are read at once.
+    read: usize,
 }
 
 // === impl Transfer ===
@@ -150,6 +152,7 @@ impl Transfer {
             ahead: None,
             failure: None,
             persistence,
+            read: ANSWER_READ,
         }))
     }
 
@@ -206,6 +209,11 @@ impl AnswerBody {
         Some(polled)
     }
 
+    /// Reads at most so many bytes at once.
+    pub(crate) fn read_at_most(&mut self, bytes: usize) {
+        self.read = bytes.min(ANSWER_READ);
+    }
+
     /// Goes on with the request while nobody wants more of the response.
     pub(crate) fn poll_progress(&mut self, cx: &mut Context<'_>) {
         if self.failure.is_none()
@@ -233,7 +241,7 @@ impl AnswerBody {
         let Some(transfer) = &mut self.transfer else {
             return Poll::Ready(Ok(Piece::End));
         };
-        let piece = ready!(transfer.poll_piece(cx, &mut self.decoder))?;
+        let piece = ready!(transfer.poll_piece(cx, &mut self.decoder, self.read))?;
         let buffer = &mut transfer.lease.connection.buffer;
         if matches!(piece, Piece::Data(_)) && !self.decoder.is_done() && !buffer.is_empty() {
             // An error comes again with the next piece.
@@ -279,6 +287,7 @@ impl Transfer {
         &mut self,
         cx: &mut Context<'_>,
         decoder: &mut BodyDecoder,
+        most: usize,
     ) -> Poll<Result<Piece, BodyError>> {
         self.poll_request(cx)?;
         let Connection { buffer, stream, .. } = &mut self.lease.connection;
@@ -289,7 +298,7 @@ impl Transfer {
                 return Poll::Ready(Ok(piece));
             }
             let left = decoder.remaining();
-            let filled = ready!(http1::poll_fill_body(stream, cx, buffer, left, ANSWER_READ));
+            let filled = ready!(http1::poll_fill_body(stream, cx, buffer, left, most));
             if filled.map_err(|error| BodyError::Transport(error.into()))? == 0 {
                 let ended = decoder.end_of_input();
                 ended.map_err(|error| BodyError::Transport(error.into()))?;

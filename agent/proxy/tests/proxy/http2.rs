@@ -1,16 +1,19 @@
 //! HTTP/2 and gRPC on both sides.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::TokioIo;
 use novaedge_proto::v1;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use crate::support::client::{Got, Http1, get, get2, http2, send2};
+use crate::support::client::{Got, Http1, Spawn, get, get2, http2, send2};
 use crate::support::origin::{Answer, Origin, Seen, raw, read_head, text, write};
 use crate::support::resources::*;
 use crate::support::{Bed, run};
@@ -34,6 +37,21 @@ pub fn h2c_route(port: u16, origin: u16, route: v1::Route) -> Vec<v1::Resource> 
 async fn prior_knowledge(bed: &Bed, request: Request<Full<Bytes>>) -> Got {
     let stream = TcpStream::connect(bed.address).await.unwrap();
     send2(&mut http2(stream).await, request).await
+}
+
+/// A client that takes little of each stream before it reads.
+async fn http2_with_small_windows(
+    stream: TcpStream,
+) -> (
+    SendRequest<Full<Bytes>>,
+    impl Future<Output = hyper::Result<()>>,
+) {
+    hyper::client::conn::http2::Builder::new(Spawn)
+        .initial_stream_window_size(16 * 1024)
+        .initial_connection_window_size(16 << 20)
+        .handshake(TokioIo::new(stream))
+        .await
+        .unwrap()
 }
 
 /// An answer with trailers.
@@ -87,6 +105,36 @@ fn http1_is_forwarded_to_http2_on_one_connection() {
         assert_eq!(seen.head.uri, "http://a.example/x");
         assert_eq!(seen.header("host"), None);
         assert_eq!(origin.connections.get(), 1);
+    });
+}
+
+#[test]
+fn answers_that_nobody_reads_leave_room_for_others_on_the_connection() {
+    run(async {
+        let origin = Origin::http2(|seen: Seen| {
+            let bytes = if seen.head.uri.path() == "/long" {
+                2 << 20
+            } else {
+                2
+            };
+            text(vec![b'x'; bytes])
+        })
+        .await;
+        let bed = Bed::new(|port| h2c_route(port, origin.port, route())).await;
+        let stream = TcpStream::connect(bed.address).await.unwrap();
+        let (mut stalled, connection) = http2_with_small_windows(stream).await;
+        tokio::task::spawn_local(connection);
+        let mut unread = Vec::new();
+        for _ in 0..20 {
+            let response = stalled.send_request(get2("http://a.example/long")).await;
+            unread.push(response.unwrap());
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let answer = tokio::time::timeout(Duration::from_secs(5), get(&bed, "/", "")).await;
+        assert_eq!(answer.unwrap().body, "xx");
+        assert_eq!(origin.connections.get(), 1);
+        let whole = unread.pop().unwrap().into_body().collect().await.unwrap();
+        assert_eq!(whole.to_bytes().len(), 2 << 20);
     });
 }
 
@@ -220,7 +268,7 @@ fn another_connection_is_opened_when_the_streams_of_one_run_out() {
             }));
         }
         while origin.seen.borrow().len() < 7 {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(origin.connections.get(), 3);
         gate.add_permits(6);
@@ -274,7 +322,7 @@ fn a_backend_that_does_not_speak_http2_is_told_apart_at_once() {
         let bed = Bed::new(|of_bed| h2c_route(of_bed, port, route())).await;
         let begun = tokio::time::Instant::now();
         assert_eq!(get(&bed, "/", "").await.status, 502);
-        assert!(begun.elapsed() < std::time::Duration::from_secs(2));
+        assert!(begun.elapsed() < Duration::from_secs(2));
     });
 }
 
