@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
@@ -209,8 +209,15 @@ impl Connection {
                 if let Some(https) = shared.l4.serve_tls(stream, client, key).await {
                     let http = Rc::clone(&shared.http);
                     let drain = shared.drain.clone();
-                    http.serve_https(https.stream, https.received, https.hello, peer, key, drain)
-                        .await;
+                    let serving = http.serve_https(
+                        https.stream,
+                        https.received,
+                        https.hello,
+                        peer,
+                        key,
+                        drain,
+                    );
+                    https.turn.begin(pin!(serving)).await;
                 }
             }),
             Kind::Tcp => Box::pin(async move { shared.l4.serve_tcp(stream, client, key).await }),

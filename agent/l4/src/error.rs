@@ -65,6 +65,9 @@ pub(crate) enum Error {
         #[source]
         cause: io::Error,
     },
+    /// So many handshakes came before that this one could not begin in time.
+    #[error("too many TLS handshakes at once")]
+    NoTurn,
     /// The TLS handshake with the client failed.
     #[error("TLS handshake with the client failed")]
     ClientHandshake(#[source] io::Error),
@@ -102,7 +105,7 @@ impl Error {
             Self::NoEndpoint(_) => ErrorKind::NoEndpoint,
             Self::BackendLimit(_) => ErrorKind::BackendLimit,
             Self::Connect { .. } => ErrorKind::Connect,
-            Self::ClientHandshake(_) => ErrorKind::ClientHandshake,
+            Self::NoTurn | Self::ClientHandshake(_) => ErrorKind::ClientHandshake,
             Self::Relay(RelayError::Client(_)) => ErrorKind::Client,
             Self::Relay(RelayError::Backend(_)) => ErrorKind::Backend,
             Self::Relay(RelayError::Idle) => ErrorKind::Idle,

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::client::Client;
 use crate::error::Error;
 use crate::source::{Source, View};
+use crate::turns::Turn;
 use crate::upstream::{Payload, Upstream, choose};
 use crate::worker::Worker;
 
@@ -33,6 +34,8 @@ pub struct HttpsConnection {
     pub received: Vec<u8>,
     /// What the ClientHello says.
     pub hello: ClientHello,
+    /// The turn to begin the handshake.
+    pub turn: Turn,
 }
 
 enum Choice {
@@ -82,17 +85,21 @@ impl<S: Source> Worker<S> {
                     stream,
                     received,
                     hello,
+                    turn: self.turn().await?,
                 }));
             }
             Ok(Choice::Terminate(upstream, config)) => {
                 let _open = self.open();
-                let accept = TlsAcceptor::from(config)
-                    .accept_with(stream, |connection| feed(connection, &received));
-                let accepted = timeout(self.limits.handshake_timeout, accept).await;
+                let turn = self.turn().await?;
+                let accept = pin!(async move {
+                    TlsAcceptor::from(config)
+                        .accept_with(stream, |connection| feed(connection, &received))
+                        .await
+                });
+                let accepted = timeout(self.limits.handshake_timeout, turn.begin(accept)).await;
                 let inside = accepted
                     .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
                     .map_err(Error::ClientHandshake)?;
-                drop(received);
                 self.forward(inside, client, &upstream, Vec::new()).await?;
             }
             Ok(Choice::Passthrough(upstream)) => {
@@ -108,6 +115,12 @@ impl<S: Source> Worker<S> {
             }
         }
         Ok(None)
+    }
+
+    /// Waits for the turn to begin a handshake.
+    async fn turn(&self) -> Result<Turn, Error> {
+        let turn = timeout(self.limits.handshake_timeout, self.turns.next()).await;
+        turn.map_err(|_| Error::NoTurn)
     }
 }
 

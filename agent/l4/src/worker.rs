@@ -15,6 +15,7 @@ use crate::counters::{Counters, Gauge};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::source::{Resolve, Source, View};
+use crate::turns::Turns;
 
 /// The largest UDP payload, and a byte more than IPv4 can carry.
 const MAX_DATAGRAM: usize = 64 * 1024;
@@ -29,6 +30,8 @@ pub struct Worker<S> {
     pub(crate) buffers: Buffers,
     pub(crate) pipes: Pipes,
     pub(crate) balance: Balance,
+    /// Turns at TLS handshakes.
+    pub(crate) turns: Turns,
     /// Used between two awaits only, by whichever UDP session has a datagram.
     pub(crate) datagram: RefCell<Box<[u8]>>,
 }
@@ -49,6 +52,7 @@ impl<S: Source> Worker<S> {
             buffers: Buffers::new(limits.buffer, limits.spare_buffers),
             pipes: Pipes::new(limits.pipe, limits.pipes),
             balance: Balance::new(index, limits.workers, limits.site.clone()),
+            turns: Turns::new(),
             datagram: RefCell::new(vec![0; MAX_DATAGRAM].into_boxed_slice()),
             limits,
         })
