@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use novaedge_e2e::{
     certificates::Ca,
-    clients::{Http3, get, get_tls},
+    clients::{Http2, Http3, get},
     cluster::{GATEWAY, Namespace, bed, hello, route, serves, within},
 };
 use tokio::{
@@ -60,7 +60,8 @@ async fn a_gateway_is_served_over_http3() {
     namespace.apply(&route("hello", HOST));
     let address = namespace.address("edge", 443);
     within(MINUTE, "answers over HTTP/2", async || {
-        let answer = get_tls(address, HOST, "/", ca.client(&["h2"])).await;
+        let connected = Http2::try_connect_tls(address, HOST, ca.client(&["h2"])).await;
+        let answer = connected.ok()?.get(HOST, "/").await.ok()?;
         let told = answer.headers.get("alt-svc")?.to_str().ok()?.to_owned();
         (answer.status == 200 && told == "h3=\":443\"; ma=86400").then_some(())
     })

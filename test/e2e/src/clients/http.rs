@@ -136,10 +136,18 @@ impl Http2 {
 
     /// Connects over TLS with the SNI `host`.
     pub async fn connect_tls(address: SocketAddr, host: &str, tls: Arc<ClientConfig>) -> Self {
-        let stream = connect_tls(address, host, tls)
-            .await
-            .expect("a TLS handshake");
-        Self::over(TokioIo::new(stream)).await
+        let connected = Self::try_connect_tls(address, host, tls).await;
+        connected.expect("a TLS handshake")
+    }
+
+    /// The same, where nobody may listen yet.
+    pub async fn try_connect_tls(
+        address: SocketAddr,
+        host: &str,
+        tls: Arc<ClientConfig>,
+    ) -> io::Result<Self> {
+        let stream = connect_tls(address, host, tls).await?;
+        Ok(Self::over(TokioIo::new(stream)).await)
     }
 
     async fn over<T>(io: T) -> Self
