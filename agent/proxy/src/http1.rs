@@ -10,8 +10,10 @@ use novaedge_http1::BodyLimits;
 use novaedge_splice::{Pipe, Pipes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+mod spare;
 mod writer;
 
+pub(crate) use spare::head_buffer;
 pub(crate) use writer::{Form, MessageWriter, WriteError};
 
 /// Limits of what surrounds chunks, on both sides.

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
@@ -22,7 +21,7 @@ use crate::client::Client;
 use crate::drain::{Drain, Stage};
 use crate::exchange::{self, Inbound};
 use crate::headers;
-use crate::http1::{Form, MessageWriter};
+use crate::http1::{Form, MessageWriter, head_buffer};
 use crate::reason::Reason;
 use crate::upgrade::{PendingUpgrade, Promise, Wish};
 use crate::worker::Worker;
@@ -134,7 +133,7 @@ impl Session<'_> {
         let (mut parts, body) = response.into_parts();
         let switched = parts.status == StatusCode::SWITCHING_PROTOCOLS;
         let (length, form) = framing(asked, parts.status, &parts.headers, &body);
-        let mut out = BytesMut::new();
+        let mut out = head_buffer();
         let unread = self.wire.end_interim(&mut out);
         let persists = asked.persistence == Persistence::KeepAlive
             && form != Form::UntilClose
@@ -157,7 +156,7 @@ impl Session<'_> {
         );
         drop(parts);
         if !self
-            .write(MessageWriter::new(out, body, form, ANSWER_TURN))
+            .write(MessageWriter::answer(out, body, form, ANSWER_TURN))
             .await
         {
             return After::Gone;

@@ -10,6 +10,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use novaedge_http1::encode;
 use novaedge_splice::Pipe;
 
+use super::spare::give_back;
 use super::{LONG, Sink};
 use crate::body::Body;
 use crate::error::BodyError;
@@ -46,6 +47,8 @@ pub(crate) struct MessageWriter {
     lead: BytesMut,
     /// Whether that is the head of the message, or what is left of it.
     has_head: bool,
+    /// Whether a short body goes behind the head: then nobody asks for what is unsent.
+    joins: bool,
     content: Bytes,
     tail: &'static [u8],
     pipe: Option<Pipe>,
@@ -64,11 +67,20 @@ pub(crate) struct MessageWriter {
 const WRITE: usize = 1024;
 
 impl MessageWriter {
-    /// Writes `head`, then `body` in this form. After `turn` bytes others are let before.
-    pub(crate) fn new(head: BytesMut, body: Body, form: Form, turn: usize) -> Self {
+    /// Writes the head of an answer, then its body in this form. After `turn` bytes others are let before.
+    pub(crate) fn answer(head: BytesMut, body: Body, form: Form, turn: usize) -> Self {
+        Self {
+            joins: true,
+            ..Self::request(head, body, form, turn)
+        }
+    }
+
+    /// The same for a request. Until a byte of it is written its body can be had back.
+    pub(crate) fn request(head: BytesMut, body: Body, form: Form, turn: usize) -> Self {
         Self {
             lead: head,
             has_head: true,
+            joins: false,
             content: Bytes::new(),
             tail: b"",
             pipe: None,
@@ -214,6 +226,11 @@ impl MessageWriter {
                     .checked_sub(data.len() as u64)
                     .ok_or(WriteError::Length)?;
                 self.ended = *left == 0;
+                if self.joins && self.has_head && data.len() <= self.room() {
+                    // One slice is written sooner than two.
+                    self.lead.extend_from_slice(&data);
+                    return Ok(());
+                }
             }
             Form::Chunked | Form::ChunkedAlone => {
                 encode::chunk_head(&mut self.lead, data.len());
@@ -228,6 +245,11 @@ impl MessageWriter {
         }
         self.content = data;
         Ok(())
+    }
+
+    /// Bytes that fit behind the head.
+    fn room(&self) -> usize {
+        self.lead.capacity() - self.lead.len()
     }
 
     fn trailers(&mut self, trailers: &http::HeaderMap) -> Result<(), WriteError> {
@@ -286,7 +308,7 @@ impl MessageWriter {
         }
         if self.has_head && self.lead.is_empty() {
             // It is not needed any more, however long the body takes. Heads of chunks are small.
-            self.lead = BytesMut::new();
+            give_back(std::mem::take(&mut self.lead));
             self.has_head = false;
         }
         let tail = count - lead - content;

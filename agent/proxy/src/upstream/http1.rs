@@ -160,7 +160,7 @@ fn writer(request: &Request<Body>, body: Body) -> MessageWriter {
         .uri()
         .path_and_query()
         .map_or("/", |target| target.as_str());
-    let mut head = BytesMut::new();
+    let mut head = http1::head_buffer();
     encode::request_head(
         &mut head,
         request.method(),
@@ -168,7 +168,7 @@ fn writer(request: &Request<Body>, body: Body) -> MessageWriter {
         request.headers(),
         length,
     );
-    MessageWriter::new(head, body, form, REQUEST_TURN)
+    MessageWriter::request(head, body, form, REQUEST_TURN)
 }
 
 fn answer(transfer: Transfer, head: ResponseHead) -> Answer {
