@@ -117,13 +117,16 @@ impl Body {
         self.guarded(None, Some(Box::pin(tokio::time::sleep_until(deadline))))
     }
 
-    /// Counts the request as in flight until the body is gone. Bodies of the gateway's own are too
-    /// short to matter.
-    pub(crate) fn holding(mut self, in_flight: InFlight) -> Self {
-        if let Kind::Guarded(guarded) = &mut self.kind {
+    /// Counts the request as in flight until the body is gone. One that is all there is too short to matter.
+    pub(crate) fn holding(self, in_flight: InFlight) -> Self {
+        if matches!(self.kind, Kind::Empty | Kind::Full(_)) {
+            return self;
+        }
+        let mut guarded = self.guarded(None, None);
+        if let Kind::Guarded(guarded) = &mut guarded.kind {
             guarded.in_flight = Some(in_flight);
         }
-        self
+        guarded
     }
 
     /// Reads at most so many bytes for one frame, where this worker's own codec reads.

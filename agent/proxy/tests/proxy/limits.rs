@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
 use novaedge_proto::v1;
 use novaedge_proxy::Config;
 use novaedge_proxy::config::{DownstreamLimits, UpstreamLimits};
@@ -13,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use crate::support::client::{Http1, get, get2, http2, send2};
-use crate::support::origin::{Origin, slow, text};
+use crate::support::origin::{Origin, raw, read_head, slow, text, write};
 use crate::support::resources::*;
 use crate::support::{Bed, run};
 
@@ -87,6 +88,32 @@ fn idle_connections_are_closed_on_both_sides() {
             "the kept connection was swept"
         );
         assert_eq!(bed.worker.open_connections(), 1);
+    });
+}
+
+#[test]
+fn a_connection_whose_answer_pauses_is_not_idle() {
+    run(async {
+        let port = raw(|mut stream| async move {
+            while !read_head(&mut stream).await.is_empty() {
+                write(
+                    &mut stream,
+                    "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab",
+                )
+                .await;
+                sleep(Duration::from_millis(700)).await;
+                write(&mut stream, "cd").await;
+            }
+        })
+        .await;
+        let bed = Bed::with(hasty(), |listener| simple(listener, &[port])).await;
+        let stream = TcpStream::connect(bed.address).await.unwrap();
+        let mut client = http2(stream).await;
+        let paused = client.send_request(get2("http://a/")).await.unwrap();
+        sleep(Duration::from_millis(500)).await;
+        assert_eq!(send2(&mut client, get2("http://a/")).await.body, "abcd");
+        let whole = paused.into_body().collect().await.unwrap();
+        assert_eq!(whole.to_bytes(), "abcd");
     });
 }
 
