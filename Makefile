@@ -1,5 +1,5 @@
 # Every task is one word; each prints the command it runs.
-.PHONY: help tools build run test smoke lint deny fmt golden bench bench-cluster fuzz cluster-up cluster-down images conformance e2e protocols
+.PHONY: help tools build release run test smoke lint deny fmt golden bench bench-cluster fuzz cluster-up cluster-down images conformance e2e protocols
 
 programs := $(abspath $(or $(CARGO_TARGET_DIR),target))/debug
 
@@ -11,6 +11,9 @@ tools: ## Installs or names the tools that are missing.
 
 build: tools ## Builds every program (debug).
 	cargo build --workspace --bins --locked
+
+release: tools ## Builds the programs as they are released into target/programs: static, optimized by traffic (half an hour).
+	./deploy/release.sh $(or $(CARGO_TARGET_DIR),target)/programs
 
 run: build ## Runs the quickstart: demo backends, a Gateway with every kind of route, real traffic.
 	./examples/quickstart/run.sh

@@ -10,10 +10,13 @@ more="abuse soak cluster cluster-traefik"
 out=${OUT:-docs/benchmarks}
 
 if [ -z "${BINARIES:-}" ]; then
-    echo "cargo build --release --locked --bins" >&2
-    cargo build --release --locked --bins \
-        -p novaedge -p novaedge-agent -p novaedge-control-plane -p novaedge-bench
-    BINARIES=${CARGO_TARGET_DIR:-target}/release
+    # What is measured is what is released.
+    BINARIES=${CARGO_TARGET_DIR:-target}/programs
+    deploy/release.sh "$BINARIES"
+    cargo build --release --locked -p novaedge-bench --bins
+    for name in propagation translation lookup dataplane abuse soak cluster; do
+        cp "${CARGO_TARGET_DIR:-target}/release/$name" "$BINARIES/"
+    done
 fi
 
 run() {

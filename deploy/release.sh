@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Builds the programs as they are released: static, and optimized for what they have been seen to do.
+#
+#   deploy/release.sh FOLDER [TARGET]
+#
+# First an instrumented agent and control plane serve a short run of `bench/run.sh soak`, on loopback alone; the compiler
+# then lays the code out by what they counted. It takes half an hour on two cores, and a minute when nothing has changed.
+# TARGET is a triple of Rust, the machine's own by default; the traffic is always served by programs for the machine.
+# A linker for another TARGET comes from the environment, as CARGO_TARGET_*_LINKER.
+set -euo pipefail
+out=$(realpath -m "${1:?the folder for the programs is missing: deploy/release.sh FOLDER [TARGET]}")
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+host=$(rustc -vV | awk '/^host:/ {print $2}')
+target=${2:-$host}
+work=$(realpath -m "${CARGO_TARGET_DIR:-target}/release-build")
+packages=(-p novaedge-control-plane -p novaedge-agent -p novactl -p novaedge)
+
+tools=$(rustc --print sysroot)/lib/rustlib/$host/bin
+if [[ ! -x $tools/llvm-profdata ]]; then
+	rustup component add llvm-tools || {
+		echo "missing: llvm-profdata; install it with: rustup component add llvm-tools" >&2
+		exit 1
+	}
+fi
+
+# Each set of flags has a folder of its own, so that nothing is compiled again for them. With --target they do not reach
+# build scripts and macros, which cannot be static.
+build() { # FOLDER FLAGS TARGET ARGUMENTS...
+	CARGO_TARGET_DIR=$work/$1 RUSTFLAGS="-C target-feature=+crt-static $2" \
+		cargo build --release --locked --target "$3" "${@:4}"
+}
+
+counts=$work/counts
+build counting "-C profile-generate=$counts" "$host" \
+	-p novaedge-control-plane -p novaedge-agent --bins
+build plain "" "$host" -p novaedge-bench --bin soak
+counting=$work/counting/$host/release
+
+# What has been counted stays true for the programs that counted it.
+programs=$(cat "$counting/novaedge-agent" "$counting/novaedge-control-plane" | sha256sum | cut -d' ' -f1)
+profile=$work/$programs.profdata
+if [[ ! -e $profile ]]; then
+	echo "serving traffic to learn from (3 minutes)" >&2
+	rm -rf "$counts" "$work"/*.profdata
+	(
+		ulimit -n "$(ulimit -H -n)"
+		"$work/plain/$host/release/soak" --out "$work/soak" --binaries "$counting" --scale 1
+	)
+	"$tools/llvm-profdata" merge -o "$profile.part" "$counts"
+	mv "$profile.part" "$profile"
+fi
+
+build released "-C profile-use=$profile" "$target" "${packages[@]}" --bins
+mkdir -p "$out"
+for name in novaedge-control-plane novaedge-agent novactl novaedge; do
+	# Names of functions stay, for backtraces and profiles.
+	"$tools/llvm-strip" --strip-debug -o "$out/$name" "$work/released/$target/release/$name"
+done
+ls -l "$out" >&2
