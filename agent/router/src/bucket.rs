@@ -1,11 +1,11 @@
 //! The candidates of one path.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use smallvec::SmallVec;
 
 use crate::{
-    conditions::{Conditions, HostLimit, ValueMatch},
+    conditions::{Conditions, ValueMatch},
     listener::Matched,
     rank::Rank,
     request::RequestHead,
@@ -19,7 +19,6 @@ pub(crate) struct Candidate {
     pub(crate) rule: Arc<HttpRule>,
     /// None: every request meets them.
     pub(crate) conditions: Option<Arc<Conditions>>,
-    pub(crate) limit: HostLimit,
     pub(crate) rank: Rank,
 }
 
@@ -29,8 +28,17 @@ pub(crate) struct Candidate {
 /// thousand of them cost what one costs. Only those that agree in that value, or ask for none, are tried one by one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bucket {
-    /// Candidates that ask for no certain header value.
-    open: Ranked,
+    /// The best candidate that asks for no certain header value.
+    best: Option<Candidate>,
+    /// Most buckets have one candidate only, so what others have is behind a pointer.
+    more: Option<Arc<More>>,
+}
+
+/// The other candidates of a bucket.
+#[derive(Clone, Debug, Default)]
+struct More {
+    /// Those that ask for no certain header value, best first.
+    open: Vec<Candidate>,
     /// The others, by the name of the header that they are found by.
     by_header: Vec<HeaderValues>,
 }
@@ -61,11 +69,9 @@ struct HeaderValues {
 
 impl Candidate {
     pub(crate) fn accepts(&self, host: &str, request: &impl RequestHead) -> bool {
-        self.limit.allows(host)
-            && self
-                .conditions
-                .as_ref()
-                .is_none_or(|conditions| conditions.meets(request))
+        self.conditions
+            .as_ref()
+            .is_none_or(|conditions| conditions.meets(host, request))
     }
 
     /// What the candidate is to a request that it accepts.
@@ -83,23 +89,33 @@ impl Candidate {
     }
 
     pub(crate) fn is_of(&self, resource: &str) -> bool {
-        *self.rank.order.resource == *resource
+        *self.rule.id.resource == *resource
+    }
+
+    /// Less is better.
+    pub(crate) fn compare(&self, other: &Self) -> Ordering {
+        self.rank.compare(&self.rule.id, other.rank, &other.rule.id)
     }
 }
 
 impl Bucket {
     pub(crate) fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.by_header.is_empty()
+        self.best.is_none() && self.more.is_none()
     }
 
     /// The best candidate that accepts a request.
     pub(crate) fn find(&self, host: &str, request: &impl RequestHead) -> Option<&Candidate> {
-        let mut best = accepting(&self.open, host, request);
-        for header in &self.by_header {
+        let accepts = |candidate: &&Candidate| candidate.accepts(host, request);
+        let first = self.best.as_ref().filter(accepts);
+        let Some(more) = &self.more else {
+            return first;
+        };
+        let mut best = first.or_else(|| more.open.iter().find(accepts));
+        for header in &more.by_header {
             let value = request.header(&header.name);
             let ranked = value.and_then(|value| header.get(&value));
-            if let Some(found) = ranked.and_then(|ranked| accepting(ranked, host, request))
-                && best.is_none_or(|best| found.rank < best.rank)
+            if let Some(found) = ranked.and_then(|ranked| ranked.iter().find(accepts))
+                && best.is_none_or(|best| found.compare(best).is_lt())
             {
                 best = Some(found);
             }
@@ -108,9 +124,63 @@ impl Bucket {
     }
 
     /// Adds a candidate.
-    pub(crate) fn insert(&mut self, mut candidate: Candidate) {
+    pub(crate) fn insert(&mut self, candidate: Candidate) {
+        if header_key(candidate.conditions.as_deref()).is_some() {
+            return self.more().insert_by_header(candidate);
+        }
+        match &mut self.best {
+            None => self.best = Some(candidate),
+            Some(best) => {
+                let other = if candidate.compare(best).is_lt() {
+                    std::mem::replace(best, candidate)
+                } else {
+                    candidate
+                };
+                let more = self.more();
+                let at = place(&more.open, &other);
+                more.open.insert(at, other);
+            }
+        }
+    }
+
+    /// Removes what a resource has with these conditions.
+    pub(crate) fn remove(&mut self, conditions: Option<&Conditions>, resource: &str) {
+        match header_key(conditions) {
+            Some((name, value)) => {
+                if self.more.is_some() {
+                    self.more().remove_by_header(name, value, resource);
+                }
+            }
+            None => self.remove_open(resource),
+        }
+        self.more.take_if(|more| more.is_empty());
+    }
+
+    fn remove_open(&mut self, resource: &str) {
+        if self.more.as_ref().is_some_and(|more| !more.open.is_empty()) {
+            self.more()
+                .open
+                .retain(|candidate| !candidate.is_of(resource));
+        }
+        self.best.take_if(|best| best.is_of(resource));
+        if self.best.is_none() && self.more.as_ref().is_some_and(|more| !more.open.is_empty()) {
+            self.best = Some(self.more().open.remove(0));
+        }
+    }
+
+    fn more(&mut self) -> &mut More {
+        Arc::make_mut(self.more.get_or_insert_default())
+    }
+}
+
+impl More {
+    fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.by_header.is_empty()
+    }
+
+    fn insert_by_header(&mut self, mut candidate: Candidate) {
         let Some((name, value)) = header_key(candidate.conditions.as_deref()) else {
-            return insert(&mut self.open, candidate);
+            return;
         };
         let at = self
             .by_header
@@ -130,11 +200,7 @@ impl Bucket {
         }
     }
 
-    /// Removes what a resource has with these conditions.
-    pub(crate) fn remove(&mut self, conditions: Option<&Conditions>, resource: &str) {
-        let Some((name, value)) = header_key(conditions) else {
-            return self.open.retain(|candidate| !candidate.is_of(resource));
-        };
+    fn remove_by_header(&mut self, name: &str, value: &str, resource: &str) {
         let at = self
             .by_header
             .binary_search_by(|held| (*held.name).cmp(name));
@@ -167,7 +233,7 @@ impl HeaderValues {
     fn insert(&mut self, value: Arc<str>, candidate: Candidate) {
         self.longest = self.longest.max(value.len());
         match self.values.get_mut(&value) {
-            Some(ranked) => insert(ranked, candidate),
+            Some(ranked) => ranked.insert(place(ranked, &candidate), candidate),
             None => _ = self.values.insert(value, SmallVec::from_iter([candidate])),
         }
     }
@@ -191,17 +257,7 @@ fn header_key(conditions: Option<&Conditions>) -> Option<(&str, &str)> {
     })
 }
 
-fn accepting<'b>(
-    ranked: &'b Ranked,
-    host: &str,
-    request: &impl RequestHead,
-) -> Option<&'b Candidate> {
-    ranked
-        .iter()
-        .find(|candidate| candidate.accepts(host, request))
-}
-
-fn insert(ranked: &mut Ranked, candidate: Candidate) {
-    let at = ranked.partition_point(|other| other.rank <= candidate.rank);
-    ranked.insert(at, candidate);
+/// Where a candidate belongs among others, best first.
+fn place(ranked: &[Candidate], candidate: &Candidate) -> usize {
+    ranked.partition_point(|other| other.compare(candidate).is_le())
 }

@@ -2,6 +2,7 @@
 
 mod backend;
 mod balancing;
+mod bound;
 mod filters;
 mod listener;
 mod listening;
@@ -10,17 +11,24 @@ mod regex;
 mod route;
 mod shelf;
 mod step;
+mod version;
 
-use std::sync::Arc;
+use std::{
+    borrow::Borrow,
+    collections::HashSet,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use novaedge_proto::v1;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use v1::resource::Body;
 
 use self::{
     backend::BackendStore,
+    bound::Bound,
     listening::Listening,
-    route::{Route, convert_route},
+    route::{Known, Route, Standing, convert_route},
     step::{Step, is_same},
 };
 use crate::{
@@ -36,19 +44,57 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct TablesBuilder {
     listening: Listening,
-    routes: FxHashMap<Arc<str>, Held>,
+    routes: HashSet<Held, FxBuildHasher>,
+    bound: Bound,
     backends: BackendStore,
     certificates: FxHashMap<Arc<str>, String>,
     trust_bundles: FxHashMap<Arc<str>, String>,
     tables: Arc<Tables>,
 }
 
-/// A route as it is served.
+/// A route as it is served, found by the name of its resource, which it says itself.
 #[derive(Debug)]
-struct Held {
-    route: Route,
-    /// It has no fault, so it is the one to keep if its successor has one.
-    good: bool,
+struct Held(Box<Route>);
+
+impl Borrow<str> for Held {
+    fn borrow(&self) -> &str {
+        &self.0.id().resource
+    }
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        Borrow::<str>::borrow(self) == Borrow::<str>::borrow(other)
+    }
+}
+
+impl Eq for Held {}
+
+impl Hash for Held {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Borrow::<str>::borrow(self).hash(state);
+    }
+}
+
+/// What routes need not keep again.
+struct Names<'a> {
+    listening: &'a Listening,
+    bound: &'a mut Bound,
+    backends: &'a BackendStore,
+}
+
+impl Known for Names<'_> {
+    fn listener(&self, name: &str) -> Arc<str> {
+        self.listening.name(name)
+    }
+
+    fn backend(&self, name: &str) -> Arc<str> {
+        self.backends.name(name)
+    }
+
+    fn listeners(&mut self, names: Vec<Arc<str>>) -> Arc<[Arc<str>]> {
+        self.bound.share(names)
+    }
 }
 
 impl TablesBuilder {
@@ -62,6 +108,19 @@ impl TablesBuilder {
         &self.tables
     }
 
+    /// Names of all resources held, in no meaningful order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let others = [&self.certificates, &self.trust_bundles];
+        let others = others
+            .into_iter()
+            .flat_map(|map| map.keys().map(|name| &**name));
+        let routes = self.routes.iter().map(Borrow::borrow);
+        routes
+            .chain(self.listening.names())
+            .chain(self.backends.names())
+            .chain(others)
+    }
+
     /// Applies one step as a whole: removals, then upserts. A first step with all resources is a full snapshot.
     ///
     /// A resource with a fault is refused by itself, and the last good one of its name goes on serving. Without such a
@@ -70,7 +129,7 @@ impl TablesBuilder {
     /// by name, also for listeners that the step did not bring but put out.
     pub fn apply(
         &mut self,
-        upserts: Vec<v1::Resource>,
+        upserts: impl IntoIterator<Item = v1::Resource>,
         removed: &[String],
     ) -> (Arc<Tables>, Vec<v1::RejectedResource>) {
         let mut step = Step::default();
@@ -84,12 +143,11 @@ impl TablesBuilder {
         self.listening.refresh(&mut step, &mut tables.sockets);
         self.backends.refresh(&mut step, &mut tables.backends);
         for name in std::mem::take(&mut step.routes) {
-            if let Some(held) = self.routes.get(&name) {
-                step.reject_all(
-                    &name,
-                    &held.route.version,
-                    self.listening.check(&held.route),
-                );
+            if let Some(Held(route)) = self.routes.get(&*name) {
+                let faults = self.listening.check(route);
+                if !faults.is_empty() {
+                    step.reject_all(&name, &route.version.to_string(), faults);
+                }
             }
         }
         if step.changed {
@@ -97,7 +155,9 @@ impl TablesBuilder {
         }
         self.listening.fit();
         self.backends.fit();
-        fit(&mut self.routes);
+        if self.routes.len() < self.routes.capacity() / 8 {
+            self.routes.shrink_to(2 * self.routes.len());
+        }
         fit(&mut self.certificates);
         fit(&mut self.trust_bundles);
         (Arc::clone(&self.tables), step.into_rejected())
@@ -126,7 +186,7 @@ impl TablesBuilder {
             Body::Listener(listener) => self
                 .listening
                 .upsert_listener(&name, &version, &listener, step),
-            Body::Route(route) => self.upsert_route(name, &version, &route, step),
+            Body::Route(route) => self.upsert_route(&name, &version, &route, step),
             Body::Backend(backend) => self
                 .backends
                 .upsert_backend(&name, &version, &backend, step),
@@ -157,29 +217,37 @@ impl TablesBuilder {
         }
     }
 
-    fn upsert_route(&mut self, name: Arc<str>, version: &str, wire: &v1::Route, step: &mut Step) {
-        let held = self.routes.get(&name);
-        step.routes.push(Arc::clone(&name));
-        if held.is_some_and(|held| held.good && is_same(&held.route.version, version)) {
+    fn upsert_route(&mut self, name: &Arc<str>, version: &str, wire: &v1::Route, step: &mut Step) {
+        let held = self.routes.get(&**name);
+        let keep = held.is_some_and(|Held(held)| held.standing == Standing::Good);
+        step.routes.push(Arc::clone(name));
+        if keep && held.is_some_and(|Held(held)| held.version.is(version)) {
             return;
         }
-        let keep = held.is_some_and(|held| held.good);
         let mut faults = Vec::new();
-        let route = convert_route(&name, version, wire, &mut faults);
+        let mut names = Names {
+            listening: &self.listening,
+            bound: &mut self.bound,
+            backends: &self.backends,
+        };
+        let converted = convert_route(name, version, wire, &mut names, &mut faults);
         let good = faults.is_empty();
-        step.reject_all(&name, version, faults);
+        step.reject_all(name, version, faults);
         if good || !keep {
-            self.take_route(&name, step);
-            if let Some(route) = route {
-                self.listening.put(&route, step);
-                self.routes.insert(name, Held { route, good });
+            self.take_route(name, step);
+            if let Some((route, bindings)) = converted {
+                self.listening.put(&route, &bindings, step);
+                self.routes.insert(Held(Box::new(route)));
             }
+        } else if let Some((route, _)) = converted {
+            self.bound.release(&route.listeners);
         }
     }
 
     fn take_route(&mut self, name: &str, step: &mut Step) {
-        if let Some(held) = self.routes.remove(name) {
-            self.listening.take(&held.route, step);
+        if let Some(Held(route)) = self.routes.take(name) {
+            self.listening.take(&route, step);
+            self.bound.release(&route.listeners);
         }
     }
 
@@ -252,7 +320,7 @@ mod tests {
             })),
         };
         let mut builder = TablesBuilder::new();
-        builder.apply((0..1_000).map(route).collect(), &[]);
+        builder.apply((0..1_000).map(route), &[]);
         assert_eq!(builder.routes.len(), 1_000);
         let removed: Vec<String> = (1..1_000).map(|number| route(number).name).collect();
         builder.apply(Vec::new(), &removed);

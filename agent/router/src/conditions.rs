@@ -9,15 +9,20 @@ use crate::{host::HostPattern, request::RequestHead};
 /// A limit of a candidate to some of the hosts of its own hostname.
 ///
 /// A route of `*.example.com` on a listener of `a.example.com` serves that host only.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) enum HostLimit {
     /// The whole own hostname is served.
+    #[default]
     None,
     /// Only hosts within one of these.
     To(Arc<[HostPattern]>),
 }
 
 impl HostLimit {
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     pub(crate) fn allows(&self, host: &str) -> bool {
         match self {
             Self::None => true,
@@ -27,8 +32,10 @@ impl HostLimit {
 }
 
 /// What a request must have besides its path.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Conditions {
+    /// What the listener leaves of the route's own hostname.
+    pub(crate) hosts: HostLimit,
     /// The match is one of a GRPCRoute.
     pub(crate) grpc: bool,
     pub(crate) method: Option<Box<str>>,
@@ -37,13 +44,13 @@ pub(crate) struct Conditions {
 }
 
 /// A header or a query parameter that must have a value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct NameValue {
     pub(crate) name: Box<str>,
     pub(crate) value: ValueMatch,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum ValueMatch {
     Exact(Box<str>),
     Regex(Regex),
@@ -53,6 +60,7 @@ impl Conditions {
     /// True if every request meets them.
     pub(crate) fn is_empty(&self) -> bool {
         !self.grpc
+            && self.hosts.is_none()
             && self.method.is_none()
             && self.headers.is_empty()
             && self.query_params.is_empty()
@@ -62,12 +70,14 @@ impl Conditions {
     pub(crate) fn is_one_header(&self) -> bool {
         self.headers.len() == 1
             && !self.grpc
+            && self.hosts.is_none()
             && self.method.is_none()
             && self.query_params.is_empty()
     }
 
-    pub(crate) fn meets(&self, request: &impl RequestHead) -> bool {
+    pub(crate) fn meets(&self, host: &str, request: &impl RequestHead) -> bool {
         (!self.grpc || request.is_grpc())
+            && self.hosts.allows(host)
             && self
                 .method
                 .as_ref()

@@ -10,13 +10,13 @@ use crate::{
 /// One table for each own hostname of the routes of a listener.
 #[derive(Clone, Debug)]
 pub(crate) struct HostIndex<T> {
-    exact: ShardMap<Arc<T>>,
+    exact: ShardMap<T>,
     /// By suffix, with the leading dot.
-    wildcard: ShardMap<Arc<T>>,
-    any: Option<Arc<T>>,
+    wildcard: ShardMap<T>,
+    any: Option<T>,
 }
 
-/// A table that can tell whether it is worth keeping.
+/// A table that can tell whether it is worth keeping. It is small, and what it shares with its copies is behind pointers.
 pub(crate) trait Table: Clone + Default {
     /// True if it matches nothing.
     fn is_empty(&self) -> bool;
@@ -42,7 +42,7 @@ impl<T> HostIndex<T> {
         mut look: impl FnMut(&'t T) -> Option<R>,
     ) -> Option<R> {
         if host.len() <= MAX_HOST_LEN {
-            if let Some(found) = self.exact.get(host).and_then(|table| look(table)) {
+            if let Some(found) = self.exact.get(host).and_then(&mut look) {
                 return Some(found);
             }
             if !self.wildcard.is_empty() {
@@ -53,13 +53,13 @@ impl<T> HostIndex<T> {
                     .filter(|(_, character)| *character == '.')
                 {
                     let table = host.get(dot..).and_then(|suffix| self.wildcard.get(suffix));
-                    if let Some(found) = table.and_then(|table| look(table)) {
+                    if let Some(found) = table.and_then(&mut look) {
                         return Some(found);
                     }
                 }
             }
         }
-        self.any.as_ref().and_then(|table| look(table))
+        self.any.as_ref().and_then(look)
     }
 }
 
@@ -71,16 +71,15 @@ impl<T: Table> HostIndex<T> {
             HostPattern::Wildcard(suffix) => update(&mut self.wildcard, suffix, change),
             HostPattern::Any => {
                 let mut table = self.any.take().unwrap_or_default();
-                change(Arc::make_mut(&mut table));
+                change(&mut table);
                 self.any = Some(table).filter(|table| !table.is_empty());
             }
         }
     }
 }
 
-fn update<T: Table>(tables: &mut ShardMap<Arc<T>>, key: &Arc<str>, change: impl FnOnce(&mut T)) {
+fn update<T: Table>(tables: &mut ShardMap<T>, key: &Arc<str>, change: impl FnOnce(&mut T)) {
     if let Some(table) = tables.get_mut(key) {
-        let table = Arc::make_mut(table);
         change(table);
         if table.is_empty() {
             tables.remove(key);
@@ -89,7 +88,7 @@ fn update<T: Table>(tables: &mut ShardMap<Arc<T>>, key: &Arc<str>, change: impl 
         let mut table = T::default();
         change(&mut table);
         if !table.is_empty() {
-            tables.insert(Arc::clone(key), Arc::new(table));
+            tables.insert(Arc::clone(key), table);
         }
     }
 }

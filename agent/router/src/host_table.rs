@@ -44,7 +44,7 @@ pub(crate) enum PathKey {
     /// The whole path.
     Exact(Arc<str>),
     /// The whole path, by an expression.
-    Regex(RegexRank, Arc<PathRegex>),
+    Regex(Arc<PathRegex>),
     /// Leading segments; no trailing `/`, never empty.
     Prefix(Arc<str>),
     /// A method of whatever gRPC service.
@@ -53,13 +53,20 @@ pub(crate) enum PathKey {
     Root,
 }
 
-/// Longer expressions win, then [`Rank`]. The spec leaves the order of expressions open; for gRPC it puts the characters
+/// Longer expressions win, then the rank of the match. The spec leaves the order of expressions open; for gRPC it puts the characters
 /// of the service before those of the method.
 pub(crate) type RegexRank = (Reverse<usize>, Reverse<usize>);
 
 /// An expression for a path.
 #[derive(Debug)]
-pub(crate) enum PathRegex {
+pub(crate) struct PathRegex {
+    pub(crate) rank: RegexRank,
+    pub(crate) expression: Expression,
+}
+
+/// What a path must be.
+#[derive(Debug)]
+pub(crate) enum Expression {
     /// For the whole path.
     Http(Regex),
     /// For service and method; None: any.
@@ -71,7 +78,6 @@ pub(crate) enum PathRegex {
 
 #[derive(Clone, Debug)]
 struct RegexCandidate {
-    rank: RegexRank,
     path: Arc<PathRegex>,
     candidate: Candidate,
 }
@@ -176,15 +182,16 @@ impl Paths {
     fn insert(&mut self, path: &PathKey, candidate: Candidate) {
         match path {
             PathKey::Exact(path) => _ = self.exact.insert(path, candidate),
-            PathKey::Regex(rank, path) => {
+            PathKey::Regex(path) => {
                 let mut regexes = self.regexes.to_vec();
                 let at = regexes.partition_point(|other| {
-                    (&other.rank, &other.candidate.rank) <= (rank, &candidate.rank)
+                    let by_path = other.path.rank.cmp(&path.rank);
+                    let order = by_path.then_with(|| other.candidate.compare(&candidate));
+                    order.is_le()
                 });
                 regexes.insert(
                     at,
                     RegexCandidate {
-                        rank: *rank,
                         path: Arc::clone(path),
                         candidate,
                     },
@@ -237,9 +244,9 @@ impl PathRegex {
     fn is_match(&self, path: &str) -> bool {
         let meets =
             |regex: &Option<Regex>, text| regex.as_ref().is_none_or(|regex| regex.is_match(text));
-        match self {
-            Self::Http(regex) => regex.is_match(path),
-            Self::Grpc { service, method } => {
+        match &self.expression {
+            Expression::Http(regex) => regex.is_match(path),
+            Expression::Grpc { service, method } => {
                 grpc_target(path).is_some_and(|(own_service, own_method)| {
                     meets(service, own_service) && meets(method, own_method)
                 })

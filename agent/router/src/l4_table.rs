@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::{conditions::HostLimit, host_index::Table, rank::RouteOrder, rule::L4Rule};
+use crate::{conditions::HostLimit, host_index::Table, rule::L4Rule};
 
 /// Candidates, oldest route first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct L4Table {
-    candidates: Vec<L4Candidate>,
+    candidates: Arc<[L4Candidate]>,
 }
 
 /// A rule that may take a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct L4Candidate {
-    pub(crate) order: Arc<RouteOrder>,
-    pub(crate) limit: HostLimit,
     pub(crate) rule: Arc<L4Rule>,
+    pub(crate) limit: HostLimit,
 }
 
 impl Table for L4Table {
@@ -33,14 +32,16 @@ impl L4Table {
     }
 
     pub(crate) fn insert(&mut self, candidate: L4Candidate) {
-        let at = self
-            .candidates
-            .partition_point(|other| other.order <= candidate.order);
-        self.candidates.insert(at, candidate);
+        let id = &candidate.rule.id;
+        let mut candidates = self.candidates.to_vec();
+        let at = candidates.partition_point(|other| other.rule.id.precedence(id).is_le());
+        candidates.insert(at, candidate);
+        self.candidates = candidates.into();
     }
 
-    pub(crate) fn remove(&mut self, order: &Arc<RouteOrder>) {
-        self.candidates
-            .retain(|candidate| candidate.order != *order);
+    pub(crate) fn remove(&mut self, resource: &str) {
+        let kept = self.candidates.iter();
+        let kept = kept.filter(|candidate| *candidate.rule.id.resource != *resource);
+        self.candidates = kept.cloned().collect();
     }
 }

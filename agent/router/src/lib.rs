@@ -30,6 +30,7 @@ pub mod proxy_protocol;
 mod query;
 mod rank;
 pub mod request;
+mod route_id;
 pub mod rule;
 pub mod shard_map;
 pub mod socket;
@@ -57,9 +58,8 @@ pub use self::{
     },
     network::Network,
     request::RequestHead,
-    rule::{
-        HttpRule, Invalid, L4Rule, Retry, RouteId, RouteKind, SessionCarrier, SessionPersistence,
-    },
+    route_id::RouteId,
+    rule::{HttpRule, Invalid, L4Rule, Retry, RouteKind, SessionCarrier, SessionPersistence},
     shard_map::ShardMap,
     socket::{
         Authority, HttpSocket, L4Socket, Socket, SocketKey, SocketNames, TlsSocket, TlsTarget,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{filters::Filters, weighted::WeightedBackends};
+use crate::{filters::Filters, route_id::RouteId, weighted::WeightedBackends};
 
 /// The kind of the route that a rule comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,23 +30,6 @@ impl RouteKind {
             Self::Udp => "UDPRoute",
         }
     }
-}
-
-/// Names a rule in logs and metrics.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouteId {
-    /// The resource that the rule comes from.
-    pub resource: Arc<str>,
-    /// The route's kind.
-    pub kind: RouteKind,
-    /// The route's namespace.
-    pub namespace: Arc<str>,
-    /// The route's name.
-    pub name: Arc<str>,
-    /// Position among the route's rules, from 0.
-    pub rule_index: u32,
-    /// `rules[].name`, if there is one.
-    pub rule_name: Option<Arc<str>>,
 }
 
 /// Why a rule, a share of its traffic, or a backend can't be served: HTTP answers 500 (gRPC `UNAVAILABLE`), L4 closes.
@@ -80,7 +63,7 @@ pub struct HttpRule {
     /// How to keep a client on one endpoint.
     pub session: Option<Box<SessionPersistence>>,
     /// Set: every request that this rule wins is answered with an error.
-    pub invalid: Option<Invalid>,
+    pub invalid: Option<Box<Invalid>>,
 }
 
 /// A rule of a TLSRoute, TCPRoute or UDPRoute.

@@ -9,8 +9,8 @@ use rustc_hash::FxBuildHasher;
 ///
 /// That is what makes one changed route cheap: the tables before and after it share all but one shard. What a change
 /// costs is the reference counts that it touches, each on a cache line of its own: some dozen of them at ten thousand
-/// entries. A shard is a table with open addressing, at most half full. So a lookup looks at one place as a rule, and the
-/// processor guesses its branches right, with ten thousand entries as with one.
+/// entries. A shard has far more places than entries. So a lookup looks at one place as a rule, and the processor guesses
+/// its branches right, with ten thousand entries as with one; a place that is free costs a bit.
 #[derive(Clone, Debug)]
 pub struct ShardMap<V> {
     /// All of [`GROUP`] shards, or one of fewer.
@@ -23,13 +23,18 @@ pub struct ShardMap<V> {
 /// Neighbouring shards.
 type Group<V> = Arc<[Shard<V>]>;
 
-/// Places for entries, a power of two of them and at least twice as many as entries. An entry is at the place that its
-/// hash names, or behind it with no empty place between.
-type Shard<V> = Arc<[Option<Slot<V>>]>;
+/// Entries, each at the place that its hash names or behind it with no free place between, from the last place on to the
+/// first.
+#[derive(Clone, Debug)]
+struct Shard<V> {
+    /// A bit for each of the 64 places that is taken.
+    taken: u64,
+    /// The entries by place; then those that find none, which only keys bring about that were chosen for it.
+    entries: Arc<[Entry<V>]>,
+}
 
 #[derive(Clone, Debug)]
-struct Slot<V> {
-    hash: u64,
+struct Entry<V> {
     key: Arc<str>,
     value: V,
 }
@@ -70,8 +75,8 @@ impl<V> ShardMap<V> {
     pub fn get_key_value(&self, key: &str) -> Option<(&Arc<str>, &V)> {
         let hash = hash_of(key);
         let shard = self.shard(self.shard_of(hash))?;
-        let slot = shard.get(position(shard, hash, key)?)?.as_ref()?;
-        Some((&slot.key, &slot.value))
+        let entry = shard.entries.get(shard.position(hash, key)?)?;
+        Some((&entry.key, &entry.value))
     }
 
     /// True if there is a value for the key.
@@ -81,7 +86,7 @@ impl<V> ShardMap<V> {
 
     /// All entries, in no meaningful order.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &V)> {
-        self.slots().map(|slot| (&slot.key, &slot.value))
+        self.entries().map(|entry| (&entry.key, &entry.value))
     }
 
     /// All values, in no meaningful order.
@@ -89,9 +94,9 @@ impl<V> ShardMap<V> {
         self.iter().map(|(_, value)| value)
     }
 
-    fn slots(&self) -> impl Iterator<Item = &Slot<V>> {
+    fn entries(&self) -> impl Iterator<Item = &Entry<V>> {
         let shards = self.groups.iter().flat_map(|group| group.iter());
-        shards.flat_map(|shard| shard.iter().flatten())
+        shards.flat_map(|shard| shard.entries.iter())
     }
 
     fn shard_of(&self, hash: u64) -> usize {
@@ -101,12 +106,6 @@ impl<V> ShardMap<V> {
     fn shard(&self, index: usize) -> Option<&Shard<V>> {
         self.groups.get(index / GROUP)?.get(index % GROUP)
     }
-
-    /// A shard to be changed; copies its group where another map shares it.
-    fn shard_mut(&mut self, index: usize) -> Option<&mut Shard<V>> {
-        let group = self.groups.get_mut(index / GROUP)?;
-        Arc::make_mut(group).get_mut(index % GROUP)
-    }
 }
 
 impl<V: Clone> ShardMap<V> {
@@ -114,29 +113,23 @@ impl<V: Clone> ShardMap<V> {
     pub fn get_mut(&mut self, key: &str) -> Option<&mut V> {
         let hash = hash_of(key);
         let index = self.shard_of(hash);
-        let at = position(self.shard(index)?, hash, key)?;
+        let at = self.shard(index)?.position(hash, key)?;
         let shard = self.shard_mut(index)?;
-        let slot = Arc::make_mut(shard).get_mut(at)?.as_mut()?;
-        Some(&mut slot.value)
+        let entry = Arc::make_mut(&mut shard.entries).get_mut(at)?;
+        Some(&mut entry.value)
     }
 
     /// Sets the value of a key, and returns the one before.
     pub fn insert(&mut self, key: Arc<str>, value: V) -> Option<V> {
-        if let Some(slot) = self.get_mut(&key) {
-            return Some(std::mem::replace(slot, value));
+        if let Some(held) = self.get_mut(&key) {
+            return Some(std::mem::replace(held, value));
         }
         if self.len >= self.shards * SHARD_LOAD {
             self.resize((self.shards * 2).max(1));
         }
-        let hash = hash_of(&key);
-        let index = self.shard_of(hash);
+        let index = self.shard_of(hash_of(&key));
         if let Some(shard) = self.shard_mut(index) {
-            let slot = Slot { hash, key, value };
-            if shard.iter().flatten().count() * 2 + 2 <= shard.len() {
-                place(Arc::make_mut(shard), slot);
-            } else {
-                *shard = shard_with(shard.iter().flatten().cloned().chain([slot]).collect());
-            }
+            shard.insert(Entry { key, value });
             self.len += 1;
         }
         None
@@ -146,11 +139,11 @@ impl<V: Clone> ShardMap<V> {
     pub fn remove(&mut self, key: &str) -> Option<V> {
         let hash = hash_of(key);
         let index = self.shard_of(hash);
-        let at = position(self.shard(index)?, hash, key)?;
+        let at = self.shard(index)?.position(hash, key)?;
         let shard = self.shard_mut(index)?;
-        let mut places = shard.to_vec();
-        let removed = places.get_mut(at)?.take()?;
-        *shard = shard_with(places.into_iter().flatten().collect());
+        let mut entries = shard.entries.to_vec();
+        let removed = entries.remove(at);
+        *shard = Shard::of(entries);
         self.len -= 1;
         if self.len == 0 {
             *self = Self::default();
@@ -160,21 +153,116 @@ impl<V: Clone> ShardMap<V> {
         Some(removed.value)
     }
 
+    /// A shard to be changed; copies its group where another map shares it.
+    fn shard_mut(&mut self, index: usize) -> Option<&mut Shard<V>> {
+        let group = self.groups.get_mut(index / GROUP)?;
+        Arc::make_mut(group).get_mut(index % GROUP)
+    }
+
     fn resize(&mut self, shards: usize) {
         if shards == self.shards {
             return;
         }
-        let mut entries: Vec<Vec<Slot<V>>> = Vec::new();
+        let mut entries: Vec<Vec<Entry<V>>> = Vec::new();
         entries.resize_with(shards, Vec::new);
-        for slot in self.slots() {
-            if let Some(entries) = entries.get_mut(shard_among(shards, slot.hash)) {
-                entries.push(slot.clone());
+        for entry in self.entries() {
+            let index = shard_among(shards, hash_of(&entry.key));
+            if let Some(entries) = entries.get_mut(index) {
+                entries.push(entry.clone());
             }
         }
-        let all: Vec<Shard<V>> = entries.into_iter().map(shard_with).collect();
+        let all: Vec<Shard<V>> = entries.into_iter().map(Shard::of).collect();
         self.groups = all.chunks(GROUP).map(Arc::from).collect();
         self.shards = shards;
     }
+}
+
+impl<V> Shard<V> {
+    /// A shard of these entries.
+    fn of(entries: Vec<Entry<V>>) -> Self {
+        let mut taken = 0;
+        let mut placed: Vec<(u32, Entry<V>)> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let place = free_place(taken, hash_of(&entry.key));
+            taken |= bit(place);
+            placed.push((place, entry));
+        }
+        placed.sort_by_key(|(place, _)| *place);
+        Self {
+            taken,
+            entries: placed.into_iter().map(|(_, entry)| entry).collect(),
+        }
+    }
+
+    /// Where the entry of a key is among the entries.
+    fn position(&self, hash: u64, key: &str) -> Option<usize> {
+        let start = place_of(hash);
+        // Places without a free one between, from the one that the hash names.
+        let run = self.taken.rotate_right(start).trailing_ones();
+        let (first, placed) = (self.rank(start), self.taken.count_ones());
+        for step in 0..run {
+            let at = first + step;
+            let at = if at < placed { at } else { at - placed };
+            if self.is_at(at as usize, key) {
+                return Some(at as usize);
+            }
+        }
+        if run < PLACES {
+            return None;
+        }
+        (PLACES as usize..self.entries.len()).find(|at| self.is_at(*at, key))
+    }
+
+    fn is_at(&self, at: usize, key: &str) -> bool {
+        self.entries.get(at).is_some_and(|entry| *entry.key == *key)
+    }
+
+    /// The number of places taken before this one.
+    fn rank(&self, place: u32) -> u32 {
+        (self.taken & bit(place).wrapping_sub(1)).count_ones()
+    }
+}
+
+impl<V: Clone> Shard<V> {
+    /// Adds an entry whose key is not there.
+    fn insert(&mut self, entry: Entry<V>) {
+        let place = free_place(self.taken, hash_of(&entry.key));
+        let at = if place < PLACES {
+            self.rank(place) as usize
+        } else {
+            self.entries.len()
+        };
+        self.taken |= bit(place);
+        let parts = self.entries.split_at_checked(at);
+        let (before, after) = parts.unwrap_or((&self.entries, &[]));
+        let before = before.iter().cloned().chain([entry]);
+        self.entries = before.chain(after.iter().cloned()).collect();
+    }
+}
+
+/// Places in a shard, one for each bit of [`Shard::taken`].
+const PLACES: u32 = u64::BITS;
+
+/// The lower bits of the hash choose the place in a shard.
+fn place_of(hash: u64) -> u32 {
+    // The remainder is less than the number of places.
+    #[allow(clippy::cast_possible_truncation)]
+    let place = (hash % u64::from(PLACES)) as u32;
+    place
+}
+
+/// The first free place for a hash; [`PLACES`] if there is none.
+fn free_place(taken: u64, hash: u64) -> u32 {
+    let start = place_of(hash);
+    match taken.rotate_right(start).trailing_ones() {
+        PLACES => PLACES,
+        run => (start + run) % PLACES,
+    }
+}
+
+/// The bit of a place; none for what has no place.
+fn bit(place: u32) -> u64 {
+    1_u64.checked_shl(place).unwrap_or(0)
 }
 
 fn hash_of(key: &str) -> u64 {
@@ -186,48 +274,6 @@ fn shard_among(shards: usize, hash: u64) -> usize {
     let bits = shards.checked_ilog2().unwrap_or(0);
     // At most as large as the number of shards, which is a usize.
     usize::try_from(hash.checked_shr(64 - bits).unwrap_or(0)).unwrap_or(0)
-}
-
-/// A shard of these entries.
-fn shard_with<V>(entries: Vec<Slot<V>>) -> Shard<V> {
-    if entries.is_empty() {
-        return Arc::from([]);
-    }
-    let mut places: Vec<Option<Slot<V>>> = Vec::new();
-    places.resize_with((entries.len() * 2).next_power_of_two(), || None);
-    for slot in entries {
-        place(&mut places, slot);
-    }
-    places.into()
-}
-
-/// Puts an entry where it belongs. There is an empty place.
-fn place<V>(places: &mut [Option<Slot<V>>], slot: Slot<V>) {
-    let mut probes = probes(places.len(), slot.hash);
-    let free = probes.find(|at| places.get(*at).is_some_and(Option::is_none));
-    if let Some(place) = free.and_then(|at| places.get_mut(at)) {
-        *place = Some(slot);
-    }
-}
-
-/// Where the entry of a key is.
-fn position<V>(shard: &[Option<Slot<V>>], hash: u64, key: &str) -> Option<usize> {
-    for at in probes(shard.len(), hash) {
-        let slot = shard.get(at)?.as_ref()?;
-        if slot.hash == hash && *slot.key == *key {
-            return Some(at);
-        }
-    }
-    None
-}
-
-/// The places to look at, each once, in their order.
-fn probes(places: usize, hash: u64) -> impl Iterator<Item = usize> {
-    let mask = places.wrapping_sub(1);
-    // The mask leaves what is less than the number of places, which is a usize.
-    #[allow(clippy::cast_possible_truncation)]
-    let start = hash as usize;
-    (0..places).map(move |step| start.wrapping_add(step) & mask)
 }
 
 #[cfg(test)]
@@ -302,12 +348,33 @@ mod tests {
         }
         let mut probed = 0;
         for number in 0..10_000 {
-            let (key, hash) = (key(number), hash_of(&key(number)));
+            let hash = hash_of(&key(number));
             let shard = map.shard(map.shard_of(hash)).unwrap();
-            let at = position(shard, hash, &key).unwrap();
-            probed += 1 + probes(shard.len(), hash).position(|one| one == at).unwrap();
+            let at = shard.position(hash, &key(number)).unwrap();
+            probed += 1 + at.abs_diff(shard.rank(place_of(hash)) as usize);
         }
         assert!(probed < 14_000, "{probed}");
+    }
+
+    #[test]
+    fn a_shard_holds_more_entries_than_it_has_places() {
+        let mut shard = Shard::of(Vec::new());
+        let entry = |value: u32| Entry {
+            key: value.to_string().into(),
+            value,
+        };
+        for value in 0..200 {
+            shard.insert(entry(value));
+        }
+        for shard in [&shard, &Shard::of(shard.entries.to_vec())] {
+            assert_eq!(shard.taken, u64::MAX);
+            for value in 0..300 {
+                let key = value.to_string();
+                let at = shard.position(hash_of(&key), &key);
+                let found = at.map(|at| shard.entries[at].value);
+                assert_eq!(found, (value < 200).then_some(value));
+            }
+        }
     }
 
     #[test]
@@ -322,6 +389,11 @@ mod tests {
         let groups: Vec<_> = groups.filter(|(a, b)| !Arc::ptr_eq(a, b)).collect();
         assert_eq!(groups.len(), 1);
         let shards = groups[0].0.iter().zip(groups[0].1.iter());
-        assert_eq!(shards.filter(|(a, b)| !Arc::ptr_eq(a, b)).count(), 1);
+        assert_eq!(
+            shards
+                .filter(|(a, b)| !Arc::ptr_eq(&a.entries, &b.entries))
+                .count(),
+            1
+        );
     }
 }

@@ -9,8 +9,19 @@ use crate::{filters::Filters, rule::Invalid};
 
 /// The backends of a rule with their weights.
 #[derive(Debug)]
-pub struct WeightedBackends {
-    /// Choices with a weight above 0, each with the sum of the weights up to and including its own.
+pub struct WeightedBackends(Shares);
+
+/// Those with a weight above 0. Most rules have one, and then it is here in place.
+#[derive(Debug)]
+enum Shares {
+    None,
+    One(u32, BackendChoice),
+    Many(Box<Many>),
+}
+
+#[derive(Debug)]
+struct Many {
+    /// Each choice with the sum of the weights up to and including its own.
     choices: Box<[(u64, BackendChoice)]>,
     turns: AtomicU64,
 }
@@ -30,25 +41,29 @@ pub enum Target {
     /// Resource name of a backend, to be looked up in [`crate::Tables::backends`].
     Backend(Arc<str>),
     /// Nowhere: answer 500, or close.
-    Invalid(Invalid),
+    Invalid(Box<Invalid>),
 }
 
 impl WeightedBackends {
     /// Backends in the order of the rule, each with its weight.
     pub fn new(backends: impl IntoIterator<Item = (u32, BackendChoice)>) -> Self {
+        let mut backends = backends.into_iter().filter(|(weight, _)| *weight > 0);
+        let Some((weight, first)) = backends.next() else {
+            return Self(Shares::None);
+        };
+        let Some(second) = backends.next() else {
+            return Self(Shares::One(weight, first));
+        };
         let mut total = 0_u64;
-        let choices = backends
-            .into_iter()
-            .filter(|(weight, _)| *weight > 0)
-            .map(|(weight, choice)| {
-                total += u64::from(weight);
-                (total, choice)
-            })
-            .collect();
-        Self {
-            choices,
+        let all = [(weight, first), second].into_iter().chain(backends);
+        let choices = all.map(|(weight, choice)| {
+            total += u64::from(weight);
+            (total, choice)
+        });
+        Self(Shares::Many(Box::new(Many {
+            choices: choices.collect(),
             turns: AtomicU64::new(0),
-        }
+        })))
     }
 
     /// The next choice. None: there are no backends, or all weights are 0.
@@ -56,10 +71,32 @@ impl WeightedBackends {
     /// Shares are met closely over any run of picks, long or short (a few picks off after hundreds), without a lock: the
     /// picks walk the golden ratio's sequence, the most even one of those that need no more state than a counter.
     pub fn pick(&self) -> Option<&BackendChoice> {
-        let (total, last) = self.choices.last()?;
-        if self.choices.len() == 1 {
-            return Some(last);
+        match &self.0 {
+            Shares::None => None,
+            Shares::One(_, choice) => Some(choice),
+            Shares::Many(many) => many.pick(),
         }
+    }
+
+    /// All choices with a weight above 0, with their weights.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &BackendChoice)> {
+        let (one, many) = match &self.0 {
+            Shares::None => (None, None),
+            Shares::One(weight, choice) => (Some((*weight, choice)), None),
+            Shares::Many(many) => (None, Some(many.iter())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    /// True if [`WeightedBackends::pick`] has nothing to give.
+    pub fn is_empty(&self) -> bool {
+        matches!(self.0, Shares::None)
+    }
+}
+
+impl Many {
+    fn pick(&self) -> Option<&BackendChoice> {
+        let (total, _) = self.choices.last()?;
         let point = self
             .turns
             .fetch_add(1, Ordering::Relaxed)
@@ -70,19 +107,13 @@ impl WeightedBackends {
         self.choices.get(at).map(|(_, choice)| choice)
     }
 
-    /// All choices with a weight above 0, with their weights.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &BackendChoice)> {
+    fn iter(&self) -> impl Iterator<Item = (u32, &BackendChoice)> {
         let mut before = 0;
         self.choices.iter().map(move |(sum, choice)| {
             let weight = sum - before;
             before = *sum;
             (u32::try_from(weight).unwrap_or(u32::MAX), choice)
         })
-    }
-
-    /// True if [`WeightedBackends::pick`] has nothing to give.
-    pub fn is_empty(&self) -> bool {
-        self.choices.is_empty()
     }
 }
 

@@ -25,7 +25,7 @@ fn http(tables: &Tables) -> &HttpSocket {
 
 fn winner(tables: &Tables, request: &Request) -> Option<String> {
     let matched = http(tables).listener(&request.host)?.route(request)?;
-    Some(matched.rule.id.name.to_string())
+    Some(matched.rule.id.name().to_owned())
 }
 
 fn with_path(name: &str, own: &str, matched: v1::HttpMatch) -> v1::Route {
@@ -87,7 +87,7 @@ fn a_rule_with_a_bad_filter_wins_its_traffic_and_is_invalid() {
         .unwrap()
         .route(&request)
         .unwrap();
-    assert_eq!(&*matched.rule.id.name, "bad");
+    assert_eq!(matched.rule.id.name(), "bad");
     assert_eq!(
         &*matched.rule.invalid.as_ref().unwrap().reason,
         "UnsupportedValue"
@@ -308,7 +308,7 @@ fn what_is_refused_is_refused_again_when_it_comes_again() {
     let (after, again) = builder.apply(step.clone(), &[]);
     assert_eq!(again, first);
     assert_eq!(before.sockets.len(), after.sockets.len());
-    let only_tcp = step.into_iter().filter(|one| one.name == tcp).collect();
+    let only_tcp: Vec<_> = step.into_iter().filter(|one| one.name == tcp).collect();
     let (_, again) = builder.apply(only_tcp, &[]);
     assert_eq!(again, [first[1].clone()]);
 }
@@ -411,7 +411,7 @@ fn a_specific_hosts_unmatched_traffic_falls_through_to_the_less_specific_host() 
         with_path("wild", "*.example.com", exact("/a/deep")),
         with_path("wild-all", "*.example.com", prefix("/")),
     ];
-    let (tables, _) = builder.apply(routes.iter().map(route).collect(), &[]);
+    let (tables, _) = builder.apply(routes.iter().map(route), &[]);
     for (host, path, expected) in [
         // The host comes before the path, even before an exact one.
         ("a.example.com", "/a/deep", "exact"),

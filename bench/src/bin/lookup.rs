@@ -140,7 +140,7 @@ fn tables(routes: &[Route]) -> anyhow::Result<TablesBuilder> {
     let compiled = Compiler::default().update(&delta.natives, translator.store(), &ids);
     let mut builder = TablesBuilder::new();
     let resources = compiled.upserts.into_iter().map(|(_, resource)| resource);
-    builder.apply(resources.collect(), &[]);
+    builder.apply(resources, &[]);
     Ok(builder)
 }
 

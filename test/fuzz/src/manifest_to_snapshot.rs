@@ -57,6 +57,6 @@ fn serve(folder: &Path, bytes: &[u8]) {
         prost::Message::decode(resource.bytes().clone()).expect("our own encoding")
     });
     let mut tables = TablesBuilder::new();
-    tables.apply(resources.collect(), &[]);
+    tables.apply(resources, &[]);
     snapshot_decode::ask(tables.tables());
 }

@@ -50,7 +50,7 @@ pub fn run(bytes: &[u8]) {
     routes.dedup_by_key(|route| route_name(route));
     let mut builder = TablesBuilder::new();
     let (first, second) = routes.split_at(routes.len() / 2);
-    builder.apply(second.iter().map(route).collect(), &[]);
+    builder.apply(second.iter().map(route), &[]);
     let mut rest = http_gateway();
     rest.extend(first.iter().map(route));
     builder.apply(rest, &[]);

@@ -29,6 +29,18 @@ pub(super) struct BackendStore {
 }
 
 impl BackendStore {
+    /// Names of all backends and endpoints.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let names = self.backends.keys().chain(self.endpoints.keys());
+        names.map(|name| &**name)
+    }
+
+    /// The name of a backend, as it is held if it is.
+    pub(super) fn name(&self, backend: &str) -> Arc<str> {
+        let held = self.backends.get_key_value(backend);
+        held.map_or_else(|| backend.into(), |(name, _)| Arc::clone(name))
+    }
+
     pub(super) fn upsert_backend(
         &mut self,
         name: &Arc<str>,

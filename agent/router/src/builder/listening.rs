@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use super::{
     fit,
     listener::{Gateway, Listener, Protocol, SocketClass, convert_gateway, convert_listener},
-    route::Route,
+    route::{Binding, Route},
     shelf::Shelf,
     step::{Step, is_same},
 };
@@ -133,8 +133,22 @@ impl Listening {
         }
     }
 
-    pub(super) fn put(&mut self, route: &Route, step: &mut Step) {
-        for binding in &route.bindings {
+    /// Names of all Gateways and listeners.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let names = self.gateways.keys().chain(self.listeners.keys());
+        names.map(|name| &**name)
+    }
+
+    /// The name of a listener, as it is held if it is.
+    pub(super) fn name(&self, listener: &str) -> Arc<str> {
+        let shelves = self.shelves.get_key_value(listener).map(|(name, _)| name);
+        let listeners = || self.listeners.get_key_value(listener);
+        let held = shelves.or_else(|| listeners().map(|(name, _)| name));
+        held.map_or_else(|| listener.into(), Arc::clone)
+    }
+
+    pub(super) fn put(&mut self, route: &Route, bindings: &[Binding], step: &mut Step) {
+        for binding in bindings {
             self.shelves
                 .entry(Arc::clone(&binding.listener))
                 .or_default()
@@ -144,14 +158,14 @@ impl Listening {
     }
 
     pub(super) fn take(&mut self, route: &Route, step: &mut Step) {
-        for binding in &route.bindings {
-            if let Some(shelf) = self.shelves.get_mut(&binding.listener) {
-                shelf.remove(route, binding);
+        for listener in &*route.listeners {
+            if let Some(shelf) = self.shelves.get_mut(listener) {
+                shelf.remove(route);
                 if shelf.is_empty() {
-                    self.shelves.remove(&binding.listener);
+                    self.shelves.remove(listener);
                 }
             }
-            step.shelves.insert(Arc::clone(&binding.listener));
+            step.shelves.insert(Arc::clone(listener));
         }
     }
 
@@ -162,18 +176,14 @@ impl Listening {
                 kind: "listener",
                 name: listener.to_string(),
             }),
-            Some(held) if held.protocol.carries(route.order.kind) => None,
+            Some(held) if held.protocol.carries(route.id().kind) => None,
             Some(held) => Some(Fault::WrongListener {
                 listener: listener.to_string(),
                 protocol: held.protocol.as_str(),
-                kind: route.order.kind.as_str(),
+                kind: route.id().kind.as_str(),
             }),
         };
-        route
-            .bindings
-            .iter()
-            .filter_map(|binding| fault(&binding.listener))
-            .collect()
+        route.listeners.iter().filter_map(fault).collect()
     }
 
     /// Brings the sockets that a step touched up to date.

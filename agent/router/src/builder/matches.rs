@@ -7,11 +7,20 @@ use v1::{PathMatchType, StringMatchType};
 
 use super::regex::compile;
 use crate::{
-    conditions::{Conditions, NameValue, ValueMatch},
+    conditions::{Conditions, HostLimit, NameValue, ValueMatch},
     error::Fault,
-    host_table::{PathKey, PathRegex},
-    rank::{Rank, RouteOrder},
+    host_table::{Expression, PathKey, PathRegex},
+    rank::Rank,
 };
+
+/// The matches of a rule. Most rules want no more than the hosts of their route, and then there is nothing to keep.
+#[derive(Debug)]
+pub(super) enum Matches {
+    /// The root alone, without conditions.
+    Root,
+    /// These.
+    Some(Box<[CompiledMatch]>),
+}
 
 /// A match of a rule, apart from the rule.
 #[derive(Debug)]
@@ -23,11 +32,7 @@ pub(super) struct CompiledMatch {
 }
 
 /// Compiles the matches of a rule. A match with a fault is left out: it never matches.
-pub(super) fn compile_matches(
-    route: &v1::Route,
-    order: &Arc<RouteOrder>,
-    faults: &mut Vec<Fault>,
-) -> Vec<CompiledMatch> {
+pub(super) fn compile_matches(route: &v1::Route, faults: &mut Vec<Fault>) -> Matches {
     let grpc = route.kind() == v1::RouteKind::Grpc;
     let compiled = if grpc {
         if route.grpc_matches.is_empty() {
@@ -44,17 +49,12 @@ pub(super) fn compile_matches(
             .map(http_match)
             .collect::<Vec<_>>()
     };
-    let mut matches = Vec::with_capacity(compiled.len());
+    let compiled_all = compiled.len();
+    let mut matches = Vec::with_capacity(compiled_all);
     for (index, result) in (0_u32..).zip(compiled) {
         match result {
             Ok((path, conditions)) => {
-                let rank = Rank {
-                    method: Reverse(conditions.method.is_some()),
-                    headers: Reverse(count(&conditions.headers)),
-                    query_params: Reverse(count(&conditions.query_params)),
-                    order: Arc::clone(order),
-                    match_index: index,
-                };
+                let rank = Rank::new(&conditions, index);
                 let conditions = (!conditions.is_empty()).then(|| Arc::new(conditions));
                 matches.push(CompiledMatch {
                     path,
@@ -65,7 +65,42 @@ pub(super) fn compile_matches(
             Err(fault) => faults.push(fault),
         }
     }
-    matches
+    match matches.as_slice() {
+        [only] if only.is_root() && compiled_all == 1 => Matches::Root,
+        _ => Matches::Some(matches.into()),
+    }
+}
+
+impl Matches {
+    /// Each of them.
+    pub(super) fn each(&self, mut visit: impl FnMut(&CompiledMatch)) {
+        match self {
+            Self::Root => visit(&CompiledMatch {
+                path: PathKey::Root,
+                conditions: None,
+                rank: Rank::new(&Conditions::default(), 0),
+            }),
+            Self::Some(matches) => matches.iter().for_each(visit),
+        }
+    }
+}
+
+impl CompiledMatch {
+    /// The conditions of a candidate that serves some hosts only.
+    pub(super) fn conditions_within(&self, limit: &HostLimit) -> Option<Arc<Conditions>> {
+        if limit.is_none() {
+            return self.conditions.clone();
+        }
+        let own = self.conditions.as_deref().cloned().unwrap_or_default();
+        Some(Arc::new(Conditions {
+            hosts: limit.clone(),
+            ..own
+        }))
+    }
+
+    fn is_root(&self) -> bool {
+        matches!(self.path, PathKey::Root) && self.conditions.is_none()
+    }
 }
 
 fn http_match(wire: &v1::HttpMatch) -> Result<(PathKey, Conditions), Fault> {
@@ -77,16 +112,17 @@ fn http_match(wire: &v1::HttpMatch) -> Result<(PathKey, Conditions), Fault> {
                 "" => PathKey::Root,
                 prefix => PathKey::Prefix(prefix.into()),
             },
-            PathMatchType::RegularExpression => PathKey::Regex(
-                (Reverse(path.value.chars().count()), Reverse(0)),
-                Arc::new(PathRegex::Http(compile(&path.value)?)),
-            ),
+            PathMatchType::RegularExpression => PathKey::Regex(Arc::new(PathRegex {
+                rank: (Reverse(path.value.chars().count()), Reverse(0)),
+                expression: Expression::Http(compile(&path.value)?),
+            })),
             PathMatchType::Unspecified => {
                 return Err(unknown_type("http_matches.path.type", path.r#type));
             }
         },
     };
     let conditions = Conditions {
+        hosts: HostLimit::None,
         grpc: false,
         method: (!wire.method.is_empty()).then(|| wire.method.as_str().into()),
         headers: headers(&wire.headers)?,
@@ -116,13 +152,13 @@ fn grpc_match(wire: &v1::GrpcMatch) -> Result<(PathKey, Conditions), Fault> {
                     compile(pattern).map(Some)
                 }
             };
-            PathKey::Regex(
+            PathKey::Regex(Arc::new(PathRegex {
                 rank,
-                Arc::new(PathRegex::Grpc {
+                expression: Expression::Grpc {
                     service: part(service)?,
                     method: part(method)?,
-                }),
-            )
+                },
+            }))
         }
         (StringMatchType::Unspecified, ..) => {
             return Err(unknown_type("grpc_matches.type", wire.r#type));
@@ -196,8 +232,4 @@ fn unknown_type(field: &'static str, value: i32) -> Fault {
         value: value.to_string(),
         expected: "expected a known type; its match never matches",
     }
-}
-
-fn count(matches: &[NameValue]) -> u16 {
-    u16::try_from(matches.len()).unwrap_or(u16::MAX)
 }

@@ -3,30 +3,40 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use novaedge_proto::v1;
+use smallvec::SmallVec;
 
 use super::{
     filters::{convert, header_name},
-    matches::{CompiledMatch, compile_matches},
+    matches::{Matches, compile_matches},
+    version::Version,
 };
 use crate::{
     conditions::HostLimit,
     error::Fault,
     filters::Filters,
     host::HostPattern,
-    rank::RouteOrder,
-    rule::{
-        HttpRule, Invalid, L4Rule, Retry, RouteId, RouteKind, SessionCarrier, SessionPersistence,
-    },
+    route_id::{RouteId, RuleOf},
+    rule::{HttpRule, Invalid, L4Rule, Retry, RouteKind, SessionCarrier, SessionPersistence},
     weighted::{BackendChoice, Target, WeightedBackends},
 };
 
-/// A rule, ready to be put under the listeners that it is bound to.
+/// A rule as it is held: what it takes to find it in the tables again.
 #[derive(Debug)]
 pub(super) struct Route {
-    pub(super) version: String,
-    pub(super) order: Arc<RouteOrder>,
-    pub(super) bindings: Box<[Binding]>,
+    pub(super) version: Version,
+    pub(super) standing: Standing,
+    /// Its own hostnames.
+    pub(super) hosts: SmallVec<[HostPattern; 1]>,
+    /// Those that it is bound to; routes with the same ones share them.
+    pub(super) listeners: Arc<[Arc<str>]>,
     pub(super) body: RouteBody,
+}
+
+/// Whether a route is one to keep if its successor has a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Good,
+    Faulty,
 }
 
 /// What a rule does, by the layer that it works on.
@@ -34,16 +44,35 @@ pub(super) struct Route {
 pub(super) enum RouteBody {
     Http {
         rule: Arc<HttpRule>,
-        matches: Vec<CompiledMatch>,
+        matches: Matches,
     },
     L4(Arc<L4Rule>),
 }
 
-/// One listener of a route, with the own hostnames that it serves there.
+/// One listener of a route, with the own hostnames that it serves there. Needed until the route is under its listeners.
 #[derive(Debug)]
 pub(super) struct Binding {
     pub(super) listener: Arc<str>,
-    pub(super) hosts: Box<[(HostPattern, HostLimit)]>,
+    pub(super) hosts: Vec<(HostPattern, HostLimit)>,
+}
+
+/// What is held already, so that its names need not be kept again.
+pub(super) trait Known {
+    /// The name of a listener.
+    fn listener(&self, name: &str) -> Arc<str>;
+    /// The name of a backend.
+    fn backend(&self, name: &str) -> Arc<str>;
+    /// A list of listeners.
+    fn listeners(&mut self, names: Vec<Arc<str>>) -> Arc<[Arc<str>]>;
+}
+
+impl Route {
+    pub(super) fn id(&self) -> &RouteId {
+        match &self.body {
+            RouteBody::Http { rule, .. } => &rule.id,
+            RouteBody::L4(rule) => &rule.id,
+        }
+    }
 }
 
 /// Converts a rule. None: nothing of it can be served, not even an error.
@@ -51,8 +80,9 @@ pub(super) fn convert_route(
     name: &Arc<str>,
     version: &str,
     wire: &v1::Route,
+    known: &mut impl Known,
     faults: &mut Vec<Fault>,
-) -> Option<Route> {
+) -> Option<(Route, Vec<Binding>)> {
     let Some(kind) = route_kind(wire.kind()) else {
         let expected = "expected a known kind of route";
         faults.push(Fault::Value {
@@ -72,41 +102,31 @@ pub(super) fn convert_route(
     };
     // Without a valid hostname the rule must not become one for every host.
     let own = hostnames(&wire.hostnames, faults)?;
-    let order = Arc::new(RouteOrder {
-        created: if wire.created == 0 {
-            i64::MAX
-        } else {
-            wire.created
-        },
-        name: format!("{}/{}", reference.namespace, reference.name).into(),
+    let rule = RuleOf {
         kind,
+        namespace: &reference.namespace,
+        name: &reference.name,
         rule_index: wire.rule_index,
-        resource: Arc::clone(name),
-    });
-    let id = RouteId {
-        resource: Arc::clone(name),
-        kind,
-        namespace: reference.namespace.as_str().into(),
-        name: reference.name.as_str().into(),
-        rule_index: wire.rule_index,
-        rule_name: (!wire.rule_name.is_empty()).then(|| wire.rule_name.as_str().into()),
+        rule_name: &wire.rule_name,
+        created: wire.created,
     };
-    let bindings = wire
+    let id = RouteId::new(Arc::clone(name), rule);
+    let bindings: Vec<Binding> = wire
         .bindings
         .iter()
-        .filter_map(|binding| convert_binding(binding, &own, faults))
+        .filter_map(|binding| convert_binding(binding, &own, known, faults))
         .collect();
     let body = match kind {
         RouteKind::Http | RouteKind::Grpc => {
-            let matches = compile_matches(wire, &order, faults);
+            let matches = compile_matches(wire, faults);
             RouteBody::Http {
-                rule: Arc::new(http_rule(id, wire, faults)),
+                rule: Arc::new(http_rule(id, wire, known, faults)),
                 matches,
             }
         }
         RouteKind::Tls | RouteKind::Tcp | RouteKind::Udp => {
             let (backends, invalid) = (
-                weighted(&wire.backends, faults),
+                weighted(&wire.backends, known, faults),
                 wire.invalid.as_ref().map(convert_invalid),
             );
             RouteBody::L4(Arc::new(L4Rule {
@@ -116,16 +136,28 @@ pub(super) fn convert_route(
             }))
         }
     };
-    Some(Route {
-        version: version.to_owned(),
-        order,
-        bindings,
+    let listeners = bindings.iter().map(|one| Arc::clone(&one.listener));
+    let route = Route {
+        version: version.into(),
+        standing: if faults.is_empty() {
+            Standing::Good
+        } else {
+            Standing::Faulty
+        },
+        hosts: own.into_iter().collect(),
+        listeners: known.listeners(listeners.collect()),
         body,
-    })
+    };
+    Some((route, bindings))
 }
 
-fn http_rule(id: RouteId, wire: &v1::Route, faults: &mut Vec<Fault>) -> HttpRule {
-    let backends = weighted(&wire.backends, faults);
+fn http_rule(
+    id: RouteId,
+    wire: &v1::Route,
+    known: &impl Known,
+    faults: &mut Vec<Fault>,
+) -> HttpRule {
+    let backends = weighted(&wire.backends, known, faults);
     let mut invalid = wire.invalid.as_ref().map(convert_invalid);
     // A fault here must not let traffic pass as if the field were absent, nor fall to a broader rule: answer 500.
     let mut note = |fault: Fault| {
@@ -154,19 +186,25 @@ fn http_rule(id: RouteId, wire: &v1::Route, faults: &mut Vec<Fault>) -> HttpRule
         max_request_body: wire.max_request_body_bytes,
         retry: retry.map(Box::new),
         session: session.map(Box::new),
-        invalid,
+        invalid: invalid.map(Box::new),
     }
 }
 
 /// The backends of a rule. The share of one with a fault is refused.
-fn weighted(wire: &[v1::WeightedBackend], faults: &mut Vec<Fault>) -> WeightedBackends {
+fn weighted(
+    wire: &[v1::WeightedBackend],
+    known: &impl Known,
+    faults: &mut Vec<Fault>,
+) -> WeightedBackends {
     use v1::weighted_backend::Target as WireTarget;
     WeightedBackends::new(wire.iter().map(|backend| {
         let target = match &backend.target {
             Some(WireTarget::Backend(name)) if !name.is_empty() => {
-                Ok(Target::Backend(name.as_str().into()))
+                Ok(Target::Backend(known.backend(name)))
             }
-            Some(WireTarget::Invalid(invalid)) => Ok(Target::Invalid(convert_invalid(invalid))),
+            Some(WireTarget::Invalid(invalid)) => {
+                Ok(Target::Invalid(Box::new(convert_invalid(invalid))))
+            }
             _ => Err(Fault::Missing("backends.target")),
         };
         let choice = target.and_then(|target| {
@@ -176,7 +214,7 @@ fn weighted(wire: &[v1::WeightedBackend], faults: &mut Vec<Fault>) -> WeightedBa
             })
         });
         let choice = choice.unwrap_or_else(|fault| {
-            let target = Target::Invalid(unsupported(&fault));
+            let target = Target::Invalid(Box::new(unsupported(&fault)));
             faults.push(fault);
             BackendChoice {
                 target,
@@ -190,6 +228,7 @@ fn weighted(wire: &[v1::WeightedBackend], faults: &mut Vec<Fault>) -> WeightedBa
 fn convert_binding(
     wire: &v1::Binding,
     own: &BTreeSet<HostPattern>,
+    known: &impl Known,
     faults: &mut Vec<Fault>,
 ) -> Option<Binding> {
     if wire.listener.is_empty() {
@@ -202,7 +241,7 @@ fn convert_binding(
         .filter_map(|own| Some((own.clone(), limit(own, &effective)?)))
         .collect();
     Some(Binding {
-        listener: wire.listener.as_str().into(),
+        listener: known.listener(&wire.listener),
         hosts,
     })
 }

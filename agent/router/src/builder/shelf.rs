@@ -1,6 +1,6 @@
 //! The routes of one listener, whether or not the listener is there yet.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::route::{Binding, Route, RouteBody};
 use crate::{
@@ -8,7 +8,6 @@ use crate::{
     host_index::HostIndex,
     host_table::HostTable,
     l4_table::{L4Candidate, L4Table},
-    rank::RouteOrder,
     rule::{L4Rule, RouteKind},
 };
 
@@ -20,8 +19,10 @@ pub(super) struct Shelf {
     pub(super) http: HostIndex<HostTable>,
     /// TLSRoutes.
     pub(super) tls: HostIndex<L4Table>,
-    tcp: BTreeMap<Arc<RouteOrder>, Arc<L4Rule>>,
-    udp: BTreeMap<Arc<RouteOrder>, Arc<L4Rule>>,
+    /// Rules of TCPRoutes, the oldest route's first.
+    tcp: Vec<Arc<L4Rule>>,
+    /// Rules of UDPRoutes.
+    udp: Vec<Arc<L4Rule>>,
     /// Number of bindings put here.
     bindings: usize,
 }
@@ -33,12 +34,12 @@ impl Shelf {
 
     /// The rule of a TCP listener: that of the oldest route.
     pub(super) fn tcp_rule(&self) -> Option<&Arc<L4Rule>> {
-        self.tcp.values().next()
+        self.tcp.first()
     }
 
     /// The rule of a UDP listener.
     pub(super) fn udp_rule(&self) -> Option<&Arc<L4Rule>> {
-        self.udp.values().next()
+        self.udp.first()
     }
 
     pub(super) fn insert(&mut self, route: &Route, binding: &Binding) {
@@ -47,29 +48,26 @@ impl Shelf {
             RouteBody::Http { rule, matches } => {
                 for (own, limit) in &binding.hosts {
                     self.http.update(own, |table| {
-                        for each in matches {
+                        matches.each(|each| {
                             let candidate = Candidate {
                                 rule: Arc::clone(rule),
-                                conditions: each.conditions.clone(),
-                                limit: limit.clone(),
-                                rank: each.rank.clone(),
+                                conditions: each.conditions_within(limit),
+                                rank: each.rank,
                             };
                             table.insert(&each.path, candidate);
-                        }
+                        });
                     });
                 }
             }
             RouteBody::L4(rule) => match rule.id.kind {
-                RouteKind::Tcp => _ = self.tcp.insert(Arc::clone(&route.order), Arc::clone(rule)),
-                RouteKind::Udp => _ = self.udp.insert(Arc::clone(&route.order), Arc::clone(rule)),
+                RouteKind::Tcp => insert(&mut self.tcp, rule),
+                RouteKind::Udp => insert(&mut self.udp, rule),
                 RouteKind::Tls | RouteKind::Http | RouteKind::Grpc => {
                     for (own, limit) in &binding.hosts {
-                        let (order, rule) = (Arc::clone(&route.order), Arc::clone(rule));
                         self.tls.update(own, |table| {
                             table.insert(L4Candidate {
-                                order,
+                                rule: Arc::clone(rule),
                                 limit: limit.clone(),
-                                rule,
                             });
                         });
                     }
@@ -78,28 +76,36 @@ impl Shelf {
         }
     }
 
-    pub(super) fn remove(&mut self, route: &Route, binding: &Binding) {
+    pub(super) fn remove(&mut self, route: &Route) {
         self.bindings = self.bindings.saturating_sub(1);
+        let resource = &*route.id().resource;
         match &route.body {
             RouteBody::Http { matches, .. } => {
-                for (own, _) in &binding.hosts {
+                for own in &route.hosts {
                     self.http.update(own, |table| {
-                        for each in matches {
+                        matches.each(|each| {
                             let conditions = each.conditions.as_deref();
-                            table.remove(&each.path, conditions, &route.order.resource);
-                        }
+                            table.remove(&each.path, conditions, resource);
+                        });
                     });
                 }
             }
             RouteBody::L4(rule) => match rule.id.kind {
-                RouteKind::Tcp => _ = self.tcp.remove(&route.order),
-                RouteKind::Udp => _ = self.udp.remove(&route.order),
+                RouteKind::Tcp => self.tcp.retain(|held| *held.id.resource != *resource),
+                RouteKind::Udp => self.udp.retain(|held| *held.id.resource != *resource),
                 RouteKind::Tls | RouteKind::Http | RouteKind::Grpc => {
-                    for (own, _) in &binding.hosts {
-                        self.tls.update(own, |table| table.remove(&route.order));
+                    for own in &route.hosts {
+                        self.tls.update(own, |table| table.remove(resource));
                     }
                 }
             },
         }
+    }
+}
+
+fn insert(rules: &mut Vec<Arc<L4Rule>>, rule: &Arc<L4Rule>) {
+    // A route may name a listener twice.
+    if let Err(at) = rules.binary_search_by(|held| held.id.precedence(&rule.id)) {
+        rules.insert(at, Arc::clone(rule));
     }
 }
