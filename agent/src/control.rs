@@ -1,13 +1,13 @@
 //! From steps to what the workers serve. Off the request path, on a thread of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use novaedge_proto::v1;
 use novaedge_proxy::{Live, Runtime};
 use novaedge_router::{SocketKey, Tables, TablesBuilder};
-use novaedge_subscribe::{Applier, Step};
+use novaedge_subscribe::{Applier, Step, Upsert};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
@@ -37,8 +37,6 @@ pub(crate) struct Control {
     late: BTreeSet<String>,
     /// Whether one of them is in order now, by a step that did not bring it.
     healed: bool,
-    /// Names of all resources held, for full steps.
-    held: BTreeSet<String>,
     /// Versions of the resources held that may be rejected after the tables are built.
     versions: BTreeMap<String, String>,
     served: watch::Sender<Option<v1::Version>>,
@@ -60,7 +58,6 @@ impl Control {
             failed: BTreeSet::new(),
             late: BTreeSet::new(),
             healed: false,
-            held: BTreeSet::new(),
             versions: BTreeMap::new(),
             served,
         }
@@ -75,16 +72,14 @@ impl Control {
             ..
         } = step;
         if full {
-            let brought: BTreeSet<&str> = upserts.iter().map(|one| one.name.as_str()).collect();
-            removed = self
-                .held
-                .iter()
-                .filter(|one| !brought.contains(one.as_str()))
-                .cloned()
-                .collect();
+            let brought: HashSet<&str> = upserts.iter().map(Upsert::name).collect();
+            let held = self.builder.names();
+            let gone = held.filter(|one| !brought.contains(one));
+            removed = gone.map(str::to_owned).collect();
         }
-        self.note(&upserts, &removed);
-        let brought: BTreeSet<String> = upserts.iter().map(|one| one.name.clone()).collect();
+        let brought = self.note(&upserts, &removed);
+        // Decoded one by one, and gone with the tables made of them.
+        let upserts = upserts.into_iter().map(|one| one.resource());
         let (tables, mut rejected) = self.builder.apply(upserts, &removed);
         let mut late = Vec::new();
         let tls = build_tls(&tables, &self.live.load_full(), &mut late);
@@ -123,18 +118,18 @@ impl Control {
         rejected
     }
 
-    fn note(&mut self, upserts: &[v1::Resource], removed: &[String]) {
+    /// Notes the versions of what may be refused late. Returns the names of those that the step brought.
+    fn note(&mut self, upserts: &[Upsert], removed: &[String]) -> BTreeSet<String> {
         for name in removed {
-            self.held.remove(name);
             self.versions.remove(name);
         }
-        for resource in upserts {
-            self.held.insert(resource.name.clone());
-            if LATE.iter().any(|kind| resource.name.starts_with(kind)) {
-                self.versions
-                    .insert(resource.name.clone(), resource.version.clone());
-            }
-        }
+        let late = |one: &&Upsert| LATE.iter().any(|kind| one.name().starts_with(kind));
+        let late = upserts.iter().filter(late);
+        let named = late.map(|one| (one.name().to_owned(), one.version().to_owned()));
+        let named: BTreeMap<String, String> = named.collect();
+        let brought = named.keys().cloned().collect();
+        self.versions.extend(named);
+        brought
     }
 
     /// Remembers what is refused late. What was, and is in order now although this step did not bring
@@ -144,7 +139,7 @@ impl Control {
         self.healed |= self
             .late
             .difference(&late)
-            .any(|name| self.held.contains(name) && !brought.contains(name));
+            .any(|name| self.versions.contains_key(name) && !brought.contains(name));
         self.late = late;
     }
 

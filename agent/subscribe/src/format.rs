@@ -18,6 +18,8 @@ use novaedge_proto::v1;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
+use crate::upsert::Upsert;
+
 const MAGIC: &[u8; 8] = b"NOVASNAP";
 const FORMAT: u32 = 1;
 
@@ -106,8 +108,8 @@ impl Snapshot {
     }
 }
 
-/// Reads a file. Whatever stands in it, this returns.
-pub fn read(file: &[u8]) -> Result<(v1::Version, Vec<v1::Resource>), FormatError> {
+/// Reads a file, of which the resources share the bytes. Whatever stands in it, this returns.
+pub fn read(file: &Bytes) -> Result<(v1::Version, Vec<Upsert>), FormatError> {
     let (magic, rest) = file
         .split_first_chunk::<8>()
         .ok_or(FormatError::Truncated)?;
@@ -131,11 +133,15 @@ pub fn read(file: &[u8]) -> Result<(v1::Version, Vec<v1::Resource>), FormatError
     if Sha256::digest(payload).as_slice() != checksum {
         return Err(FormatError::Checksum);
     }
-    let mut payload = payload;
+    let mut payload = file.slice_ref(payload);
     let version = v1::Version::decode_length_delimited(&mut payload)?;
     let mut resources = Vec::new();
     while !payload.is_empty() {
-        resources.push(v1::Resource::decode_length_delimited(&mut payload)?);
+        let length = prost::decode_length_delimiter(&mut payload)?;
+        if length > payload.len() {
+            return Err(FormatError::Truncated);
+        }
+        resources.push(Upsert::decode(payload.split_to(length))?);
     }
     Ok((version, resources))
 }
@@ -145,6 +151,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn read(file: &[u8]) -> Result<(v1::Version, Vec<Upsert>), FormatError> {
+        super::read(&Bytes::copy_from_slice(file))
+    }
 
     fn file() -> Vec<u8> {
         let mut snapshot = Snapshot {
@@ -174,7 +184,7 @@ mod tests {
         let (version, resources) = read(&file()).unwrap();
         assert_eq!(version.sequence, 7);
         assert_eq!(resources.len(), 20);
-        assert_eq!(resources[19].name, "route/19");
+        assert_eq!(resources[19].name(), "route/19");
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub enum HoldingsError {
 /// what is truly held.
 #[derive(Debug, Clone, Default)]
 pub struct Holdings {
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<Box<str>, Entry>,
     /// Over the published versions.
     digest: SnapshotDigest,
     base: Base,
@@ -59,19 +59,45 @@ enum Base {
     Entries,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Entry {
-    /// The version in force.
-    held: Option<ContentVersion>,
     /// The version that the control plane counts as held.
     published: ContentVersion,
+    /// Set: another version is in force, or none. That is rare, and there is an entry for each resource.
+    instead: Option<Box<Option<ContentVersion>>>,
+}
+
+impl Entry {
+    /// That what was published is in force.
+    fn of(published: ContentVersion) -> Self {
+        Self {
+            published,
+            instead: None,
+        }
+    }
+
+    /// That what was published is not in force, but perhaps the version before.
+    fn refused(published: ContentVersion, before: Option<ContentVersion>) -> Self {
+        Self {
+            published,
+            instead: Some(Box::new(before)),
+        }
+    }
+
+    /// The version in force.
+    fn held(&self) -> Option<ContentVersion> {
+        self.instead
+            .as_deref()
+            .copied()
+            .unwrap_or(Some(self.published))
+    }
 }
 
 /// A step that leads to what was published. It is counted in with [`Holdings::commit`].
 #[derive(Debug)]
 pub struct Checked {
     digest: SnapshotDigest,
-    upserts: Vec<(String, ContentVersion)>,
+    upserts: Vec<(Box<str>, ContentVersion)>,
     removed: Vec<String>,
     full: bool,
 }
@@ -91,10 +117,10 @@ impl Holdings {
         let digest = &mut self.digest;
         if self.base == Base::Entries {
             self.entries.retain(|name, entry| {
-                let Some(held) = entry.held else {
+                let Some(held) = entry.held() else {
                     return false;
                 };
-                entry.published = held;
+                *entry = Entry::of(held);
                 digest.add(name, &held.to_string());
                 true
             });
@@ -142,19 +168,19 @@ impl Holdings {
         }
         let mut upserts = Vec::with_capacity(step.upserts.len());
         for resource in &step.upserts {
-            let name = resource.name.as_str();
-            let Some(version) = ContentVersion::parse(&resource.version) else {
+            let name = resource.name();
+            let Some(version) = ContentVersion::parse(resource.version()) else {
                 return Err(HoldingsError::WrongVersion {
                     nonce: step.nonce.clone(),
                     name: name.to_owned(),
-                    version: resource.version.clone(),
+                    version: resource.version().to_owned(),
                 });
             };
             if let Some(old) = published(name) {
                 digest.remove(name, &old);
             }
-            digest.add(name, &resource.version);
-            upserts.push((name.to_owned(), version));
+            digest.add(name, resource.version());
+            upserts.push((name.into(), version));
         }
         if SnapshotDigest::parse(&step.version.digest) != Some(digest) {
             return Err(HoldingsError::WrongDigest {
@@ -173,21 +199,29 @@ impl Holdings {
 
     /// Counts a step in that is in force, but for the resources that `is_rejected` names.
     pub fn commit(&mut self, step: Checked, is_rejected: impl Fn(&str) -> bool) {
-        let mut before = BTreeMap::new();
-        if step.full {
-            std::mem::swap(&mut before, &mut self.entries);
-        }
+        let before = if step.full {
+            std::mem::take(&mut self.entries)
+        } else {
+            BTreeMap::new()
+        };
         for name in &step.removed {
-            self.entries.remove(name);
+            self.entries.remove(name.as_str());
         }
-        for (name, published) in step.upserts {
-            let held = if is_rejected(&name) {
+        let upserts = step.upserts.into_iter().map(|(name, published)| {
+            let entry = if is_rejected(&name) {
                 let old = self.entries.get(&name).or_else(|| before.get(&name));
-                old.and_then(|entry| entry.held)
+                Entry::refused(published, old.and_then(Entry::held))
             } else {
-                Some(published)
+                Entry::of(published)
             };
-            self.entries.insert(name, Entry { held, published });
+            (name, entry)
+        });
+        if step.full {
+            // Made in one go, its nodes are full.
+            self.entries = upserts.collect();
+        } else {
+            let upserts: Vec<_> = upserts.collect();
+            self.entries.extend(upserts);
         }
         self.digest = step.digest;
         self.base = Base::Entries;
@@ -195,13 +229,9 @@ impl Holdings {
 
     /// Counts a snapshot in that did not come from the control plane.
     pub fn restore(&mut self, resources: impl IntoIterator<Item = (String, ContentVersion)>) {
-        let entries = resources.into_iter().map(|(name, version)| {
-            let entry = Entry {
-                held: Some(version),
-                published: version,
-            };
-            (name, entry)
-        });
+        let entries = resources
+            .into_iter()
+            .map(|(name, version)| (name.into(), Entry::of(version)));
         self.entries = entries.collect();
         self.base = Base::Entries;
     }
@@ -209,7 +239,10 @@ impl Holdings {
     /// Counts a resource out that was in force and is refused by now, so that it comes again with the
     /// next subscription. Returns the version that it was in force with.
     pub fn release(&mut self, name: &str) -> Option<ContentVersion> {
-        self.entries.get_mut(name)?.held.take()
+        let entry = self.entries.get_mut(name)?;
+        let held = entry.held();
+        entry.instead = Some(Box::new(None));
+        held
     }
 
     /// Subscribes from nothing next time: the control plane and the agent disagree on what is held.
@@ -220,7 +253,7 @@ impl Holdings {
     /// The resources in force, by name.
     pub fn held(&self) -> impl Iterator<Item = (&str, ContentVersion)> {
         let entries = self.entries.iter();
-        entries.filter_map(|(name, entry)| Some((name.as_str(), entry.held?)))
+        entries.filter_map(|(name, entry)| Some((&**name, entry.held()?)))
     }
 }
 

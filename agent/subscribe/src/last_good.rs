@@ -10,7 +10,10 @@ use std::{
 
 use novaedge_proto::v1;
 
-use crate::format::{self, FormatError, Snapshot};
+use crate::{
+    format::{self, FormatError, Snapshot},
+    upsert::Upsert,
+};
 
 /// Settings of a [`LastGood`].
 #[derive(Debug, Clone)]
@@ -91,7 +94,7 @@ impl LastGood {
 
     /// Reads the snapshot; `None` when there is none. A file that cannot be used is set aside as
     /// `snapshot.bad`. Blocks on the disk.
-    pub fn load(&self) -> Result<Option<(v1::Version, Vec<v1::Resource>)>, LastGoodError> {
+    pub fn load(&self) -> Result<Option<(v1::Version, Vec<Upsert>)>, LastGoodError> {
         let path = self.path();
         let file = match File::open(&path) {
             Ok(file) => file,
@@ -108,7 +111,7 @@ impl LastGood {
             self.set_aside();
             return Err(LastGoodError::TooLarge { size, limit });
         }
-        format::read(&bytes).map(Some).map_err(|source| {
+        format::read(&bytes.into()).map(Some).map_err(|source| {
             self.set_aside();
             LastGoodError::Bad { path, source }
         })

@@ -1,14 +1,15 @@
 //! Snapshot subscription of the agent: staging, ACK/NACK, last good copy on disk.
 //!
 //! A [`Subscriber`] keeps a stream to the control plane, hands whole steps to an [`Applier`], answers
-//! them, and keeps the last good snapshot on disk. Pure parts (no IO, no clock): [`staging`],
-//! [`holdings`], [`answer`], [`backoff`], [`mod@format`].
+//! them, and keeps the last good snapshot on disk. Pure parts (no IO, no clock): [`upsert`],
+//! [`staging`], [`holdings`], [`answer`], [`backoff`], [`mod@format`].
 
 pub mod answer;
 pub mod backoff;
 pub mod format;
 pub mod holdings;
 pub mod staging;
+pub mod upsert;
 
 mod config;
 mod connector;
@@ -28,3 +29,4 @@ pub use metrics::Metrics;
 pub use status::{Phase, Status};
 pub use step::{Applier, Origin, Step};
 pub use subscriber::Subscriber;
+pub use upsert::Upsert;

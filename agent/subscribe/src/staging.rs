@@ -4,6 +4,28 @@ use bytes::Bytes;
 use novaedge_proto::v1;
 use prost::Message as _;
 
+use crate::upsert::Upsert;
+
+/// A `v1::SnapshotStep` on the wire whose resources stay encoded.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StepMessage {
+    /// The step that it is a part of.
+    #[prost(string, tag = "1")]
+    pub nonce: String,
+    /// The snapshot that the step leads to.
+    #[prost(message, optional, tag = "2")]
+    pub version: Option<v1::Version>,
+    /// Encoded `v1::Resource`s.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub upserts: Vec<Bytes>,
+    /// Names of resources that are gone.
+    #[prost(string, repeated, tag = "4")]
+    pub removed: Vec<String>,
+    /// Whether it is the last one of the step.
+    #[prost(bool, tag = "5")]
+    pub last: bool,
+}
+
 /// Why the messages make no step. The stream is of no use then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StagingError {
@@ -21,6 +43,15 @@ pub enum StagingError {
     /// A step leads nowhere.
     #[error("step {0:?} has no version")]
     NoVersion(String),
+    /// A resource is no message of the protocol.
+    #[error("a resource of step {nonce:?} can't be decoded")]
+    Resource {
+        /// The step.
+        nonce: String,
+        /// What is wrong with it.
+        #[source]
+        source: prost::DecodeError,
+    },
     /// A step is larger than the agent has room for.
     #[error("step {nonce:?} is larger than the limit of {limit} bytes (max_staged_bytes)")]
     TooLarge {
@@ -39,7 +70,7 @@ pub struct Staged {
     /// The snapshot that the step leads to.
     pub version: v1::Version,
     /// Resources that are new or have changed.
-    pub upserts: Vec<v1::Resource>,
+    pub upserts: Vec<Upsert>,
     /// Names of resources that are gone.
     pub removed: Vec<String>,
 }
@@ -63,7 +94,7 @@ impl Staging {
     }
 
     /// Takes a message. Returns the step when it is complete.
-    pub fn accept(&mut self, message: v1::SnapshotStep) -> Result<Option<Staged>, StagingError> {
+    pub fn accept(&mut self, message: StepMessage) -> Result<Option<Staged>, StagingError> {
         self.size += message.encoded_len() as u64;
         let nonce = message.nonce;
         if self.size > self.limit {
@@ -91,8 +122,15 @@ impl Staging {
             }
             Some(step) => step,
         };
-        step.upserts
-            .extend(message.upserts.into_iter().map(detached));
+        for encoded in message.upserts {
+            match Upsert::decode(encoded) {
+                Ok(upsert) => step.upserts.push(upsert),
+                Err(source) => {
+                    let nonce = step.nonce;
+                    return Err(StagingError::Resource { nonce, source });
+                }
+            }
+        }
         step.removed.extend(message.removed);
         if message.last {
             self.size = 0;
@@ -103,47 +141,12 @@ impl Staging {
     }
 }
 
-/// A resource whose bytes do not keep the whole message in memory that they came in.
-fn detached(mut resource: v1::Resource) -> v1::Resource {
-    match &mut resource.body {
-        Some(v1::resource::Body::Certificate(certificate)) => {
-            detach(&mut certificate.chain_pem);
-            detach(&mut certificate.private_key_pem);
-        }
-        Some(v1::resource::Body::TrustBundle(bundle)) => detach(&mut bundle.ca_pem),
-        _ => {}
-    }
-    resource
-}
-
-fn detach(bytes: &mut Bytes) {
-    *bytes = Bytes::copy_from_slice(bytes);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_certificate_does_not_keep_its_message() {
-        let message = Bytes::from(vec![b'x'; 1 << 20]);
-        let certificate = v1::Certificate {
-            chain_pem: message.slice(10..20),
-            private_key_pem: message.slice(20..30),
-            fingerprint: String::new(),
-        };
-        let resource = v1::Resource {
-            body: Some(v1::resource::Body::Certificate(certificate)),
-            ..v1::Resource::default()
-        };
-        let kept = detached(resource.clone());
-        assert_eq!(kept, resource);
-        drop(resource);
-        assert!(message.is_unique());
-    }
-
-    fn message(nonce: &str, sequence: u64, name: &str, last: bool) -> v1::SnapshotStep {
-        v1::SnapshotStep {
+    fn message(nonce: &str, sequence: u64, name: &str, last: bool) -> StepMessage {
+        StepMessage {
             nonce: nonce.into(),
             version: Some(v1::Version {
                 sequence,
@@ -151,7 +154,7 @@ mod tests {
             }),
             removed: vec![name.into()],
             last,
-            ..v1::SnapshotStep::default()
+            ..StepMessage::default()
         }
     }
 
@@ -180,7 +183,12 @@ mod tests {
             message("1", 2, "b", true),
             "different versions",
         );
-        let no_version = v1::SnapshotStep {
+        let bad = StepMessage {
+            upserts: vec![Bytes::from_static(b"\xff")],
+            ..first.clone()
+        };
+        check(first.clone(), bad, "can't be decoded");
+        let no_version = StepMessage {
             version: None,
             ..first.clone()
         };

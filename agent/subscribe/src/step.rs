@@ -2,6 +2,8 @@
 
 use novaedge_proto::v1;
 
+use crate::upsert::Upsert;
+
 /// Where a step comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -17,7 +19,7 @@ pub struct Step {
     /// The snapshot that it leads to.
     pub version: v1::Version,
     /// Resources that are new or have changed, each name once.
-    pub upserts: Vec<v1::Resource>,
+    pub upserts: Vec<Upsert>,
     /// Names of resources that are gone. One may never have been in force, when it was refused.
     pub removed: Vec<String>,
     /// Whether `upserts` is the whole snapshot: what is held besides is gone.

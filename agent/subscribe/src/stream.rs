@@ -4,18 +4,22 @@ use std::{collections::BTreeMap, io, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use novaedge_proto::v1::{
-    self, agent_message::Message, snapshot_discovery_client::SnapshotDiscoveryClient,
+use http::uri::PathAndQuery;
+use novaedge_proto::{
+    digest::ContentVersion,
+    v1::{self, agent_message::Message},
 };
 use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    Request, Status as GrpcStatus,
+    IntoStreamingRequest, Request, Response, Status as GrpcStatus, Streaming,
+    client::Grpc,
     metadata::{Ascii, MetadataValue},
     transport::Channel,
 };
+use tonic_prost::ProstCodec;
 
 use crate::{
     answer::answer,
@@ -23,14 +27,18 @@ use crate::{
     connector::read,
     holdings::{Holdings, HoldingsError},
     metrics::Metrics,
-    staging::{Staged, Staging, StagingError},
+    staging::{Staged, Staging, StagingError, StepMessage},
     status::{Phase, Status},
     step::{Applier, Origin, Step},
+    upsert::Upsert,
     writer::{Change, Writer},
 };
 
 /// The largest message that is received, in bytes: gRPC's default.
 const MAX_INBOUND_BYTES: usize = 4 << 20;
+
+/// The method, as HTTP/2 names it.
+const STREAM_SNAPSHOTS: &str = "/novaedge.v1.SnapshotDiscovery/StreamSnapshots";
 
 /// Answers that wait for the transport.
 const OUTBOUND_MESSAGES: usize = 4;
@@ -77,16 +85,13 @@ pub(crate) async fn serve<A: Applier>(
     applier: &mut A,
     stop: &CancellationToken,
 ) -> Result<(), StreamError> {
-    let mut client = SnapshotDiscoveryClient::new(channel)
-        .max_decoding_message_size(MAX_INBOUND_BYTES)
-        .max_encoding_message_size(MAX_INBOUND_BYTES);
     let (outbound, answers) = mpsc::channel(OUTBOUND_MESSAGES);
     // The subscription leaves while the stream opens: the control plane may wait for it.
     let subscription = held.holdings.subscribe(&config.node);
     let messages = tokio_stream::iter(subscription).chain(ReceiverStream::new(answers));
     let mut request = Request::new(messages);
     authorize(&mut request, config).await?;
-    let open = tokio::time::timeout(config.connect_timeout * 2, client.stream_snapshots(request));
+    let open = tokio::time::timeout(config.connect_timeout * 2, open_stream(channel, request));
     let mut inbound = tokio::select! {
         open = open => open.map_err(|_| StreamError::Timeout)??.into_inner(),
         // What recovers meanwhile was subscribed to as refused: it comes with the first step.
@@ -135,6 +140,21 @@ pub(crate) async fn serve<A: Applier>(
     }
 }
 
+/// Calls `SnapshotDiscovery.StreamSnapshots`, with a type of messages that leaves the resources encoded.
+async fn open_stream(
+    channel: Channel,
+    request: impl IntoStreamingRequest<Message = v1::AgentMessage>,
+) -> Result<Response<Streaming<StepMessage>>, GrpcStatus> {
+    let mut client = Grpc::new(channel)
+        .max_decoding_message_size(MAX_INBOUND_BYTES)
+        .max_encoding_message_size(MAX_INBOUND_BYTES);
+    let ready = client.ready().await;
+    ready.map_err(|error| GrpcStatus::unknown(format!("Service was not ready: {error}")))?;
+    let path = PathAndQuery::from_static(STREAM_SNAPSHOTS);
+    let request = request.into_streaming_request();
+    client.streaming(request, path, ProstCodec::default()).await
+}
+
 /// Puts the token into the metadata. It goes over TLS alone: whoever reads it is this agent.
 async fn authorize<T>(
     request: &mut Request<T>,
@@ -178,7 +198,7 @@ impl Held {
         applier: &mut A,
     ) -> Result<Vec<v1::AgentMessage>, HoldingsError> {
         let checked = self.holdings.check(&staged)?;
-        let versions = versions(&staged.upserts);
+        let brought = Brought::of(&staged.upserts);
         let full = checked.is_full();
         let step = Step {
             version: staged.version.clone(),
@@ -187,7 +207,7 @@ impl Held {
             full,
             origin: Origin::Stream,
         };
-        let (rejected, mut change) = self.apply(step, &versions, applier).await;
+        let (rejected, mut change) = self.apply(step, &brought, applier).await;
         self.holdings
             .commit(checked, |name| rejected.contains_key(name));
         change.kept = full.then(|| rejected.keys().cloned().collect());
@@ -206,10 +226,10 @@ impl Held {
     pub(crate) async fn restore<A: Applier>(
         &mut self,
         version: v1::Version,
-        resources: Vec<v1::Resource>,
+        resources: Vec<Upsert>,
         applier: &mut A,
     ) {
-        let versions = versions(&resources);
+        let brought = Brought::of(&resources);
         let step = Step {
             version: version.clone(),
             upserts: resources,
@@ -217,11 +237,11 @@ impl Held {
             full: true,
             origin: Origin::Disk,
         };
-        let (rejected, change) = self.apply(step, &versions, applier).await;
-        let usable = versions
-            .into_iter()
-            .filter(|(name, _)| !rejected.contains_key(name))
-            .filter_map(|(name, version)| Some((name, version.parse()?)));
+        let (rejected, change) = self.apply(step, &brought, applier).await;
+        let usable = brought
+            .iter()
+            .filter(|(name, _)| !rejected.contains_key(*name))
+            .filter_map(|(name, version)| Some((name.to_owned(), ContentVersion::parse(version)?)));
         self.holdings.restore(usable);
         if let Some(writer) = &self.writer {
             writer.restore(version, change.upserts);
@@ -231,7 +251,7 @@ impl Held {
     async fn apply<A: Applier>(
         &mut self,
         step: Step,
-        versions: &BTreeMap<String, Version>,
+        brought: &Brought,
         applier: &mut A,
     ) -> (BTreeMap<String, v1::RejectedResource>, Change) {
         let mut change = Change {
@@ -242,19 +262,20 @@ impl Held {
         };
         let origin = step.origin;
         let before = std::mem::take(&mut self.rejected);
-        let of_step = |name: &String| versions.contains_key(name) || step.removed.contains(name);
+        let of_step =
+            |name: &String| brought.version(name).is_some() || step.removed.contains(name);
         let (judged, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
             before.into_iter().partition(|(name, _)| of_step(name));
         if !step.full {
             self.rejected = others;
         }
-        let touches_listeners =
-            (versions.keys().chain(&step.removed)).any(|name| is_listener(name));
+        let touches_listeners = (brought.iter().any(|(name, _)| is_listener(name)))
+            || step.removed.iter().any(|name| is_listener(name));
         let mut rejected = BTreeMap::new();
         for mut one in applier.apply(step).await {
-            match versions.get(&one.name) {
+            match brought.version(&one.name) {
                 Some(version) => {
-                    one.version.clone_from(&version.0);
+                    version.clone_into(&mut one.version);
                     rejected.insert(one.name.clone(), one);
                 }
                 None => self.reject_held(one),
@@ -288,12 +309,14 @@ impl Held {
         }
     }
 
-    fn encoded(&self, resources: &[v1::Resource]) -> Vec<(String, Bytes)> {
+    fn encoded(&self, resources: &[Upsert]) -> Vec<(String, Bytes)> {
         if self.writer.is_none() {
             return Vec::new();
         }
-        let encode = |r: &v1::Resource| (r.name.clone(), r.encode_to_vec().into());
-        resources.iter().map(encode).collect()
+        let encoded = resources.iter();
+        encoded
+            .map(|one| (one.name().to_owned(), one.to_bytes()))
+            .collect()
     }
 }
 
@@ -311,16 +334,24 @@ fn warn(rejected: &v1::RejectedResource) {
     );
 }
 
-/// A version as text.
-struct Version(String);
+/// What a step brought, by name. It shares the bytes of the messages.
+struct Brought(Vec<Upsert>);
 
-impl Version {
-    fn parse(&self) -> Option<novaedge_proto::digest::ContentVersion> {
-        novaedge_proto::digest::ContentVersion::parse(&self.0)
+impl Brought {
+    fn of(upserts: &[Upsert]) -> Self {
+        let mut brought = upserts.to_vec();
+        brought.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+        Self(brought)
     }
-}
 
-fn versions(resources: &[v1::Resource]) -> BTreeMap<String, Version> {
-    let version = |r: &v1::Resource| (r.name.clone(), Version(r.version.clone()));
-    resources.iter().map(version).collect()
+    /// The version of a resource; none if the step did not bring it.
+    fn version(&self, name: &str) -> Option<&str> {
+        let at = self.0.binary_search_by(|one| one.name().cmp(name));
+        self.0.get(at.ok()?).map(Upsert::version)
+    }
+
+    /// Names and versions.
+    fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|one| (one.name(), one.version()))
+    }
 }

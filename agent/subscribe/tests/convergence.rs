@@ -12,7 +12,12 @@ use novaedge_publish::{
     session::{Received, Session, SessionError, SessionLimits},
     step::StepMessage,
 };
-use novaedge_subscribe::{answer::answer, holdings::Holdings, staging::Staging};
+use novaedge_subscribe::{
+    Upsert,
+    answer::answer,
+    holdings::Holdings,
+    staging::{self, Staging},
+};
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -172,7 +177,7 @@ impl World {
         }
         let mut bytes = Vec::new();
         self.unsent.remove(0).encode(&mut bytes);
-        let message = v1::SnapshotStep::decode(bytes.as_slice()).unwrap();
+        let message = staging::StepMessage::decode(bytes.as_slice()).unwrap();
         let Some(staged) = self.agent.staging.accept(message).unwrap() else {
             return true;
         };
@@ -208,7 +213,7 @@ impl World {
 impl Agent {
     fn apply(
         &mut self,
-        upserts: &[v1::Resource],
+        upserts: &[Upsert],
         removed: &[String],
         full: bool,
     ) -> Vec<v1::RejectedResource> {
@@ -222,8 +227,8 @@ impl Agent {
             self.refused.remove(name);
         }
         let mut rejected = Vec::new();
-        for resource in upserts {
-            let (name, content) = (resource.name.clone(), content(resource));
+        for resource in upserts.iter().map(Upsert::resource) {
+            let (name, content) = (resource.name.clone(), content(&resource));
             let was_refused = self.refused.remove(&name).is_some();
             if !full && !was_refused && before.get(&name) == Some(&content) {
                 self.needless += 1;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use novaedge_agent::{Agent, AgentConfig};
 use novaedge_proto::digest::ContentVersion;
 use novaedge_proto::v1::{self, resource::Body};
-use novaedge_subscribe::{Origin, Step};
+use novaedge_subscribe::{Origin, Step, Upsert};
 
 pub const GATEWAY: &str = "gateway/default/g";
 
@@ -18,13 +18,18 @@ pub fn agent() -> Agent {
     Agent::start(config).unwrap()
 }
 
-pub fn step(sequence: u64, upserts: Vec<v1::Resource>, removed: &[&str]) -> Step {
+pub fn step(
+    sequence: u64,
+    upserts: impl IntoIterator<Item = v1::Resource>,
+    removed: &[&str],
+) -> Step {
+    let upserts = upserts.into_iter().map(|one| Upsert::from(&one));
     Step {
         version: v1::Version {
             sequence,
             digest: String::new(),
         },
-        upserts,
+        upserts: upserts.collect(),
         removed: removed.iter().map(|&name| name.into()).collect(),
         full: false,
         origin: Origin::Stream,

@@ -1,18 +1,19 @@
 //! The file of the last good snapshot, however damaged.
 
-use novaedge_proto::v1;
 use novaedge_router::TablesBuilder;
-use novaedge_subscribe::format::{self, Snapshot};
-use prost::Message as _;
+use novaedge_subscribe::{
+    Upsert,
+    format::{self, Snapshot},
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::snapshot_decode::ask;
 
 /// A file is read or refused; what was read can be written and reads the same.
 pub fn run(bytes: &[u8]) {
-    let _ = format::read(bytes);
+    let _ = format::read(&bytes.to_vec().into());
     // No fuzzer finds a checksum, so it is given one.
-    let Ok((version, resources)) = format::read(&honest(bytes)) else {
+    let Ok((version, resources)) = format::read(&honest(bytes).into()) else {
         return;
     };
     let mut snapshot = Snapshot {
@@ -20,16 +21,16 @@ pub fn run(bytes: &[u8]) {
         ..Snapshot::default()
     };
     for resource in &resources {
-        let bytes = resource.encode_to_vec().into();
-        snapshot.resources.insert(resource.name.clone(), bytes);
+        let name = resource.name().to_owned();
+        snapshot.resources.insert(name, resource.to_bytes());
     }
     let mut file = Vec::new();
     snapshot.write(&mut file).expect("memory takes all");
-    let again = format::read(&file).expect("what we wrote");
+    let again = format::read(&file.into()).expect("what we wrote");
     assert_eq!(again.0, version);
     assert_eq!(again.1, by_name(&resources));
     let mut builder = TablesBuilder::new();
-    builder.apply(resources, &[]);
+    builder.apply(resources.iter().map(Upsert::resource), &[]);
     ask(builder.tables());
 }
 
@@ -44,8 +45,8 @@ pub fn honest(payload: &[u8]) -> Vec<u8> {
 }
 
 /// The last of each name, sorted.
-fn by_name(resources: &[v1::Resource]) -> Vec<v1::Resource> {
-    let named = resources.iter().map(|resource| (&resource.name, resource));
+fn by_name(resources: &[Upsert]) -> Vec<Upsert> {
+    let named = resources.iter().map(|resource| (resource.name(), resource));
     let unique: std::collections::BTreeMap<_, _> = named.collect();
     unique.into_values().cloned().collect()
 }

@@ -2,9 +2,12 @@
 
 use std::{borrow::Cow, collections::BTreeSet};
 
-use novaedge_proto::v1;
 use novaedge_router::{HttpRule, L4Rule, RequestHead, Socket, Tables, TablesBuilder};
-use novaedge_subscribe::{holdings::Holdings, staging::Staging};
+use novaedge_subscribe::{
+    Upsert,
+    holdings::Holdings,
+    staging::{Staging, StepMessage},
+};
 use prost::Message as _;
 
 /// The largest step that is taken, as in a small agent.
@@ -21,7 +24,7 @@ const PATHS: [&str; 6] = ["/", "/a", "/a/b", "/S/M", "//", "*"];
 
 /// A step is taken or refused, its resources one by one; what is in force answers.
 pub fn run(bytes: &[u8]) {
-    let Ok(message) = v1::SnapshotStep::decode(bytes) else {
+    let Ok(message) = StepMessage::decode(bytes) else {
         return;
     };
     let mut whole = message;
@@ -32,19 +35,20 @@ pub fn run(bytes: &[u8]) {
     // By the contract a step holds each name once, and a version stands for one content.
     let mut names = BTreeSet::new();
     step.upserts
-        .retain(|resource| names.insert(resource.name.clone()));
+        .retain(|resource| names.insert(resource.name().to_owned()));
     let mut holdings = Holdings::default();
     if let Ok(checked) = holdings.check(&step) {
         holdings.commit(checked, |name| name.len() % 2 == 0);
     }
     let mut builder = TablesBuilder::new();
-    let (_, rejected) = builder.apply(step.upserts.clone(), &step.removed);
+    let upserts = || step.upserts.iter().map(Upsert::resource);
+    let (_, rejected) = builder.apply(upserts(), &step.removed);
     ask(builder.tables());
     // The same again is the same: nothing that was refused comes into force by repetition.
-    let (_, again) = builder.apply(step.upserts.clone(), &step.removed);
+    let (_, again) = builder.apply(upserts(), &step.removed);
     assert_eq!(rejected.len(), again.len(), "{rejected:?}, then {again:?}");
     ask(builder.tables());
-    let names: Vec<String> = step.upserts.into_iter().map(|r| r.name).collect();
+    let names: Vec<String> = upserts().map(|resource| resource.name).collect();
     builder.apply(Vec::new(), &names);
     assert!(
         builder.tables().sockets.is_empty(),

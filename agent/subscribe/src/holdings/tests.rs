@@ -1,4 +1,5 @@
 use super::*;
+use crate::upsert::Upsert;
 
 /// A made-up version per content number.
 fn version(content: u64) -> ContentVersion {
@@ -10,11 +11,9 @@ fn step(upserts: &[(&str, u64)], removed: &[&str], snapshot: &[(&str, u64)]) -> 
     for (name, content) in snapshot {
         digest.add(name, &version(*content).to_string());
     }
-    let upserts = upserts.iter().map(|(name, content)| v1::Resource {
-        name: (*name).into(),
-        version: version(*content).to_string(),
-        body: None,
-    });
+    let upserts = upserts
+        .iter()
+        .map(|(name, content)| upsert(name, version(*content).to_string()));
     Staged {
         nonce: "1".into(),
         version: v1::Version {
@@ -24,6 +23,14 @@ fn step(upserts: &[(&str, u64)], removed: &[&str], snapshot: &[(&str, u64)]) -> 
         upserts: upserts.collect(),
         removed: removed.iter().map(ToString::to_string).collect(),
     }
+}
+
+fn upsert(name: &str, version: String) -> Upsert {
+    Upsert::from(&v1::Resource {
+        name: name.into(),
+        version,
+        body: None,
+    })
 }
 
 fn take(holdings: &mut Holdings, step: &Staged, rejected: &[&str]) {
@@ -118,7 +125,7 @@ fn a_step_that_does_not_add_up_is_refused() {
         assert!(matches!(error, HoldingsError::WrongDigest { .. }));
     }
     let mut junk = step(&[("c", 1)], &[], &[("a", 1), ("c", 1)]);
-    junk.upserts[0].version = "junk".into();
+    junk.upserts[0] = upsert("c", "junk".into());
     let error = holdings.check(&junk).unwrap_err();
     assert!(error.to_string().contains(r#""c" with version "junk""#));
 }

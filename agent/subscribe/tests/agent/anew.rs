@@ -29,7 +29,8 @@ impl Judge {
 
 impl Applier for Judge {
     async fn apply(&mut self, step: Step) -> Vec<v1::RejectedResource> {
-        let upserts = step.upserts.into_iter().map(|one| (one.name, one.version));
+        let upserts = step.upserts.iter();
+        let upserts = upserts.map(|one| (one.name().to_owned(), one.version().to_owned()));
         self.held.extend(upserts);
         self.held.retain(|name, _| !step.removed.contains(name));
         let refused = self.refused.lock().unwrap();

@@ -10,7 +10,7 @@ use novaedge_proto::v1;
 use novaedge_publish::{Publisher, Server, ServerConfig};
 use novaedge_subscribe::{
     Applier, BackoffConfig, LastGood, LastGoodConfig, Metrics, Status, Step, Subscriber,
-    SubscriberConfig,
+    SubscriberConfig, Upsert,
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -66,10 +66,11 @@ pub struct Recorder {
 
 impl Applier for Recorder {
     async fn apply(&mut self, step: Step) -> Vec<v1::RejectedResource> {
-        let bad = step.upserts.iter().filter(|r| r.body == route(13).body);
+        let bad = step.upserts.iter().map(Upsert::resource);
+        let bad = bad.filter(|r| r.body == route(13).body);
         let rejected = bad.map(|resource| v1::RejectedResource {
-            name: resource.name.clone(),
-            version: resource.version.clone(),
+            name: resource.name,
+            version: resource.version,
             error: "13 is refused: take another number".into(),
         });
         let rejected = rejected.collect();
@@ -147,7 +148,7 @@ impl Agent {
 }
 
 pub fn names(step: &Step) -> Vec<&str> {
-    step.upserts.iter().map(|r| r.name.as_str()).collect()
+    step.upserts.iter().map(Upsert::name).collect()
 }
 
 pub fn route(content: u64) -> v1::Resource {

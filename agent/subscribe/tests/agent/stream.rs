@@ -155,7 +155,7 @@ async fn no_key_is_shown() {
     let agent = Agent::start(config(control_plane.address), None);
     control_plane.publisher.wait_acknowledged(1).await;
     let steps = agent.steps();
-    assert_eq!(steps[0].upserts[0].body, certificate().body);
+    assert_eq!(steps[0].upserts[0].resource().body, certificate().body);
     assert!(!format!("{steps:?}").contains("VERY-PRIVATE"));
     agent.stop().await;
     control_plane.stop().await;
