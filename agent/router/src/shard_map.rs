@@ -10,7 +10,7 @@ use rustc_hash::FxBuildHasher;
 /// That is what makes one changed route cheap: the tables before and after it share all but one shard. What a change
 /// costs is the reference counts that it touches, each on a cache line of its own: some dozen of them at ten thousand
 /// entries. A shard has far more places than entries. So a lookup looks at one place as a rule, and the processor guesses
-/// its branches right, with ten thousand entries as with one; a place that is free costs a bit.
+/// its branches right, with ten thousand entries as with one; a place that is free costs a byte.
 #[derive(Clone, Debug)]
 pub struct ShardMap<V> {
     /// All of [`GROUP`] shards, or one of fewer.
@@ -23,15 +23,21 @@ pub struct ShardMap<V> {
 /// Neighbouring shards.
 type Group<V> = Arc<[Shard<V>]>;
 
-/// Entries, each at the place that its hash names or behind it with no free place between, from the last place on to the
-/// first.
+/// Entries, each known at the place that its hash names or behind it with no free place between, from the last place on to
+/// the first.
 #[derive(Clone, Debug)]
 struct Shard<V> {
-    /// A bit for each of the 64 places that is taken.
-    taken: u64,
-    /// The entries by place; then those that find none, which only keys bring about that were chosen for it.
+    /// For each place the index of its entry, or [`FREE`].
+    places: [u8; PLACES],
+    /// In no order; those that find no place, which only keys bring about that were chosen for it, come last.
     entries: Arc<[Entry<V>]>,
 }
+
+/// Places in a shard: so many that few entries find theirs taken.
+const PLACES: usize = 64;
+
+/// What a place without an entry says. Entries that have a place are the first [`PLACES`] at most.
+const FREE: u8 = u8::MAX;
 
 #[derive(Clone, Debug)]
 struct Entry<V> {
@@ -180,89 +186,41 @@ impl<V: Clone> ShardMap<V> {
 impl<V> Shard<V> {
     /// A shard of these entries.
     fn of(entries: Vec<Entry<V>>) -> Self {
-        let mut taken = 0;
-        let mut placed: Vec<(u32, Entry<V>)> = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let place = free_place(taken, hash_of(&entry.key));
-            taken |= bit(place);
-            placed.push((place, entry));
+        let mut places = [FREE; PLACES];
+        for (at, entry) in (0..).zip(entries.iter().take(PLACES)) {
+            take_place(&mut places, hash_of(&entry.key), at);
         }
-        placed.sort_by_key(|(place, _)| *place);
         Self {
-            taken,
-            entries: placed.into_iter().map(|(_, entry)| entry).collect(),
+            places,
+            entries: entries.into(),
         }
     }
 
     /// Where the entry of a key is among the entries.
     fn position(&self, hash: u64, key: &str) -> Option<usize> {
-        let start = place_of(hash);
-        // Places without a free one between, from the one that the hash names.
-        let run = self.taken.rotate_right(start).trailing_ones();
-        let (first, placed) = (self.rank(start), self.taken.count_ones());
-        for step in 0..run {
-            let at = first + step;
-            let at = if at < placed { at } else { at - placed };
-            if self.is_at(at as usize, key) {
-                return Some(at as usize);
+        let is_at = |at| {
+            let entry: Option<&Entry<V>> = self.entries.get(at);
+            entry.is_some_and(|entry| *entry.key == *key)
+        };
+        for place in probes(hash) {
+            match self.places.get(place) {
+                Some(&FREE) | None => return None,
+                Some(at) if is_at(usize::from(*at)) => return Some(usize::from(*at)),
+                Some(_) => {}
             }
         }
-        if run < PLACES {
-            return None;
-        }
-        (PLACES as usize..self.entries.len()).find(|at| self.is_at(*at, key))
-    }
-
-    fn is_at(&self, at: usize, key: &str) -> bool {
-        self.entries.get(at).is_some_and(|entry| *entry.key == *key)
-    }
-
-    /// The number of places taken before this one.
-    fn rank(&self, place: u32) -> u32 {
-        (self.taken & bit(place).wrapping_sub(1)).count_ones()
+        (PLACES..self.entries.len()).find(|at| is_at(*at))
     }
 }
 
 impl<V: Clone> Shard<V> {
     /// Adds an entry whose key is not there.
     fn insert(&mut self, entry: Entry<V>) {
-        let place = free_place(self.taken, hash_of(&entry.key));
-        let at = if place < PLACES {
-            self.rank(place) as usize
-        } else {
-            self.entries.len()
-        };
-        self.taken |= bit(place);
-        let parts = self.entries.split_at_checked(at);
-        let (before, after) = parts.unwrap_or((&self.entries, &[]));
-        let before = before.iter().cloned().chain([entry]);
-        self.entries = before.chain(after.iter().cloned()).collect();
+        if let Ok(at) = u8::try_from(self.entries.len()) {
+            take_place(&mut self.places, hash_of(&entry.key), at);
+        }
+        self.entries = self.entries.iter().cloned().chain([entry]).collect();
     }
-}
-
-/// Places in a shard, one for each bit of [`Shard::taken`].
-const PLACES: u32 = u64::BITS;
-
-/// The lower bits of the hash choose the place in a shard.
-fn place_of(hash: u64) -> u32 {
-    // The remainder is less than the number of places.
-    #[allow(clippy::cast_possible_truncation)]
-    let place = (hash % u64::from(PLACES)) as u32;
-    place
-}
-
-/// The first free place for a hash; [`PLACES`] if there is none.
-fn free_place(taken: u64, hash: u64) -> u32 {
-    let start = place_of(hash);
-    match taken.rotate_right(start).trailing_ones() {
-        PLACES => PLACES,
-        run => (start + run) % PLACES,
-    }
-}
-
-/// The bit of a place; none for what has no place.
-fn bit(place: u32) -> u64 {
-    1_u64.checked_shl(place).unwrap_or(0)
 }
 
 fn hash_of(key: &str) -> u64 {
@@ -274,6 +232,22 @@ fn shard_among(shards: usize, hash: u64) -> usize {
     let bits = shards.checked_ilog2().unwrap_or(0);
     // At most as large as the number of shards, which is a usize.
     usize::try_from(hash.checked_shr(64 - bits).unwrap_or(0)).unwrap_or(0)
+}
+
+/// Marks the first free place for a hash, if there is one, as that of an entry.
+fn take_place(places: &mut [u8; PLACES], hash: u64, at: u8) {
+    let free = probes(hash).find(|place| places.get(*place) == Some(&FREE));
+    if let Some(place) = free.and_then(|place| places.get_mut(place)) {
+        *place = at;
+    }
+}
+
+/// The places to look at, each once, in their order.
+fn probes(hash: u64) -> impl Iterator<Item = usize> {
+    // The remainder leaves what is less than the number of places.
+    #[allow(clippy::cast_possible_truncation)]
+    let start = hash as usize;
+    (0..PLACES).map(move |step| start.wrapping_add(step) % PLACES)
 }
 
 #[cfg(test)]
@@ -351,7 +325,8 @@ mod tests {
             let hash = hash_of(&key(number));
             let shard = map.shard(map.shard_of(hash)).unwrap();
             let at = shard.position(hash, &key(number)).unwrap();
-            probed += 1 + at.abs_diff(shard.rank(place_of(hash)) as usize);
+            let is_of = |place: &usize| usize::from(shard.places[*place]) == at;
+            probed += 1 + probes(hash).take_while(|place| !is_of(place)).count();
         }
         assert!(probed < 14_000, "{probed}");
     }
@@ -367,7 +342,7 @@ mod tests {
             shard.insert(entry(value));
         }
         for shard in [&shard, &Shard::of(shard.entries.to_vec())] {
-            assert_eq!(shard.taken, u64::MAX);
+            assert!(!shard.places.contains(&FREE));
             for value in 0..300 {
                 let key = value.to_string();
                 let at = shard.position(hash_of(&key), &key);
