@@ -16,6 +16,7 @@ use crate::client::{Client, Requester};
 use crate::error::{BodyError, ForwardError};
 use crate::forward::{Forwarded, Outgoing, Route, protocol};
 use crate::headers;
+use crate::interim::Interims;
 use crate::mirror::Mirroring;
 use crate::pressure::Level;
 use crate::reason::Reason;
@@ -43,6 +44,7 @@ pub(crate) async fn serve(
     worker: &Rc<Worker>,
     client: &Client,
     inbound: Inbound,
+    interims: Option<&Interims>,
 ) -> Box<Response<Body>> {
     let current = worker.current();
     let Inbound { request, upgrade } = inbound;
@@ -52,6 +54,7 @@ pub(crate) async fn serve(
         worker,
         client,
         current: &current,
+        interims,
     };
     let started = Instant::now();
     let mut found = Found::default();
@@ -96,6 +99,8 @@ struct Exchange<'a> {
     worker: &'a Rc<Worker>,
     client: &'a Client,
     current: &'a Rc<Current>,
+    /// Where informational answers go, if the client can be told of them.
+    interims: Option<&'a Interims>,
 }
 
 // === impl Exchange ===
@@ -245,6 +250,7 @@ impl Exchange<'_> {
             retry: rule.retry.as_deref(),
             deadline: rule.request_timeout.map(|limit| started + limit),
             try_limit: rule.backend_request_timeout,
+            interims: self.interims,
         })
     }
 

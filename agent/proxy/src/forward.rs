@@ -18,6 +18,7 @@ use crate::body::Body;
 use crate::error::ForwardError;
 use crate::hash_key;
 use crate::headers;
+use crate::interim::Interims;
 use crate::replay::Replay;
 use crate::tls::BackendClient;
 use crate::upstream::{
@@ -55,6 +56,8 @@ pub(crate) struct Route<'a> {
     pub deadline: Option<Instant>,
     /// Limit of one try.
     pub try_limit: Option<Duration>,
+    /// Where informational answers go.
+    pub interims: Option<&'a Interims>,
 }
 
 /// What a backend is spoken to in: gRPC needs HTTP/2 whatever the backend says.
@@ -277,7 +280,7 @@ impl Route<'_> {
         loop {
             let link = self.link(endpoint, wanted).await?;
             let reused = link.is_reused();
-            let failure = match link.send(request).await {
+            let failure = match link.send(request, self.interims).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => *failure,
             };

@@ -7,8 +7,8 @@
 //!
 //! Modules, in reading order: [`worker`] (what a core owns), `downstream` (client connections), `client`
 //! and `authority` (what is known before routing), `request_head` and `exchange` (one request), `forward` (tries, timeouts),
-//! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`], `websocket`, `upload` and `replay`
-//! (parts of an exchange), `http1` (what both sides of HTTP/1.x share), [`reason`] (own answers), [`body`], [`error`], [`config`], [`drain`], [`pressure`], [`metrics`].
+//! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`], `websocket`, `upload`, `replay` and
+//! `interim` (parts of an exchange), `http1` (what both sides of HTTP/1.x share), [`reason`] (own answers), [`body`], [`error`], [`config`], [`drain`], [`pressure`], [`metrics`].
 //!
 //! # What the gateway changes in messages
 //!
@@ -19,7 +19,7 @@
 //!
 //! Answers: fields of one connection go, `Via` is not written (RFC 9110 section 7.6.3 leaves that open).
 //! `100 Continue` comes from the gateway itself, as soon as somebody wants the body; `101` passes with its
-//! connection; other informational answers end here. Where one side speaks HTTP/2, a WebSocket is opened there by an extended
+//! connection; others pass to clients of HTTP/1.1 and HTTP/3 (hyper cannot send them over HTTP/2). Where one side speaks HTTP/2, a WebSocket is opened there by an extended
 //! CONNECT (RFC 8441).
 //! Every request needs a host, those of HTTP/1.0 too: hosts are what routes are found by.
 
@@ -35,6 +35,7 @@ mod forward;
 mod hash_key;
 mod headers;
 mod http1;
+mod interim;
 pub mod metrics;
 mod mirror;
 pub mod pressure;

@@ -89,6 +89,7 @@ impl Mirroring<'_> {
                 retry: None,
                 deadline: Some(Instant::now() + limit),
                 try_limit: None,
+                interims: None,
             };
             match route.forward(outgoing, body).await {
                 // The answer is read to its end, so that the connection can be used again.

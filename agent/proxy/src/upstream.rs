@@ -4,6 +4,7 @@ use http::{Request, Response};
 
 use crate::body::Body;
 use crate::error::ForwardError;
+use crate::interim::Interims;
 use crate::upgrade::PendingUpgrade;
 
 mod connect;
@@ -70,13 +71,15 @@ impl Link {
         }
     }
 
-    /// Sends a request and waits for the head of the response.
+    /// Sends a request and waits for the head of the response. Interim responses go to `interims`; the codec of HTTP/2
+    /// drops them.
     pub(crate) async fn send(
         self,
         request: Box<Request<Body>>,
+        interims: Option<&Interims>,
     ) -> Result<Answer, Box<SendFailure>> {
         match self {
-            Self::Http1(lease) => lease.send(request).await,
+            Self::Http1(lease) => lease.send(request, interims).await,
             Self::Http2(lease) => lease.send(request).await,
         }
     }

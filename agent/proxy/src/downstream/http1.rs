@@ -22,6 +22,7 @@ use crate::drain::{Drain, Stage};
 use crate::exchange::{self, Inbound};
 use crate::headers;
 use crate::http1::{Form, MessageWriter, head_buffer};
+use crate::interim::Interims;
 use crate::reason::Reason;
 use crate::upgrade::{PendingUpgrade, Promise, Wish};
 use crate::worker::Worker;
@@ -108,18 +109,32 @@ impl Session<'_> {
             trailers: headers::wants_trailers(&head.headers),
         };
         let request = request(*head, Body::client(body));
-        let serving = exchange::serve(self.worker, &self.client, Inbound { request, upgrade });
-        let Some(response) = self.unless_gone(pin!(serving)).await else {
+        let interims = Interims::default();
+        // RFC 9110 section 15.2: clients of HTTP/1.0 know none.
+        let telling = (asked.version == Version::HTTP_11).then_some(&interims);
+        let inbound = Inbound { request, upgrade };
+        let serving = exchange::serve(self.worker, &self.client, inbound, telling);
+        let Some(response) = self.unless_gone(pin!(serving), &interims).await else {
             return After::Gone;
         };
         self.answer(&asked, response, promise).await
     }
 
-    /// The answer, unless the client goes before it is there.
-    async fn unless_gone<F: Future>(&self, mut serving: Pin<&mut F>) -> Option<F::Output> {
-        poll_fn(|cx| match serving.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => self.wire.poll_gone(cx).map(|()| None),
+    /// The answer, unless the client goes before it is there. Informational ones are written meanwhile.
+    async fn unless_gone<F: Future>(
+        &self,
+        mut serving: Pin<&mut F>,
+        interims: &Interims,
+    ) -> Option<F::Output> {
+        poll_fn(|cx| {
+            let polled = serving.as_mut().poll(cx);
+            while let Some(interim) = interims.take() {
+                self.wire.tell(cx, &interim);
+            }
+            match polled {
+                Poll::Ready(output) => Poll::Ready(Some(output)),
+                Poll::Pending => self.wire.poll_gone(cx).map(|()| None),
+            }
         })
         .await
     }

@@ -1,7 +1,7 @@
 //! HTTP/3: QUIC connections, and their requests with the codec of h3.
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -32,6 +32,7 @@ use crate::config::DownstreamLimits;
 use crate::drain::Drain;
 use crate::exchange::{self, Inbound};
 use crate::headers;
+use crate::interim::Interims;
 use crate::worker::Worker;
 
 type Quic = h3_quinn::Connection;
@@ -355,7 +356,28 @@ impl InboundRequest {
             request: Box::new(request.map(|()| body)),
             upgrade: None,
         };
-        let response = exchange::serve(&self.worker, &self.client, inbound).await;
+        let interims = Interims::default();
+        let mut serving = pin!(exchange::serve(
+            &self.worker,
+            &self.client,
+            inbound,
+            Some(&interims)
+        ));
+        let response = loop {
+            let next = poll_fn(|cx| match serving.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Ok(response)),
+                Poll::Pending => interims
+                    .take()
+                    .map_or(Poll::Pending, |interim| Poll::Ready(Err(interim))),
+            });
+            match next.await {
+                Ok(response) => break response,
+                Err(interim) => send.send_response(interim).await?,
+            }
+        };
+        while let Some(interim) = interims.take() {
+            send.send_response(interim).await?;
+        }
         let response = response.map(|body| body.holding(in_flight));
         self.answer(&mut send, response).await
     }

@@ -322,7 +322,7 @@ impl Service<Request<Incoming>> for Requests {
                 request: Box::new(request.map(Body::incoming)),
                 upgrade,
             };
-            let response = exchange::serve(&worker, &client, inbound).await;
+            let response = exchange::serve(&worker, &client, inbound, None).await;
             Ok(response.map(|body| body.holding(in_flight)))
         })
     }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use http::{Response, Version};
 use http_body::{Frame, SizeHint};
+use novaedge_http1::encode::Length;
 use novaedge_http1::{
     BodyDecoder, BodyLength, HeadError, HeadLimits, Piece, RequestHead, RequestReader, encode,
 };
@@ -22,6 +24,9 @@ use crate::http1::{self, BODY_LIMITS, Sink};
 
 /// Bytes of a request body that are read at once: a mirror must be able to keep up with them.
 const REQUEST_READ: usize = 16 * 1024;
+
+/// Bytes of informational answers that wait for a slow client; others are left out.
+const MOST_INTERIM: usize = 16 * 1024;
 
 /// A connection. Nobody holds a borrow of it over an await.
 pub(crate) struct Wire {
@@ -40,8 +45,10 @@ struct Inbound {
     decoder: BodyDecoder,
     /// Counts requests: a body that is still held when its request is over must not read on.
     turn: u64,
-    /// What is left to write of `100 Continue`, if the client waits for it.
-    interim: &'static [u8],
+    /// The client waits for `100 Continue`.
+    waits: bool,
+    /// What is left to write of informational answers.
+    interim: BytesMut,
     /// Whom to wake when the body has been read: until then the body alone reads.
     watcher: Option<Waker>,
     /// Who waits for more of the body: it may be another task, that of an HTTP/2 backend.
@@ -99,7 +106,8 @@ impl Wire {
                 reader: RequestReader::default(),
                 decoder: BodyDecoder::new(BodyLength::None, BODY_LIMITS),
                 turn: 0,
-                interim: b"",
+                waits: false,
+                interim: BytesMut::new(),
                 watcher: None,
                 reading: None,
             }),
@@ -142,8 +150,7 @@ impl Wire {
         let mut inbound = self.inbound.borrow_mut();
         inbound.turn += 1;
         inbound.decoder = BodyDecoder::new(head.body, BODY_LIMITS);
-        let waits = head.expects_continue() && !inbound.decoder.is_done();
-        inbound.interim = if waits { encode::CONTINUE } else { b"" };
+        inbound.waits = head.expects_continue() && !inbound.decoder.is_done();
         let body = ClientBody {
             wire: Rc::clone(self),
             turn: inbound.turn,
@@ -172,15 +179,25 @@ impl Wire {
         }
     }
 
-    /// An answer begins: the client is not told any more to send its body. What has been written of
-    /// that word is completed first.
+    /// Writes an informational answer, as far as that goes now.
+    pub(super) fn tell(&self, cx: &mut Context<'_>, interim: &Response<()>) {
+        let mut inbound = self.inbound.borrow_mut();
+        if inbound.interim.len() < MOST_INTERIM {
+            encode_interim(&mut inbound.interim, interim);
+        }
+        // A connection that is broken shows when the answer is written.
+        let _ = inbound.poll_interim(self, cx);
+    }
+
+    /// An answer begins: the client is not told any more to send its body. What is left of informational answers goes
+    /// first.
     pub(super) fn end_interim(&self, out: &mut BytesMut) -> Unread {
         let mut inbound = self.inbound.borrow_mut();
-        let interim = std::mem::take(&mut inbound.interim);
-        if interim.len() == encode::CONTINUE.len() || inbound.decoder.has_failed() {
+        out.extend_from_slice(&inbound.interim);
+        inbound.interim = BytesMut::new();
+        if std::mem::take(&mut inbound.waits) || inbound.decoder.has_failed() {
             return Unread::Lost;
         }
-        out.extend_from_slice(interim);
         if inbound.decoder.is_done() {
             Unread::Nothing
         } else {
@@ -283,6 +300,12 @@ impl Wire {
     }
 }
 
+/// Writes the head of an informational answer, which is all of it.
+fn encode_interim(out: &mut BytesMut, interim: &Response<()>) {
+    let (status, fields) = (interim.status(), interim.headers());
+    encode::response_head(out, Version::HTTP_11, status, fields, Length::Unsaid);
+}
+
 impl Sink for Rc<Wire> {
     fn poll_write(
         &mut self,
@@ -368,9 +391,11 @@ impl Inbound {
     /// The next piece of the body: anything but [`Piece::Incomplete`].
     fn poll_piece(&mut self, wire: &Wire, cx: &mut Context<'_>) -> Poll<Result<Piece, BodyError>> {
         let failed = |error: io::Error| BodyError::Transport(error.into());
-        if !self.interim.is_empty() {
-            ready!(self.poll_continue(wire, cx)).map_err(failed)?;
+        if std::mem::take(&mut self.waits) {
+            // Somebody wants the body (RFC 9110 section 10.1.1).
+            self.interim.extend_from_slice(encode::CONTINUE);
         }
+        ready!(self.poll_interim(wire, cx)).map_err(failed)?;
         loop {
             let piece = self.decoder.decode(&mut self.buffer);
             let piece = piece.map_err(|error| BodyError::Transport(error.into()))?;
@@ -390,16 +415,20 @@ impl Inbound {
         }
     }
 
-    /// Tells the client to go on: somebody wants the body (RFC 9110 section 10.1.1).
-    fn poll_continue(&mut self, wire: &Wire, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes what is left of informational answers.
+    fn poll_interim(&mut self, wire: &Wire, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.interim.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
         let mut stream = wire.stream.borrow_mut();
         while !self.interim.is_empty() {
-            let count = ready!(Pin::new(&mut *stream).poll_write(cx, self.interim))?;
+            let count = ready!(Pin::new(&mut *stream).poll_write(cx, &self.interim))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.interim = self.interim.get(count..).unwrap_or_default();
+            self.interim.advance(count);
         }
+        self.interim = BytesMut::new();
         wire.traffic.written();
         Pin::new(&mut *stream).poll_flush(cx)
     }

@@ -24,6 +24,7 @@ use crate::body::Body;
 use crate::downstream::Rewound;
 use crate::error::ForwardError;
 use crate::http1::{self, Form, MessageWriter, Sink};
+use crate::interim::Interims;
 use crate::upgrade::PendingUpgrade;
 
 /// Bytes of a request that are written before others have their turn: its mirrors, for one.
@@ -123,13 +124,14 @@ impl Lease {
     pub(super) async fn send(
         self,
         mut request: Box<Request<Body>>,
+        interims: Option<&Interims>,
     ) -> Result<Answer, Box<SendFailure>> {
         let body = std::mem::take(request.body_mut());
         let bodiless = body.is_end_stream();
         let limits = self.connector.head_limits;
         let mut transfer = Transfer::new(self, writer(&request, body), limits);
         let asked = Asked::from(request.method());
-        match poll_fn(|cx| transfer.poll_head(cx, asked)).await {
+        match poll_fn(|cx| transfer.poll_head(cx, asked, interims)).await {
             Ok(head) => Ok(answer(transfer, head)),
             Err(error) => Err(Box::new(failure(error, transfer, request, bodiless))),
         }

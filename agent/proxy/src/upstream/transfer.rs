@@ -17,6 +17,7 @@ use super::http1::{Connection, Lease};
 use crate::body::{Body, Piped};
 use crate::error::{BodyError, ForwardError};
 use crate::http1::{self, BODY_LIMITS, LONG, MessageWriter, WriteError};
+use crate::interim::Interims;
 
 /// Interim responses that are read before the final one; more of them are no answer.
 const MAX_INTERIM: u32 = 32;
@@ -69,6 +70,7 @@ impl Transfer {
         &mut self,
         cx: &mut Context<'_>,
         asked: Asked,
+        interims: Option<&Interims>,
     ) -> Poll<Result<ResponseHead, ForwardError>> {
         self.poll_request(cx)
             .map_err(|error| ForwardError::RequestBody(error.into()))?;
@@ -81,7 +83,10 @@ impl Transfer {
                     let error = "too many interim responses".into();
                     return Poll::Ready(Err(ForwardError::Protocol(error)));
                 }
-                Some(_) => {
+                Some(head) => {
+                    if let Some(interims) = interims {
+                        interims.push(head.status, head.headers);
+                    }
                     self.interim += 1;
                     continue;
                 }

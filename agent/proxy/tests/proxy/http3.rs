@@ -17,7 +17,7 @@ use quinn::crypto::rustls::QuicClientConfig;
 use tokio::time::{Instant, sleep};
 
 use crate::support::client::Http1;
-use crate::support::origin::{Origin, text};
+use crate::support::origin::{Origin, raw, read_head, text, write};
 use crate::support::resources::*;
 use crate::support::tls::{Authority, client, connect};
 use crate::support::{Bed, run};
@@ -198,6 +198,38 @@ fn bodies_go_both_ways() {
             let chunked = origin.last().header("transfer-encoding").is_some();
             assert_eq!(chunked, fields.is_empty());
         }
+    });
+}
+
+#[test]
+fn informational_answers_come_before_the_final_one() {
+    run(async {
+        let origin = raw(|mut stream| async move {
+            while !read_head(&mut stream).await.is_empty() {
+                write(
+                    &mut stream,
+                    "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n",
+                )
+                .await;
+                sleep(Duration::from_millis(50)).await;
+                write(
+                    &mut stream,
+                    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+                )
+                .await;
+            }
+        })
+        .await;
+        let quic = QuicBed::new(origin).await;
+        let (mut sender, _) = quic.connect("a.example").await;
+        let request = request("GET", "https://a.example/", &[]);
+        let mut stream = sender.send_request(request).await.unwrap();
+        stream.finish().await.unwrap();
+        let hints = stream.recv_response().await.unwrap();
+        assert_eq!(hints.status(), 103);
+        assert_eq!(hints.headers()["link"], "</a.css>");
+        let got = read(&mut stream).await.unwrap();
+        assert_eq!((got.status, &got.body[..]), (200, &b"ok"[..]));
     });
 }
 

@@ -1,6 +1,10 @@
 //! What HTTP asks of a gateway beyond moving bodies (RFC 9110, RFC 9112).
 
+use std::rc::Rc;
+
 use novaedge_proto::v1;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use crate::support::client::{Http1, get, get2, http2, send2};
 use crate::support::origin::{Origin, raw, read_head, status, text, write};
@@ -41,9 +45,9 @@ fn a_client_that_expects_100_is_told_to_go_on_when_its_body_is_wanted() {
 }
 
 #[test]
-fn other_informational_answers_end_here_and_the_final_one_is_passed_on() {
+fn other_informational_answers_come_before_the_final_one_to_clients_that_know_them() {
     run(async {
-        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n\
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nConnection: x\r\nX: y\r\n\r\n\
                      HTTP/1.1 102 Processing\r\n\r\n\
                      HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
         let origin = answering(hints).await;
@@ -51,9 +55,44 @@ fn other_informational_answers_end_here_and_the_final_one_is_passed_on() {
         let mut client = Http1::connect(&bed).await;
         for _ in 0..2 {
             let got = client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            assert_eq!(got.status, 103);
+            assert_eq!(got.header("link"), Some("</a.css>; rel=preload"));
+            assert_eq!((got.header("connection"), got.header("x")), (None, None));
+            assert_eq!(client.read().await.status, 102);
+            let got = client.read().await;
             assert_eq!((got.status, got.body.as_str()), (200, "ok"));
-            assert_eq!(got.header("link"), None);
         }
+        let old = client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
+        assert_eq!(old.status, 200);
+        let stream = TcpStream::connect(bed.address).await.unwrap();
+        let got = send2(&mut http2(stream).await, get2("http://a/")).await;
+        assert_eq!((got.status, got.body.as_str()), (200, "ok"));
+    });
+}
+
+#[test]
+fn an_informational_answer_does_not_wait_for_the_final_one() {
+    run(async {
+        let told = Rc::new(Notify::new());
+        let seen = Rc::clone(&told);
+        let origin = raw(move |mut stream| {
+            let seen = Rc::clone(&seen);
+            async move {
+                read_head(&mut stream).await;
+                write(&mut stream, "HTTP/1.1 103 Early Hints\r\n\r\n").await;
+                seen.notified().await;
+                write(&mut stream, "HTTP/1.1 204 No Content\r\n\r\n").await;
+            }
+        })
+        .await;
+        let bed = Bed::new(|port| simple(port, &[origin])).await;
+        let mut client = Http1::connect(&bed).await;
+        let head = "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+        assert_eq!(client.send(head).await.status, 100);
+        assert_eq!(client.read().await.status, 103);
+        client.write("body").await;
+        told.notify_one();
+        assert_eq!(client.read().await.status, 204);
     });
 }
 
@@ -138,8 +177,7 @@ fn answers_without_a_body_leave_the_connection_in_step() {
                 assert_eq!((got.status, got.header("x-own")), (code, Some("1")));
                 assert_eq!(got.header("transfer-encoding"), None, "{answer}");
             }
-            let mut client =
-                http2(tokio::net::TcpStream::connect(bed.address).await.unwrap()).await;
+            let mut client = http2(TcpStream::connect(bed.address).await.unwrap()).await;
             let got = send2(&mut client, get2("http://a/")).await;
             assert_eq!((got.status, got.body.as_str()), (code, ""));
         }
