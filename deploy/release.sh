@@ -3,8 +3,8 @@
 #
 #   deploy/release.sh FOLDER [TARGET]
 #
-# First an instrumented agent and control plane serve a short run of `bench/run.sh soak`, on loopback alone; the compiler
-# then lays the code out by what they counted. It takes half an hour on two cores, and a minute when nothing has changed.
+# First an instrumented agent serves a short run of `bench/run.sh soak`, on loopback alone; the compiler then lays the code
+# out by what it counted. That takes half an hour on two cores, and a minute when nothing has changed.
 # TARGET is a triple of Rust, the machine's own by default; the traffic is always served by programs for the machine.
 # A linker for another TARGET comes from the environment, as CARGO_TARGET_*_LINKER.
 set -euo pipefail
@@ -31,20 +31,21 @@ build() { # FOLDER FLAGS TARGET ARGUMENTS...
 }
 
 counts=$work/counts
-build counting "-C profile-generate=$counts" "$host" \
-	-p novaedge-control-plane -p novaedge-agent --bins
-build plain "" "$host" -p novaedge-bench --bin soak
+build counting "-C profile-generate=$counts" "$host" -p novaedge-agent --bins
 counting=$work/counting/$host/release
 
-# What has been counted stays true for the programs that counted it.
-programs=$(cat "$counting/novaedge-agent" "$counting/novaedge-control-plane" | sha256sum | cut -d' ' -f1)
-profile=$work/$programs.profdata
+# What has been counted stays true for the program that counted it.
+profile=$work/$(sha256sum <"$counting/novaedge-agent" | cut -d' ' -f1).profdata
 if [[ ! -e $profile ]]; then
 	echo "serving traffic to learn from (3 minutes)" >&2
 	rm -rf "$counts" "$work"/*.profdata
+	# What stands around the agent need not be fast.
+	cargo build --locked -p novaedge-bench --bin soak -p novaedge-control-plane --bins
+	debug=${CARGO_TARGET_DIR:-target}/debug
+	cp "$debug/novaedge-control-plane" "$counting/"
 	(
 		ulimit -n "$(ulimit -H -n)"
-		"$work/plain/$host/release/soak" --out "$work/soak" --binaries "$counting" --scale 1
+		"$debug/soak" --out "$work/soak" --binaries "$counting" --scale 1
 	)
 	"$tools/llvm-profdata" merge -o "$profile.part" "$counts"
 	mv "$profile.part" "$profile"
