@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${FUZZ_SECONDS:-30}
-targets=${*:-client_hello http1_head http1_body proxy_protocol manifest_to_snapshot snapshot_decode last_good_format request_match incremental_edits}
+targets=${*:-client_hello http1_head http1_body proxy_protocol certificates manifest_to_snapshot snapshot_decode last_good_format request_match incremental_edits}
 
 if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
     echo "cargo-fuzz on a nightly toolchain is missing:" >&2

@@ -10,6 +10,7 @@
 
 pub mod target;
 
+pub mod certificates;
 pub mod client_hello;
 pub mod http1_body;
 pub mod http1_head;

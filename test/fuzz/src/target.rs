@@ -1,8 +1,8 @@
 //! All targets by name.
 
 use crate::{
-    client_hello, http1_body, http1_head, http1_seeds, incremental_edits, last_good_format,
-    manifest_to_snapshot, proxy_protocol, request_match, seeds, snapshot_decode,
+    certificates, client_hello, http1_body, http1_head, http1_seeds, incremental_edits,
+    last_good_format, manifest_to_snapshot, proxy_protocol, request_match, seeds, snapshot_decode,
 };
 
 /// A function that bytes from outside reach.
@@ -16,7 +16,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "client_hello",
         run: client_hello::run,
@@ -36,6 +36,11 @@ pub const TARGETS: [Target; 9] = [
         name: "proxy_protocol",
         run: proxy_protocol::run,
         seeds: seeds::proxy_headers,
+    },
+    Target {
+        name: "certificates",
+        run: certificates::run,
+        seeds: certificates::seeds,
     },
     Target {
         name: "manifest_to_snapshot",

@@ -73,6 +73,11 @@ fn proxy_protocol() {
 }
 
 #[test]
+fn certificates() {
+    replay("certificates");
+}
+
+#[test]
 fn manifest_to_snapshot() {
     replay("manifest_to_snapshot");
 }
