@@ -13,7 +13,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 host=$(rustc -vV | awk '/^host:/ {print $2}')
 target=${2:-$host}
 work=$(realpath -m "${CARGO_TARGET_DIR:-target}/release-build")
-packages=(-p novaedge-control-plane -p novaedge-agent -p novactl -p novaedge)
 
 tools=$(rustc --print sysroot)/lib/rustlib/$host/bin
 if [[ ! -x $tools/llvm-profdata ]]; then
@@ -51,7 +50,10 @@ if [[ ! -e $profile ]]; then
 	mv "$profile.part" "$profile"
 fi
 
-build released "-C profile-use=$profile" "$target" "${packages[@]}" --bins
+# The agent by itself, as it was when it counted: beside others, what it depends on would have all that they want of it.
+build released "-C profile-use=$profile" "$target" -p novaedge-agent --bins
+build released "-C profile-use=$profile" "$target" \
+	-p novaedge-control-plane -p novactl -p novaedge --bins
 mkdir -p "$out"
 for name in novaedge-control-plane novaedge-agent novactl novaedge; do
 	# Names of functions stay, for backtraces and profiles.
