@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use novaedge_bench::{
+    folders::{binary, word},
     process::Process,
     traffic::{Client, free_address},
     world::{self, Backends, Route, Spread},
@@ -75,14 +76,14 @@ impl Edge {
         let mut arguments = vec!["serve", "--folder", &manifests];
         arguments.extend(["--grpc", &grpc_text, "--state-dir", &state]);
         let program = binary(binaries, "novaedge-control-plane")?;
-        let mut control_plane = start("control-plane", Who::Other, &program, &arguments)?;
+        let mut control_plane = start("control-plane", Who::Other, program.as_ref(), &arguments)?;
         control_plane.wait_for(grpc)?;
         let url = format!("http://{grpc}");
         // One worker: every abuse meets the honest clients there.
         let mut arguments = vec!["--control-plane", &url, "--node-id", "abuse"];
         arguments.extend(["--workers", "1", "--admin", &admin, "--drain-timeout", "0"]);
         let program = binary(binaries, "novaedge-agent")?;
-        let mut agent = start("agent", Who::Agent, &program, &arguments)?;
+        let mut agent = start("agent", Who::Agent, program.as_ref(), &arguments)?;
         agent.wait_for(http)?;
         let edge = Self {
             agent,
@@ -135,18 +136,4 @@ fn manifests(
     fs::create_dir_all(&manifests)?;
     fs::write(manifests.join("all.yaml"), parts.join("---\n"))?;
     Ok(manifests)
-}
-
-fn binary(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let path = folder.join(name);
-    anyhow::ensure!(
-        path.exists(),
-        "{} is missing: cargo build --release --workspace --bins",
-        path.display()
-    );
-    Ok(path)
-}
-
-fn word(path: &Path) -> anyhow::Result<String> {
-    Ok(path.to_str().context("a UTF-8 path")?.to_owned())
 }

@@ -17,22 +17,17 @@ mod results;
 mod schedule;
 mod tally;
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use novaedge_bench::folders::Folders;
 
 use schedule::Schedule;
 
 /// Abuses the agent, and tells what came of it.
 #[derive(Parser)]
 struct Args {
-    /// Folder for the report and the plot.
-    #[arg(long, default_value = "docs/benchmarks")]
-    out: PathBuf,
-    /// Folder of our binaries (release build).
-    #[arg(long, default_value = "target/release")]
-    binaries: PathBuf,
+    #[command(flatten)]
+    folders: Folders,
     /// Seconds of each abuse.
     #[arg(long, default_value_t = 10)]
     seconds: u32,
@@ -71,10 +66,10 @@ fn main() -> anyhow::Result<()> {
     anyhow::ensure!(!chosen.is_empty(), "no abuse is called {}", args.only);
     let mut findings = Vec::new();
     for abuse in chosen {
-        let finding = measure::measure(abuse, &args.binaries, args.schedule, args.seconds)
+        let finding = measure::measure(abuse, &args.folders.binaries, args.schedule, args.seconds)
             .with_context(|| abuse.name.to_owned())?;
         finding.tell();
         findings.push(finding);
     }
-    results::publish(&args.out, &findings, args.schedule, args.seconds)
+    results::publish(&args.folders.out, &findings, args.schedule, args.seconds)
 }

@@ -11,11 +11,11 @@ mod peers;
 mod quiet;
 mod results;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use novaedge_bench::traffic::free_address;
+use novaedge_bench::{folders::Folders, traffic::free_address};
 
 use jobs::{JOBS, Job};
 use peers::{Bench, PEERS, Peer, Setup};
@@ -25,12 +25,8 @@ use results::{Run, Sample, publish};
 /// Compares the agent with its peers.
 #[derive(Parser)]
 struct Args {
-    /// Folder for the report and the plots.
-    #[arg(long, default_value = "docs/benchmarks")]
-    out: PathBuf,
-    /// Folder of our binaries (release build).
-    #[arg(long, default_value = "target/release")]
-    binaries: PathBuf,
+    #[command(flatten)]
+    folders: Folders,
     /// Seconds per measurement.
     #[arg(long, default_value_t = 2)]
     seconds: u32,
@@ -95,7 +91,7 @@ fn main() -> anyhow::Result<()> {
     let bench = Bench {
         folder: folder.path(),
         ports: &ports,
-        binaries: &args.binaries,
+        binaries: &args.folders.binaries,
     };
     let peers: Vec<&Peer> = PEERS
         .iter()
@@ -140,7 +136,7 @@ fn main() -> anyhow::Result<()> {
         None
     };
     publish(
-        &args.out,
+        &args.folders.out,
         &Run {
             peers: &peers,
             jobs: &jobs,

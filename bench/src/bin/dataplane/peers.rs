@@ -1,14 +1,10 @@
 //! The proxies: access logs off, upstream connections kept.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 use anyhow::Context as _;
 use novaedge_bench::{
+    folders::{binary, word},
     process::Process,
     world::{self, Backends, Route, Spread},
 };
@@ -408,7 +404,7 @@ fn novaedge(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
         &state,
     ];
     let log = bench.folder.join("control-plane.log");
-    let program = binary(bench, "novaedge-control-plane")?;
+    let program = binary(bench.binaries, "novaedge-control-plane")?;
     let mut control_plane = Process::start("control plane", "1", &program, &serve, &log)?;
     control_plane.wait_for(bench.ports.grpc)?;
     let control_plane_url = format!("http://{grpc}");
@@ -429,21 +425,11 @@ fn novaedge(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
         proxy: bench.proxy(
             "NovaEdge",
             setup.cores,
-            &binary(bench, "novaedge-agent")?,
+            &binary(bench.binaries, "novaedge-agent")?,
             &arguments,
         )?,
         _companion: Some(control_plane),
     })
-}
-
-fn binary(bench: &Bench<'_>, name: &str) -> anyhow::Result<String> {
-    let path: PathBuf = bench.binaries.join(name);
-    anyhow::ensure!(
-        path.exists(),
-        "{} is missing: cargo build --release --workspace --bins",
-        path.display()
-    );
-    word(&path)
 }
 
 /// Everything but the routes.
@@ -489,10 +475,6 @@ fn system(bench: &Bench<'_>) -> anyhow::Result<String> {
         world::endpoints(2, ports.origin_tls),
     ];
     Ok(parts.join("---\n"))
-}
-
-fn word(path: &Path) -> anyhow::Result<String> {
-    Ok(path.to_str().context("a UTF-8 path")?.to_owned())
 }
 
 /// Versions of the peers and of the load generators, for the report.

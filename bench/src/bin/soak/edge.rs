@@ -1,14 +1,10 @@
 //! Control plane and agent, on a folder of manifests.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use novaedge_bench::{
+    folders::{binary, word},
     process::{Process, all_cores},
     traffic::{Client, free_address},
 };
@@ -140,18 +136,4 @@ fn save(folder: &Path, files: &[File]) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn binary(folder: &Path, name: &str) -> anyhow::Result<String> {
-    let path: PathBuf = folder.join(name);
-    anyhow::ensure!(
-        path.exists(),
-        "{} is missing: cargo build --release --workspace --bins",
-        path.display()
-    );
-    word(&path)
-}
-
-fn word(path: &Path) -> anyhow::Result<String> {
-    Ok(path.to_str().context("a UTF-8 path")?.to_owned())
 }

@@ -25,9 +25,8 @@ mod snapshots;
 mod steps;
 mod wire;
 
-use std::path::PathBuf;
-
 use clap::Parser;
+use novaedge_bench::folders::Folders;
 
 use job::{Job, Scale, Setup};
 
@@ -37,12 +36,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// Soaks the agent, and tells which promises it kept.
 #[derive(Parser)]
 struct Args {
-    /// Folder for the report and the plot.
-    #[arg(long, default_value = "docs/benchmarks")]
-    out: PathBuf,
-    /// Folder of our binaries (release build).
-    #[arg(long, default_value = "target/release")]
-    binaries: PathBuf,
+    #[command(flatten)]
+    folders: Folders,
     /// Only jobs whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
@@ -58,7 +53,7 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     ports::require_files()?;
     let setup = Setup {
-        binaries: args.binaries,
+        binaries: args.folders.binaries,
         scale: Scale::percent(args.scale),
         minutes: args.minutes,
     };
@@ -77,5 +72,5 @@ fn main() -> anyhow::Result<()> {
         finding.tell();
         findings.push(finding);
     }
-    results::publish(&args.out, &setup, &findings)
+    results::publish(&args.folders.out, &setup, &findings)
 }
