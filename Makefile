@@ -41,7 +41,7 @@ fmt: ## Formats the code.
 golden: ## Rewrites golden files from what the code says now; read the difference before you commit it.
 	UPDATE_GOLDEN=1 cargo test --workspace --locked
 
-bench: ## Measures propagation, translation, lookup and the data path beside nginx and HAProxy (10 minutes).
+bench: ## Measures propagation, translation, lookup and the data path beside its peers (half an hour after the build).
 	./bench/run.sh
 
 bench-cluster: ## Measures propagation, attached routes and scale on that cluster or on KUBECONFIG's (20 minutes).
