@@ -19,6 +19,10 @@ use tokio::time::Instant;
 use crate::proxy_header;
 use crate::worker::{Open, Room, Shared};
 
+/// Connections that are accepted before others have their turn: each costs as much as a request, and an attacker opens
+/// them faster than that.
+const TURN: u32 = 8;
+
 /// How long a worker that can't open files waits before it tries again.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
@@ -30,7 +34,13 @@ pub(crate) async fn accept(
     mut stop: oneshot::Receiver<()>,
 ) {
     let room = Room::new(key);
+    let mut turn = 0;
     loop {
+        turn += 1;
+        if turn == TURN {
+            turn = 0;
+            tokio::task::yield_now().await;
+        }
         let accepted = tokio::select! {
             biased;
             _ = &mut stop => break,

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use novaedge_router::client_hello::{ClientHello, ClientHelloReader, Progress};
 use novaedge_router::{Socket, SocketKey, TlsTarget};
+use novaedge_turns::Turn;
 use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
@@ -18,7 +19,6 @@ use tokio_rustls::TlsAcceptor;
 use crate::client::Client;
 use crate::error::Error;
 use crate::source::{Source, View};
-use crate::turns::Turn;
 use crate::upstream::{Payload, Upstream, choose};
 use crate::worker::Worker;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use novaedge_router::SocketKey;
 use novaedge_splice::Pipes;
+use novaedge_turns::Turns;
 use tokio::time::Instant;
 
 use crate::balance::Balance;
@@ -15,7 +16,6 @@ use crate::counters::{Counters, Gauge};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::source::{Resolve, Source, View};
-use crate::turns::Turns;
 
 /// The largest UDP payload, and a byte more than IPv4 can carry.
 const MAX_DATAGRAM: usize = 64 * 1024;

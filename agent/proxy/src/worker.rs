@@ -10,6 +10,7 @@ use http::HeaderValue;
 use novaedge_http1::{HeadLimits, date::date};
 use novaedge_router::{Backend, HttpListener, HttpRule, Limits, Tables};
 use novaedge_splice::Pipes;
+use novaedge_turns::Turns;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,8 @@ pub struct Worker {
     pub(crate) via: Via,
     pub(crate) connections: Connections,
     pub(crate) pipes: Rc<Pipes>,
+    /// Turns of client connections that keep the worker busy.
+    pub(crate) turns: Turns,
     pub(crate) mirrors_in_flight: Cell<usize>,
     pub(crate) quic_handshakes: Cell<usize>,
     /// The second that was written last, and how.
@@ -109,6 +112,7 @@ impl Worker {
             random: Random::new(seed),
             connections: Connections::default(),
             pipes: Rc::new(Pipes::new(config.pipe, config.pipes)),
+            turns: Turns::new(),
             mirrors_in_flight: Cell::new(0),
             quic_handshakes: Cell::new(0),
             date: RefCell::new((0, date(0))),

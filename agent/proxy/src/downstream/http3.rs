@@ -166,7 +166,7 @@ impl Worker {
             session: pin!(session.run(quic.clone())),
             finishing: &finishing,
         };
-        drive(codec, connection, drain).await;
+        drive(codec, connection, drain, &self.turns).await;
         let code = Code::H3_NO_ERROR.value();
         quic.close(VarInt::from_u64(code).unwrap_or_default(), b"");
     }

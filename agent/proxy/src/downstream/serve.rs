@@ -18,6 +18,7 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use novaedge_router::client_hello::ClientHello;
 use novaedge_router::{Scheme, SocketKey, TlsTarget};
+use novaedge_turns::{Place, Turns};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -160,7 +161,7 @@ impl Worker {
             session: pin!(session.run()),
             finishing: &finishing,
         };
-        drive(codec, connection, drain).await;
+        drive(codec, connection, drain, &self.turns).await;
     }
 
     /// Serves HTTP/2 with hyper's codec.
@@ -187,7 +188,7 @@ impl Worker {
             .max_send_buf_size(SEND_BUFFER)
             .enable_connect_protocol()
             .serve_connection(io, requests);
-        if let Some(Err(error)) = drive(codec, &connection, drain).await {
+        if let Some(Err(error)) = drive(codec, &connection, drain, &self.turns).await {
             if error.is_parse() || error.is_parse_too_large() {
                 self.metrics.heads_refused.increment();
             }
@@ -252,8 +253,10 @@ pub(super) async fn drive<C: Codec>(
     codec: C,
     connection: &Connection,
     drain: Drain,
+    turns: &Turns,
 ) -> Option<C::Output> {
     let mut codec = pin!(codec);
+    let mut place = Place::new(turns);
     let mut drain = DrainWatch::new(drain);
     let mut finishing = false;
     poll_fn(|cx| {
@@ -268,7 +271,7 @@ pub(super) async fn drive<C: Codec>(
                 finishing = true;
                 codec.as_mut().finish();
             }
-            let polled = codec.as_mut().poll(cx);
+            let polled = place.poll(cx, |cx| codec.as_mut().poll(cx));
             // A first request may have come in.
             if polled.is_ready() || finishing || !connection.is_to_finish(wish) {
                 return polled.map(Some);

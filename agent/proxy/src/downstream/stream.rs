@@ -2,14 +2,17 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut as _, Bytes, BytesMut};
+use novaedge_turns::give_way;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_util::io::poll_read_buf;
 
 use super::frames::Frames;
 use super::{Protocol, Traffic};
@@ -108,8 +111,29 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
     }
 }
 
-/// Bytes of a connection that are read before others have their turn: a codec would read on as long as there is more.
-const TURN: usize = 32 * 1024;
+/// What a connection may have before others have their turn: a codec would read on as long as there is more.
+const TURN: Turn = Turn {
+    bytes: 32 * 1024,
+    time: Duration::from_micros(100),
+};
+
+/// Bytes that are read at once of a client of which nothing is known, and the least of those of any.
+const READ: RangeInclusive<usize> = 256..=2 * 1024;
+
+/// So few bytes take no time that needs to be measured.
+const FEW: usize = 512;
+
+struct Turn {
+    bytes: usize,
+    time: Duration,
+}
+
+/// What a connection has had in this turn.
+#[derive(Debug, Default)]
+struct Spent {
+    bytes: usize,
+    since: Option<Instant>,
+}
 
 /// Notes that bytes move, sees to it that others have their turn, and ends floods of control frames.
 pub(super) struct Watched<S> {
@@ -118,8 +142,9 @@ pub(super) struct Watched<S> {
     frames: Frames,
     /// Bytes sent.
     sent: u64,
-    /// Bytes read in this turn.
-    turn: usize,
+    spent: Spent,
+    /// Bytes that are read at once: the fewer the longer they take.
+    most: usize,
 }
 
 impl<S> Watched<S> {
@@ -129,8 +154,23 @@ impl<S> Watched<S> {
             traffic,
             frames: Frames::new(PREFACE.len()),
             sent: 0,
-            turn: 0,
+            spent: Spent::default(),
+            most: *READ.end(),
         }
+    }
+
+    /// Whether others are to have their turn.
+    fn is_over(&mut self) -> bool {
+        let Some(since) = self.spent.since else {
+            return false;
+        };
+        let took = since.elapsed();
+        if took > TURN.time * 3 / 2 {
+            self.most = (self.most / 2).max(*READ.start());
+        } else if took < TURN.time / 4 {
+            self.most = (self.most * 2).min(TURN.bytes);
+        }
+        took > TURN.time || self.spent.bytes >= TURN.bytes
     }
 
     fn wrote(&mut self, polled: &Poll<io::Result<usize>>) {
@@ -147,20 +187,24 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.turn >= TURN {
-            self.turn = 0;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        if self.is_over() {
+            self.spent = Spent::default();
+            return give_way(cx);
         }
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let mut limited = (&mut *buf).limit(self.most);
+        let polled = poll_read_buf(Pin::new(&mut self.stream), cx, &mut limited);
+        let polled = polled.map_ok(|_| ());
         if polled.is_pending() {
-            self.turn = 0;
+            self.spent = Spent::default();
             return polled;
         }
         self.traffic.read();
         let read = buf.filled().get(before..).unwrap_or_default();
-        self.turn += read.len();
+        self.spent.bytes += read.len();
+        if self.spent.since.is_none() && self.spent.bytes >= FEW {
+            self.spent.since = Some(Instant::now());
+        }
         self.frames.take(read);
         if self.frames.is_flood(self.sent) {
             let flood = io::Error::new(io::ErrorKind::InvalidData, "a flood of control frames");

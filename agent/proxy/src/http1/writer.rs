@@ -1,14 +1,14 @@
 //! Writes a message: its head and the first bytes of its body at once, then what the body yields.
 
-use std::future::Future as _;
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use novaedge_http1::encode;
 use novaedge_splice::Pipe;
+use novaedge_turns::give_way;
 
 use super::spare::give_back;
 use super::{LONG, Sink};
@@ -63,8 +63,9 @@ pub(crate) struct MessageWriter {
     turn: usize,
 }
 
-/// Bytes that a write counts for at least: it costs a system call, however little it writes.
-const WRITE: usize = 1024;
+/// Bytes that a write counts for at least: with what it takes to get there it costs as much as so many bytes of a large
+/// one, however little it writes.
+const WRITE: usize = 8 * 1024;
 
 impl MessageWriter {
     /// Writes the head of an answer, then its body in this form. After `turn` bytes others are let before.
@@ -102,7 +103,7 @@ impl MessageWriter {
         let mut left = self.turn;
         loop {
             if left == 0 && !self.ended && self.is_written() {
-                return let_others_before(cx);
+                return give_way(cx);
             }
             let waiting = !self.ended
                 && self.content.is_empty()
@@ -324,14 +325,6 @@ impl MessageWriter {
         (self.written, self.unflushed) = (true, true);
         Poll::Ready(Ok(count))
     }
-}
-
-/// Comes again after the other tasks, and after what the sockets have to say.
-fn let_others_before<T>(cx: &mut Context<'_>) -> Poll<T> {
-    // The runtime keeps the waker, so the future itself is not needed.
-    let waits = pin!(tokio::task::yield_now()).poll(cx).is_pending();
-    debug_assert!(waits, "a turn is given away at once");
-    Poll::Pending
 }
 
 /// Bytes that were taken from a body and belong before the rest of it.

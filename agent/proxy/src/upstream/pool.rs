@@ -46,9 +46,10 @@ pub(crate) struct Pool {
     waiting: Cell<usize>,
     /// An HTTP/2 connection is being opened; others wait for it.
     opening: Cell<bool>,
-    /// How long a connection may have been idle to carry a request that must not be sent twice: shorter than the backend
-    /// has lately kept any.
-    recent: Cell<Duration>,
+    /// Half of the shortest time after which the backend has lately closed an idle connection.
+    closes_after: Cell<Duration>,
+    /// Half of the longest time for which the backend has kept one.
+    keeps_for: Cell<Duration>,
     /// How often opening failed, and how last.
     failures: Cell<(u64, io::ErrorKind)>,
     changed: Notify,
@@ -85,7 +86,8 @@ impl Pool {
             open: Cell::new(0),
             waiting: Cell::new(0),
             opening: Cell::new(false),
-            recent: Cell::new(RECENT),
+            closes_after: Cell::new(RECENT),
+            keeps_for: Cell::default(),
             failures: Cell::new((0, io::ErrorKind::Other)),
             changed: Notify::new(),
         })
@@ -238,7 +240,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         while let Some(top) = idle.last() {
             // Those below have been idle for longer.
-            if wanted == Wanted::Recent && top.since.elapsed() > self.recent.get() {
+            if wanted == Wanted::Recent && !self.is_recent(top, &idle) {
                 return None;
             }
             let mut top = idle.pop()?;
@@ -252,6 +254,19 @@ impl Pool {
         None
     }
 
+    /// Whether a connection may carry a request that must not be sent twice: the backend keeps connections, and has
+    /// lately closed none, that were idle for twice as long. Nothing is believed of a backend before it is seen.
+    fn is_recent(&self, connection: &Idle, all: &[Idle]) -> bool {
+        let idle = connection.since.elapsed();
+        if idle > self.keeps_for.get()
+            && let Some(oldest) = all.first().filter(|one| !one.connection.has_ended())
+        {
+            let kept = oldest.since.elapsed() / 2;
+            self.keeps_for.set(self.keeps_for.get().max(kept));
+        }
+        idle <= self.keeps_for.get().min(self.closes_after.get())
+    }
+
     /// Closes the connection that has been idle for longest. Returns whether there was one.
     fn drop_oldest(&self) -> bool {
         let mut idle = self.idle.borrow_mut();
@@ -263,7 +278,8 @@ impl Pool {
 
     /// The backend has closed a connection that was idle for so long.
     fn closed_after(&self, idle: Duration) {
-        self.recent.set(self.recent.get().min(idle / 2));
+        let shortest = self.closes_after.get().min(idle / 2);
+        self.closes_after.set(shortest);
     }
 
     fn multiplexed_with_room(&self) -> Option<Rc<http2::Connection>> {
@@ -309,8 +325,8 @@ impl Pool {
     pub(super) fn sweep(&self, now: Instant) {
         let timeout = self.settings.get().idle_timeout;
         // A backend that closed all it had, because it restarted, is believed again after a while.
-        self.recent
-            .set((2 * self.recent.get() + Duration::from_millis(1)).min(RECENT));
+        let longer = 2 * self.closes_after.get() + Duration::from_millis(1);
+        self.closes_after.set(longer.min(RECENT));
         // Dropping a connection gives its slot back, which looks at this pool again: drop outside the borrow.
         let mut expired = Vec::new();
         let mut idle = self.idle.borrow_mut();

@@ -116,7 +116,7 @@ fn chunks_and_trailers_pass_in_both_directions_and_connections_are_kept() {
         assert_eq!(connections.get(), 1);
         let origin = Origin::http1(|seen| text(seen.body)).await;
         bed.apply(vec![endpoints("a", &[origin.port])], &[]);
-        let request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n\
+        let request = "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n\
                        3\r\nabc\r\n0\r\nX-Sum: 3\r\nContent-Length: 9\r\n\r\n";
         for _ in 0..2 {
             assert_eq!(client.send(request).await.body, "abc");

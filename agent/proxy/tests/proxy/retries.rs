@@ -346,12 +346,17 @@ fn a_kept_connection_that_turns_out_closed_is_replaced_where_that_is_safe() {
             );
         }
         assert_eq!(served.get(), 4);
+        sleep(Duration::from_millis(400)).await;
         let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
-        assert_eq!(
-            client.send(post).await.status,
-            502,
-            "it may have been acted on"
-        );
+        for (status, why) in [
+            (200, "nobody knows how long the backend keeps connections"),
+            (
+                502,
+                "a connection was kept for longer, and it may have been acted on",
+            ),
+        ] {
+            assert_eq!(client.send(post).await.status, status, "{why}");
+        }
     });
 }
 
