@@ -120,38 +120,33 @@ pub fn all_cores() -> String {
     format!("0-{}", cores - 1)
 }
 
-/// A pid and the pids of all its descendants.
+/// A pid and the pids of all its descendants. Asks for nothing else: a look at every process of the machine would take
+/// time from those under measurement.
 fn family(root: u32) -> anyhow::Result<Vec<u32>> {
-    let mut parents = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Ok(pid) = name.to_string_lossy().parse::<u32>() else {
-            continue;
-        };
-        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-            continue;
-        };
-        // The command may hold blanks and parentheses; the last one ends it.
-        let parent = stat
-            .rsplit(')')
-            .next()
-            .and_then(|rest| rest.split_whitespace().nth(1));
-        if let Some(parent) = parent.and_then(|parent| parent.parse::<u32>().ok()) {
-            parents.push((pid, parent));
-        }
-    }
     let mut family = vec![root];
     let mut at = 0;
     while let Some(&pid) = family.get(at) {
-        family.extend(
-            parents
-                .iter()
-                .filter(|(_, parent)| *parent == pid)
-                .map(|(child, _)| child),
-        );
+        family.extend(children(pid)?);
         at += 1;
     }
     Ok(family)
+}
+
+/// The children of all threads of a process; none where it is gone.
+fn children(pid: u32) -> anyhow::Result<Vec<u32>> {
+    let mut children = Vec::new();
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Ok(children);
+    };
+    for thread in threads {
+        let Ok(text) = fs::read_to_string(thread?.path().join("children")) else {
+            continue;
+        };
+        for child in text.split_whitespace() {
+            children.push(child.parse()?);
+        }
+    }
+    Ok(children)
 }
 
 /// Time that one process had a CPU, over all threads, finer than the ticks in `stat`; none where it is gone.
