@@ -61,6 +61,23 @@ impl Process {
         Ok(())
     }
 
+    /// Waits until it has had next to nothing to do for half a second, at most half a minute.
+    pub fn rest(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut before = self.cpu()?;
+        loop {
+            std::thread::sleep(Duration::from_millis(500));
+            let now = self.cpu()?;
+            if now.saturating_sub(before) < Duration::from_millis(5) {
+                return Ok(());
+            }
+            before = now;
+            if Instant::now() > deadline {
+                bail!("{} does not come to rest", self.name);
+            }
+        }
+    }
+
     /// CPU time that it and its children have used.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
         let family = family(self.child.id())?;

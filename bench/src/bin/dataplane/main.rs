@@ -13,7 +13,7 @@ mod results;
 
 use std::net::SocketAddr;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use novaedge_bench::{folders::Folders, traffic::free_address};
 
@@ -83,6 +83,11 @@ fn main() -> anyhow::Result<()> {
     if let Some(Role::Load { load }) = &args.role {
         return load.run();
     }
+    let known = |name: &String| PEERS.iter().any(|peer| peer.name == name);
+    if let Some(name) = args.peers.iter().find(|name| !known(name)) {
+        let names: Vec<&str> = PEERS.iter().map(|peer| peer.name).collect();
+        bail!("no peer is called {name}: there are {}", names.join(", "));
+    }
     origin::require(&["nginx", "haproxy", "wrk", "h2load", "taskset"])?;
     let folder = tempfile::tempdir().context("a temporary folder")?;
     let ports = ports()?;
@@ -107,6 +112,7 @@ fn main() -> anyhow::Result<()> {
         .iter()
         .filter(|job| job.name.contains(&args.only))
         .collect();
+    anyhow::ensure!(!jobs.is_empty(), "no job's name has {} in it", args.only);
     let mut samples = vec![vec![Vec::new(); peers.len()]; jobs.len()];
     let mut quiet = vec![Vec::new(); peers.len()];
     for round in 1..=args.rounds {
@@ -183,10 +189,8 @@ fn measure(peer: &Peer, job: &Job, bench: &Bench<'_>, seconds: u32) -> anyhow::R
         routes: job.routes,
         cores: job.cores,
     };
-    let mut running = peer.start(bench, &setup)?;
+    let mut running = peer.start(bench, &setup, &job.host())?;
     let proxy = &mut running.proxy;
-    proxy.wait_for(bench.ports.http)?;
-    jobs::settle(&job.host(), bench.ports)?;
     let idle_mib = jobs::mebibytes(proxy.memory()?);
     // Warms pools and branch predictors; not counted.
     jobs::load(job, bench.ports, bench.folder, 1, proxy)?;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Ports,
-    jobs::{Cores, Via},
+    jobs::{self, Cores, Via},
     origin,
 };
 
@@ -80,14 +80,21 @@ pub struct Bench<'a> {
 pub struct Running {
     /// What is measured.
     pub proxy: Process,
-    /// What it needs beside it, which is not measured.
-    _companion: Option<Process>,
+    /// What it needs beside it: not measured, and at rest meanwhile.
+    companion: Option<Process>,
 }
 
 impl Peer {
-    /// Starts it.
-    pub fn start(&self, bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
-        (self.start)(bench, setup)
+    /// Starts it, and waits until it answers the host with 200 and nothing is left to do.
+    pub fn start(&self, bench: &Bench<'_>, setup: &Setup, host: &str) -> anyhow::Result<Running> {
+        let mut running = (self.start)(bench, setup)?;
+        running.proxy.wait_for(bench.ports.http)?;
+        jobs::settle(host, bench.ports)?;
+        if let Some(companion) = &running.companion {
+            // It tells the state of every route once the agent has them.
+            companion.rest()?;
+        }
+        Ok(running)
     }
 
     /// Whether it is installed here.
@@ -187,7 +194,7 @@ fn nginx(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
     let config = bench.file("nginx.conf", &config)?;
     Ok(Running {
         proxy: bench.proxy("nginx", setup.cores, "nginx", &["-c", &config])?,
-        _companion: None,
+        companion: None,
     })
 }
 
@@ -230,7 +237,7 @@ fn haproxy(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
     let config = bench.file("haproxy.cfg", &config)?;
     Ok(Running {
         proxy: bench.proxy("HAProxy", setup.cores, "haproxy", &["-db", "-f", &config])?,
-        _companion: None,
+        companion: None,
     })
 }
 
@@ -308,7 +315,7 @@ fn envoy(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
     ];
     Ok(Running {
         proxy: bench.proxy("Envoy", setup.cores, "envoy", &arguments)?,
-        _companion: None,
+        companion: None,
     })
 }
 
@@ -373,7 +380,7 @@ fn traefik(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     Ok(Running {
         proxy: bench.proxy("Traefik", setup.cores, "traefik", &arguments)?,
-        _companion: None,
+        companion: None,
     })
 }
 
@@ -428,7 +435,7 @@ fn novaedge(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
             &binary(bench.binaries, "novaedge-agent")?,
             &arguments,
         )?,
-        _companion: Some(control_plane),
+        companion: Some(control_plane),
     })
 }
 

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 
 use crate::{
     client::{self, Told},
-    jobs::{self, Cores},
+    jobs::Cores,
     peers::{Bench, Peer, Setup},
 };
 
@@ -48,11 +48,9 @@ impl Quiet {
             routes: 1,
             cores: Cores::Own,
         };
-        let mut running = peer.start(bench, &setup)?;
-        let proxy = &mut running.proxy;
-        proxy.wait_for(bench.ports.http)?;
         let host = crate::peers::host(0);
-        jobs::settle(&host, bench.ports)?;
+        let running = peer.start(bench, &setup, &host)?;
+        let proxy = &running.proxy;
         let told = at_fixed_rate(bench.ports.http, &host)?;
         let ca = bench.folder.join("tls.crt");
         // The first connections also pay for what all share.
