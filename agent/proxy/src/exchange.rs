@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response, Version};
-use novaedge_router::{Backend, BackendChoice, HttpListener, HttpRule, merge_cors_headers};
+use http::{Request, Response, Version};
+use novaedge_router::{Backend, BackendChoice, HttpRule};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
@@ -17,19 +17,17 @@ use crate::error::{BodyError, ForwardError};
 use crate::forward::{Forwarded, Outgoing, Route, protocol};
 use crate::headers;
 use crate::interim::Interims;
+use crate::judge::{Found, Judge, Way, merge_cors};
 use crate::mirror::Mirroring;
 use crate::pressure::Level;
 use crate::reason::Reason;
-use crate::request_head::Head;
-use crate::session::Sessions;
+use crate::session::{Session, Sessions};
 use crate::upgrade::{self, PendingUpgrade, Wish};
 use crate::upload::{self, UploadLimits};
 use crate::worker::{Current, Worker};
 
-mod choose;
 mod heads;
 
-use choose::{Chosen, Verdict};
 use heads::finish_head;
 
 /// A request as it came in. Heads are boxed on their way through the gateway: each step of it would copy them else.
@@ -67,13 +65,6 @@ pub(crate) async fn serve(
         });
     }
     response
-}
-
-/// What a request is counted by.
-#[derive(Default)]
-struct Found<'t> {
-    listener: Option<&'t Arc<HttpListener>>,
-    rule: Option<&'t Arc<HttpRule>>,
 }
 
 /// Why the gateway answers itself, and the CORS fields that its answer needs to be readable.
@@ -118,30 +109,23 @@ impl Exchange<'_> {
         }
         let (parts, body) = request.into_parts();
         let authority = authority(&parts).map_err(|_| Reason::InvalidHost)?;
-        let listener = self.listener(&authority.host)?;
-        found.listener = Some(listener);
-        if parts.method == Method::CONNECT {
-            return Err(Reason::Connect.into());
-        }
-        if !headers::is_plainly_coded(&parts.headers) {
-            return Err(Reason::TransferCoding.into());
-        }
-        let head = Head {
-            parts: &parts,
-            host: &authority.host,
-        };
-        let matched = listener.route(&head).ok_or(Reason::NoRoute)?;
+        let judge = self.judge();
+        let won = judge.find(&parts, &authority.host, found)?;
+        let (listener, matched) = (won.listener, won.matched);
         let rule = matched.rule;
-        found.rule = Some(rule);
         let sessions = Sessions::of(&matched);
         let session = sessions.and_then(|sessions| sessions.find(&parts.headers));
-        let Chosen {
-            choice,
-            backend,
-            cors,
-        } = match self.judge(&head, listener, &matched, session)? {
-            Verdict::Answer(response) => return Ok(response),
-            Verdict::Forward(chosen) => chosen,
+        let mut cors = HeaderMap::new();
+        if let Some(answer) = judge.rule(&won, &mut cors)? {
+            return Ok(bodiless(answer));
+        }
+        let Some(choice) = self.pick(rule, session) else {
+            return Err(Reason::NoBackends.with(cors));
+        };
+        let backend = match judge.choice(&won, choice, &mut cors) {
+            Ok(Way::Answer(answer)) => return Ok(bodiless(answer)),
+            Ok(Way::Backend(backend)) => backend,
+            Err(reason) => return Err(reason.with(cors)),
         };
         let Ok(body) = self.upload(rule, &parts, body) else {
             return Err(Reason::BodyTooLarge.with(cors));
@@ -189,6 +173,33 @@ impl Exchange<'_> {
             self.tunnel(client, backend);
         }
         Ok(response)
+    }
+
+    fn judge(&self) -> Judge<'_> {
+        Judge {
+            tables: &self.current.runtime.tables,
+            key: self.client.key,
+            scheme: self.client.scheme,
+            sni: self.client.sni.as_deref(),
+        }
+    }
+
+    /// The backend that has the endpoint of the session, whatever the weights say; or the next.
+    fn pick<'t>(&self, rule: &'t HttpRule, session: Option<Session>) -> Option<&'t BackendChoice> {
+        let Some(session) = session else {
+            return rule.backends.pick();
+        };
+        let judge = self.judge();
+        let has_endpoint = |choice: &BackendChoice| {
+            judge.backend(choice).is_ok_and(|backend| {
+                let endpoints = self.worker.backend(backend).endpoints(backend);
+                endpoints.iter().any(|one| one.id() == session.endpoint)
+            })
+        };
+        let mut choices = rule.backends.iter().map(|(_, choice)| choice);
+        choices
+            .find(|choice| has_endpoint(choice))
+            .or_else(|| rule.backends.pick())
     }
 
     /// The request body, which must not be too long nor too slow.
@@ -307,8 +318,6 @@ fn failed(error: &ForwardError, rule: &HttpRule, backend: &Backend) -> Reason {
     reason
 }
 
-fn merge_cors(decided: HeaderMap, headers: &mut HeaderMap) {
-    if !decided.is_empty() {
-        merge_cors_headers(decided, headers);
-    }
+fn bodiless(answer: Response<()>) -> Box<Response<Body>> {
+    Box::new(answer.map(|()| Body::empty()))
 }

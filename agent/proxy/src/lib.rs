@@ -6,7 +6,7 @@
 //! Client connections speak HTTP/1.x with a codec of our own, HTTP/2 with hyper's and HTTP/3 with h3's.
 //!
 //! Modules, in reading order: [`worker`] (what a core owns), `downstream` (client connections), `client`
-//! and `authority` (what is known before routing), `request_head` and `exchange` (one request), `forward` (tries, timeouts),
+//! and `authority` (what is known before routing), `request_head`, `judge` and `exchange` (one request), [`explain`] (what would become of one), `forward` (tries, timeouts),
 //! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`], `websocket`, `upload`, `replay` and
 //! `interim` (parts of an exchange), `http1` (what both sides of HTTP/1.x share), [`reason`] (own answers), [`body`], [`error`], [`config`], [`drain`], [`pressure`], [`metrics`].
 //!
@@ -31,11 +31,13 @@ mod downstream;
 pub mod drain;
 pub mod error;
 mod exchange;
+pub mod explain;
 mod forward;
 mod hash_key;
 mod headers;
 mod http1;
 mod interim;
+mod judge;
 pub mod metrics;
 mod mirror;
 pub mod pressure;
@@ -57,7 +59,9 @@ pub use self::{
     config::Config,
     downstream::{QuicIncoming, QuicListener, Seat},
     drain::Drain,
+    explain::{Explanation, explain},
     metrics::Metrics,
+    reason::Reason,
     resolve::{Resolve, Resolving},
     tls::TlsConfigs,
     worker::{Live, Runtime, Worker},

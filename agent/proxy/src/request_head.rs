@@ -9,6 +9,7 @@ use novaedge_router::RequestHead;
 use crate::headers;
 
 /// A request head as the tables look at it.
+#[derive(Clone, Copy)]
 pub(crate) struct Head<'a> {
     pub parts: &'a Parts,
     pub host: &'a str,
