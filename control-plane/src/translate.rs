@@ -4,6 +4,7 @@ use std::path::Path;
 
 use novaedge_api::meta::{Object, ObjectId};
 use novaedge_compile::Compiler;
+use novaedge_proto::v1::Resource;
 use novaedge_store::Change;
 use novaedge_translate::{TranslateConfig, Translator};
 use serde_json::{Map, Value, json};
@@ -23,8 +24,8 @@ pub struct Translation {
     pub natives: Vec<Object>,
     /// Objects with `apiVersion`, `kind`, `metadata` and `status`; transition times are the epoch.
     pub statuses: Vec<Value>,
-    /// Resources by name, in the JSON form of the wire protocol, without private keys.
-    pub snapshot: Vec<Value>,
+    /// What agents would be sent, by name.
+    pub snapshot: Vec<Resource>,
     /// What is wrong, sorted.
     pub problems: Vec<Problem>,
 }
@@ -77,7 +78,8 @@ impl Translation {
             let list = match part {
                 Part::Natives => self.natives.iter().map(Object::to_value).collect(),
                 Part::Statuses => Ok(Value::from(self.statuses.clone())),
-                Part::Snapshot => Ok(Value::from(self.snapshot.clone())),
+                // Without private keys.
+                Part::Snapshot => Ok(self.snapshot.iter().map(inspect::resource).collect()),
                 Part::Diagnostics => serde_json::to_value(&self.problems),
             };
             value.insert(part.name().to_owned(), list?);
@@ -102,15 +104,13 @@ pub fn translate(path: &Path, now: i64) -> Result<Translation, SourceError> {
     problems.sort();
     problems.dedup();
     let statuses = output.statuses.iter();
-    let snapshot = compiled.upserts.iter();
+    let snapshot = compiled.upserts.into_iter().map(|(_, resource)| resource);
     Ok(Translation {
         natives: output.natives.values().cloned().collect(),
         statuses: statuses
             .map(|(id, status)| object(id, &to_value(status)))
             .collect(),
-        snapshot: snapshot
-            .map(|(_, resource)| inspect::resource(resource))
-            .collect(),
+        snapshot: snapshot.collect(),
         problems,
     })
 }

@@ -14,6 +14,7 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   novactl status -f DIR                        What needs a fix, at a glance
+  novactl explain URL                          What becomes of a request, and why
   novactl agents                               Who holds which snapshot
   novactl gateway-api gateways -f DIR          The Gateways and their statuses
   novactl gateway-api describe-gateway NAME -f DIR
@@ -33,6 +34,14 @@ const AGENTS_EXAMPLES: &str = "\
 Examples:
   novactl agents
   novactl agents --server http://127.0.0.1:18000 -o json";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  novactl explain http://www.example.com/login -f DIR     What a folder would do, without serving it
+  novactl explain https://www.example.com/ --gateway infra/edge
+  novactl explain http://127.0.0.1:8080/ --header 'Host: www.example.com' --method POST
+
+Without -f it goes by the newest snapshot. Exits with 1 when the client gets an error.";
 
 const GET_EXAMPLES: &str = "\
 Examples:
@@ -106,6 +115,9 @@ pub enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: SnapshotOutput,
     },
+    /// Tells what becomes of a request: its listener, rule, filters and backends, or why there is an error
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(Explain),
     /// Shows the agents: what each holds, since when, and what it refuses
     #[command(after_help = AGENTS_EXAMPLES)]
     Agents {
@@ -135,6 +147,29 @@ pub enum Command {
         #[arg(value_enum)]
         shell: Shell,
     },
+}
+
+/// Which request to explain.
+#[derive(Args, Clone, Debug)]
+pub struct Explain {
+    /// URL, for instance https://www.example.com/login?next=/
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Method
+    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+    /// Header, for instance 'Host: www.example.com'; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub headers: Vec<String>,
+    /// Server name of the TLS handshake [default: the host of the URL]
+    #[arg(long, value_name = "NAME")]
+    pub sni: Option<String>,
+    /// The Gateway that it comes to: NAME or NAMESPACE/NAME [default: the one that listens on the port]
+    #[arg(long, value_name = "NAME")]
+    pub gateway: Option<String>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: SnapshotOutput,
 }
 
 /// Which report to show.

@@ -18,6 +18,7 @@ pub mod source;
 pub mod agents;
 pub mod conformance;
 pub mod describe;
+pub mod explain;
 pub mod findings;
 pub mod listing;
 pub mod snapshot;

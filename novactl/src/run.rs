@@ -10,12 +10,14 @@ use std::{
 use clap::CommandFactory as _;
 use k8s_openapi::jiff::Timestamp;
 use novaedge_api::meta::{Kind, Scope};
+use novaedge_control_plane::translate::translate;
 
 use crate::{
     agents,
     arguments::{self, Arguments, Command, GatewayApiCommand, List, Place, SnapshotCommand},
     conformance::{self, Conformance, ConformanceError},
     describe,
+    explain::{self, Ambiguous, Asked, AskedError, Words},
     findings::{Fleet, report},
     listing::{self, Namespaces, Width},
     object::{Inventory, Resource},
@@ -41,6 +43,15 @@ pub enum Failure {
     /// The objects cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The manifests cannot be read.
+    #[error(transparent)]
+    Manifests(#[from] novaedge_control_plane::source::SourceError),
+    /// Nobody can ask so.
+    #[error(transparent)]
+    Asked(#[from] AskedError),
+    /// It is not clear who would be asked.
+    #[error(transparent)]
+    Ambiguous(#[from] Ambiguous),
     /// The control plane cannot be asked.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -86,6 +97,7 @@ pub async fn run(arguments: Arguments, to: &mut Terminal<'_>) -> Result<Verdict,
     let place = &arguments.place;
     match &arguments.command {
         Command::Status { output } => status(place, *output, to).await,
+        Command::Explain(arguments) => explain(place, arguments, to).await,
         Command::Agents { output } => agents(place, *output, to).await,
         Command::Snapshot { command } => snapshot(place, command, to).await,
         Command::GatewayApi { command } => gateway_api(place, command, to),
@@ -134,6 +146,34 @@ async fn fleet(place: &Place) -> Result<Fleet, ServerError> {
         newest: server.version().await?,
         agents: server.agents().await?,
     })
+}
+
+async fn explain(
+    place: &Place,
+    arguments: &arguments::Explain,
+    to: &mut Terminal<'_>,
+) -> Result<Verdict, Failure> {
+    let asked = Asked::new(&Words {
+        url: &arguments.url,
+        method: &arguments.method,
+        headers: &arguments.headers,
+        sni: arguments.sni.as_deref(),
+        gateway: arguments.gateway.as_deref(),
+    })?;
+    let resources = if let Some(folder) = &place.folder {
+        translate(folder, Timestamp::now().as_second())?.snapshot
+    } else {
+        let mut server = Server::connect(&place.server).await?;
+        server.snapshot("").await?.resources
+    };
+    let told = explain::explain(&resources, &asked)?;
+    let text = match arguments.output {
+        SnapshotOutput::Table => told.text(to.paint),
+        SnapshotOutput::Json => json(&told)?,
+        SnapshotOutput::Yaml => yaml(&told)?,
+    };
+    to.out.write_all(text.as_bytes())?;
+    Ok(verdict(told.is_well()))
 }
 
 async fn agents(

@@ -157,7 +157,8 @@ impl Reason {
     }
 
     /// One sentence for the client. It names what failed, and nothing of what is behind the gateway.
-    fn text(self) -> &'static str {
+    #[must_use]
+    pub fn text(self) -> &'static str {
         match self {
             Self::NoListener => "no listener for this host\n",
             Self::NoRoute => "no route for this request\n",

@@ -2,6 +2,7 @@
 
 mod agents;
 mod documented;
+mod explain;
 mod faults;
 mod natives;
 mod objects;
