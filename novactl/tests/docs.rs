@@ -71,13 +71,26 @@ fn every_command_line_of_novactl_in_the_pages_is_one() {
     let mut count = 0;
     for (page, text) in pages() {
         for line in command_lines(&text) {
-            let words: Vec<&str> = line.split_whitespace().collect();
+            let words = words(line);
             let parsed = Arguments::try_parse_from(&words);
             assert!(parsed.is_ok(), "{}: {line}: {parsed:?}", page.display());
             count += 1;
         }
     }
     assert!(count > 10, "command lines are found");
+}
+
+/// The words of a command line; what stands in quotes is one.
+fn words(line: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    for (index, part) in line.split('\'').enumerate() {
+        if index % 2 == 1 {
+            words.push(part);
+        } else {
+            words.extend(part.split_whitespace());
+        }
+    }
+    words
 }
 
 /// Lines of code blocks that call novactl, without redirections, and calls within sentences.

@@ -48,11 +48,12 @@ impl SectionEnd {
             };
             let end = self.scanned + offset;
             let line = buffer.get(self.line..end).unwrap_or_default();
-            if line.last() != Some(&b'\r') {
-                return Err(HeadError::LineEnd);
-            }
+            // First, because a head that is too long may be refused before this line has come.
             if end >= limits.bytes {
                 return Err(HeadError::TooLarge);
+            }
+            if line.last() != Some(&b'\r') {
+                return Err(HeadError::LineEnd);
             }
             self.scanned = end + 1;
             if line.len() == 1 {
