@@ -71,10 +71,10 @@ enum Command {
         folder: PathBuf,
         /// Text form
         #[arg(short = 'o', long, value_enum, default_value = "yaml")]
-        output: Output,
+        output: Format,
         /// Only these parts, comma-separated
         #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
-        only: Vec<OnlyPart>,
+        only: Vec<Part>,
     },
     /// Serves snapshots of a folder of manifests, or of a Kubernetes cluster
     #[command(after_help = SERVE_HELP)]
@@ -189,40 +189,6 @@ impl From<GatewayServiceType> for ServiceType {
     }
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum OnlyPart {
-    Natives,
-    Statuses,
-    Snapshot,
-    Diagnostics,
-}
-
-impl From<OnlyPart> for Part {
-    fn from(part: OnlyPart) -> Self {
-        match part {
-            OnlyPart::Natives => Self::Natives,
-            OnlyPart::Statuses => Self::Statuses,
-            OnlyPart::Snapshot => Self::Snapshot,
-            OnlyPart::Diagnostics => Self::Diagnostics,
-        }
-    }
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Output {
-    Yaml,
-    Json,
-}
-
-impl From<Output> for Format {
-    fn from(output: Output) -> Self {
-        match output {
-            Output::Yaml => Self::Yaml,
-            Output::Json => Self::Json,
-        }
-    }
-}
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
@@ -235,7 +201,7 @@ fn main() -> ExitCode {
             folder,
             output,
             only,
-        } => print(&folder, output.into(), only),
+        } => print(&folder, output, &only),
         Command::Serve {
             folder: Some(folder),
             watch,
@@ -256,15 +222,11 @@ fn main() -> ExitCode {
     })
 }
 
-fn print(folder: &Path, format: Format, only: Vec<OnlyPart>) -> anyhow::Result<ExitCode> {
+fn print(folder: &Path, format: Format, only: &[Part]) -> anyhow::Result<ExitCode> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok());
     let translation = translate(folder, now.unwrap_or_default())?;
-    let mut parts: Vec<Part> = only.into_iter().map(Part::from).collect();
-    if parts.is_empty() {
-        parts.extend(Part::ALL);
-    }
-    let text = format.write(&translation.to_value(&parts)?)?;
+    let text = format.write(&translation.to_value(only)?)?;
     match io::stdout().lock().write_all(text.as_bytes()) {
         // Whoever reads has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}

@@ -31,15 +31,15 @@ pub struct Translation {
 }
 
 /// A part of a translation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
-    /// Native objects.
+    /// Native objects
     Natives,
-    /// Statuses of Gateway API objects.
+    /// Statuses of Gateway API objects
     Statuses,
-    /// Resources for the agents.
+    /// Resources for the agents
     Snapshot,
-    /// What is wrong.
+    /// What is wrong
     Diagnostics,
 }
 
@@ -71,9 +71,10 @@ impl Translation {
             .any(|problem| problem.severity == Level::Error)
     }
 
-    /// The parts as one object, by their names.
+    /// The parts as one object, by their names; all, if none is named.
     pub fn to_value(&self, parts: &[Part]) -> Result<Value, serde_json::Error> {
         let mut value = Map::new();
+        let parts = if parts.is_empty() { &Part::ALL } else { parts };
         for part in parts {
             let list = match part {
                 Part::Natives => self.natives.iter().map(Object::to_value).collect(),
@@ -116,11 +117,12 @@ pub fn translate(path: &Path, now: i64) -> Result<Translation, SourceError> {
 }
 
 /// Text forms of a translation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// One YAML document.
+    /// One YAML document
+    #[default]
     Yaml,
-    /// One JSON object.
+    /// One JSON object
     Json,
 }
 

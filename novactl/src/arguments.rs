@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use novaedge_api::meta::Kind;
+use novaedge_control_plane::translate::{Format, Part};
 
 use crate::{
     output::{Output, SnapshotOutput},
@@ -29,6 +30,14 @@ Examples:
   novactl status -f DIR -o json | jq .findings
 
 Exits with 1 when something is to be fixed.";
+
+const TRANSLATE_EXAMPLES: &str = "\
+Examples:
+  novactl translate -f DIR
+  novactl translate -f edge.yaml --only diagnostics
+  novactl translate -f . -o json --only snapshot | jq '.snapshot[].name'
+
+Exits with 1 when something is not served as written: see diagnostics.";
 
 const AGENTS_EXAMPLES: &str = "\
 Examples:
@@ -118,6 +127,16 @@ pub enum Command {
     /// Tells what becomes of a request: its listener, rule, filters and backends, or why there is an error
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
+    /// Prints what a folder or a file of manifests comes to, without serving it
+    #[command(after_help = TRANSLATE_EXAMPLES)]
+    Translate {
+        /// Only these parts, comma-separated
+        #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
+        only: Vec<Part>,
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
     /// Shows the agents: what each holds, since when, and what it refuses
     #[command(after_help = AGENTS_EXAMPLES)]
     Agents {

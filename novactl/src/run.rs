@@ -10,7 +10,7 @@ use std::{
 use clap::CommandFactory as _;
 use k8s_openapi::jiff::Timestamp;
 use novaedge_api::meta::{Kind, Scope};
-use novaedge_control_plane::translate::translate;
+use novaedge_control_plane::translate::{Format, Part, translate};
 
 use crate::{
     agents,
@@ -97,6 +97,7 @@ pub async fn run(arguments: Arguments, to: &mut Terminal<'_>) -> Result<Verdict,
     let place = &arguments.place;
     match &arguments.command {
         Command::Status { output } => status(place, *output, to).await,
+        Command::Translate { only, output } => print_translation(place, only, *output, to),
         Command::Explain(arguments) => explain(place, arguments, to).await,
         Command::Agents { output } => agents(place, *output, to).await,
         Command::Snapshot { command } => snapshot(place, command, to).await,
@@ -146,6 +147,22 @@ async fn fleet(place: &Place) -> Result<Fleet, ServerError> {
         newest: server.version().await?,
         agents: server.agents().await?,
     })
+}
+
+fn print_translation(
+    place: &Place,
+    only: &[Part],
+    output: Format,
+    to: &mut Terminal<'_>,
+) -> Result<Verdict, Failure> {
+    let folder = place.folder.as_ref().ok_or(SourceError::NotNamed)?;
+    let translation = translate(folder, Timestamp::now().as_second())?;
+    let value = translation.to_value(only);
+    let value = value.map_err(|error| Failure::Print(error.to_string()))?;
+    let text = output.write(&value);
+    let text = text.map_err(|error| Failure::Print(error.to_string()))?;
+    to.out.write_all(text.as_bytes())?;
+    Ok(verdict(!translation.has_errors()))
 }
 
 async fn explain(

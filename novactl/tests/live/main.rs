@@ -8,3 +8,4 @@ mod natives;
 mod objects;
 mod snapshots;
 mod system;
+mod translated;
