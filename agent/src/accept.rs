@@ -1,6 +1,6 @@
 //! The accept loop of one TCP socket on one worker.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -19,9 +19,9 @@ use tokio::time::Instant;
 use crate::proxy_header;
 use crate::worker::{Open, Room, Shared};
 
-/// Connections that are accepted before others have their turn: each costs as much as a request, and an attacker opens
-/// them faster than that.
-const TURN: u32 = 8;
+/// Connections that are accepted at once before others have their turn: each costs as much as a request, and an attacker
+/// opens them faster than that.
+const TURN: u32 = 4;
 
 /// How long a worker that can't open files waits before it tries again.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -36,16 +36,22 @@ pub(crate) async fn accept(
     let room = Room::new(key);
     let mut turn = 0;
     loop {
-        turn += 1;
-        if turn == TURN {
-            turn = 0;
-            tokio::task::yield_now().await;
-        }
+        let mut waited = false;
+        let accepted = poll_fn(|task| {
+            let polled = listener.poll_accept(task);
+            waited |= polled.is_pending();
+            polled
+        });
         let accepted = tokio::select! {
             biased;
             _ = &mut stop => break,
-            accepted = listener.accept() => accepted,
+            accepted = accepted => accepted,
         };
+        turn = if waited { 1 } else { turn + 1 };
+        if turn > TURN {
+            turn = 0;
+            tokio::task::yield_now().await;
+        }
         match accepted {
             Ok((stream, peer)) => {
                 // At the limit the connection waits here, and the others in the kernel's queue.
@@ -99,7 +105,7 @@ pub(crate) async fn accept_quic(
 }
 
 async fn accept_queued(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
-    std::future::poll_fn(|task| match listener.poll_accept(task) {
+    poll_fn(|task| match listener.poll_accept(task) {
         Poll::Ready(accepted) => Poll::Ready(accepted.ok()),
         Poll::Pending => Poll::Ready(None),
     })

@@ -16,7 +16,6 @@ mod transfer;
 
 pub(crate) use connect::Connector;
 pub(crate) use endpoint::{BackendState, Endpoint, Learned};
-pub(crate) use http2::Spawner;
 pub(crate) use pool::PoolSettings;
 pub(crate) use transfer::AnswerBody;
 

@@ -46,6 +46,25 @@ pub fn give_way<T>(cx: &mut Context<'_>) -> Poll<T> {
     Poll::Pending
 }
 
+/// Lets others before, as [`give_way`] does.
+pub async fn let_others_before() {
+    let mut gave_way = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut gave_way, true) {
+            Poll::Ready(())
+        } else {
+            give_way(cx)
+        }
+    })
+    .await;
+}
+
+/// A future that needs a turn after it has given way.
+pub async fn in_turn<F: Future>(turns: Turns, future: F) -> F::Output {
+    let (mut place, mut future) = (Place::new(turns), pin!(future));
+    poll_fn(|cx| place.poll(cx, |cx| future.as_mut().poll(cx))).await
+}
+
 // === impl Turns ===
 
 impl Turns {
@@ -103,9 +122,9 @@ impl Turn {
 impl Place {
     /// Of a task that does not need a turn yet.
     #[must_use]
-    pub fn new(turns: &Turns) -> Self {
+    pub fn new(turns: Turns) -> Self {
         Self {
-            turns: turns.clone(),
+            turns,
             needs_turn: false,
             waiting: None,
         }
@@ -202,20 +221,13 @@ mod tests {
         for _ in 0..8 {
             let (busy, turns) = (Rc::clone(&busy), turns.clone());
             tasks.spawn_local(async move {
-                let mut place = Place::new(&turns);
-                for _ in 0..10 {
-                    let mut again = true;
-                    poll_fn(|cx| {
-                        place.poll(cx, |cx| {
-                            if std::mem::take(&mut again) {
-                                busy.set(busy.get() + 1);
-                                return give_way(cx);
-                            }
-                            Poll::Ready(())
-                        })
-                    })
-                    .await;
-                }
+                in_turn(turns, async {
+                    for _ in 0..10 {
+                        busy.set(busy.get() + 1);
+                        let_others_before().await;
+                    }
+                })
+                .await;
             });
         }
         let (seen, looked) = (Rc::clone(&busy), Rc::clone(&light));
@@ -238,8 +250,7 @@ mod tests {
     async fn who_gives_no_way_needs_no_turn() {
         let turns = Turns::new();
         let taken = turns.next().await;
-        let mut place = Place::new(&turns);
-        poll_fn(|cx| place.poll(cx, |_| Poll::Ready(()))).await;
+        in_turn(turns, async {}).await;
         drop(taken);
     }
 }

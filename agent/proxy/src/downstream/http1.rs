@@ -12,6 +12,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use novaedge_http1::encode::{self, Length};
 use novaedge_http1::{HeadError, HeadLimits, Persistence, RequestHead};
+use novaedge_turns::let_others_before;
 
 use super::Connection;
 use super::transport::Tunnelled;
@@ -82,6 +83,8 @@ impl Session<'_> {
                 Received::End => break,
             };
             match after {
+                // Whoever sends requests without waiting for answers shares the worker with those who wait.
+                After::Next if self.wire.has_unread() => let_others_before().await,
                 After::Next => {}
                 After::Close => break,
                 After::Gone => return,

@@ -13,12 +13,13 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
+use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use novaedge_router::client_hello::ClientHello;
 use novaedge_router::{Scheme, SocketKey, TlsTarget};
-use novaedge_turns::{Place, Turns};
+use novaedge_turns::{Place, Turns, in_turn};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -33,7 +34,6 @@ use crate::client::Client;
 use crate::drain::{Drain, DrainWatch, Wish};
 use crate::exchange::{self, Inbound};
 use crate::upgrade::{self, PendingUpgrade};
-use crate::upstream::Spawner;
 use crate::websocket::{self, WEBSOCKET};
 use crate::worker::Worker;
 
@@ -178,7 +178,7 @@ impl Worker {
             connection: Rc::clone(&connection),
         };
         let limits = &self.config.downstream;
-        let codec = http2::Builder::new(Spawner(self.tasks.clone()))
+        let codec = http2::Builder::new(Streams(Rc::clone(self)))
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.http2_streams)
             .initial_stream_window_size(limits.http2_stream_window)
@@ -194,6 +194,19 @@ impl Worker {
             }
             tracing::trace!(%error, "client connection ended");
         }
+    }
+}
+
+/// Runs the requests of HTTP/2 connections as tasks of the worker, which take turns like connections.
+#[derive(Clone)]
+pub(super) struct Streams(Rc<Worker>);
+
+impl<F: Future + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        let stream = in_turn(self.0.turns.clone(), stream);
+        self.0.tasks.spawn_local(async move {
+            stream.await;
+        });
     }
 }
 
@@ -219,7 +232,7 @@ pub(super) trait Codec: Future {
     fn finish(self: Pin<&mut Self>);
 }
 
-impl<S> Codec for http2::Connection<S, Requests, Spawner>
+impl<S> Codec for http2::Connection<S, Requests, Streams>
 where
     S: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
 {
@@ -256,7 +269,7 @@ pub(super) async fn drive<C: Codec>(
     turns: &Turns,
 ) -> Option<C::Output> {
     let mut codec = pin!(codec);
-    let mut place = Place::new(turns);
+    let mut place = Place::new(turns.clone());
     let mut drain = DrainWatch::new(drain);
     let mut finishing = false;
     poll_fn(|cx| {

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -117,8 +116,15 @@ const TURN: Turn = Turn {
     time: Duration::from_micros(100),
 };
 
-/// Bytes that are read at once of a client of which nothing is known, and the least of those of any.
-const READ: RangeInclusive<usize> = 256..=2 * 1024;
+/// Bytes that are read at once at first, and at least.
+const READ: usize = 256;
+
+/// The first requests of a connection are read a few at a time, because many may come at once, with nothing to say for
+/// their client.
+const YOUNG: u64 = 128;
+
+/// The time that a request counts for then: most of what it takes is not spent on the connection.
+const REQUEST: Duration = Duration::from_micros(15);
 
 /// So few bytes take no time that needs to be measured.
 const FEW: usize = 512;
@@ -132,6 +138,7 @@ struct Turn {
 #[derive(Debug, Default)]
 struct Spent {
     bytes: usize,
+    heads: u32,
     since: Option<Instant>,
 }
 
@@ -155,7 +162,7 @@ impl<S> Watched<S> {
             frames: Frames::new(PREFACE.len()),
             sent: 0,
             spent: Spent::default(),
-            most: *READ.end(),
+            most: READ,
         }
     }
 
@@ -164,9 +171,9 @@ impl<S> Watched<S> {
         let Some(since) = self.spent.since else {
             return false;
         };
-        let took = since.elapsed();
+        let took = since.elapsed() + self.spent.heads * REQUEST;
         if took > TURN.time * 3 / 2 {
-            self.most = (self.most / 2).max(*READ.start());
+            self.most = (self.most / 2).max(READ);
         } else if took < TURN.time / 4 {
             self.most = (self.most * 2).min(TURN.bytes);
         }
@@ -202,10 +209,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         self.traffic.read();
         let read = buf.filled().get(before..).unwrap_or_default();
         self.spent.bytes += read.len();
-        if self.spent.since.is_none() && self.spent.bytes >= FEW {
+        let before = self.frames.heads();
+        self.frames.take(read);
+        if before < YOUNG {
+            let heads = self.frames.heads() - before;
+            self.spent.heads += u32::try_from(heads).unwrap_or(u32::MAX);
+        }
+        let is_much = self.spent.bytes >= FEW || self.spent.heads > 1;
+        if self.spent.since.is_none() && is_much {
             self.spent.since = Some(Instant::now());
         }
-        self.frames.take(read);
         if self.frames.is_flood(self.sent) {
             let flood = io::Error::new(io::ErrorKind::InvalidData, "a flood of control frames");
             return Poll::Ready(Err(flood));

@@ -230,7 +230,7 @@ impl Drop for Stream2 {
 
 /// Spawns the tasks of a connection on this core.
 #[derive(Clone)]
-pub(crate) struct Spawner(pub TaskTracker);
+struct Spawner(TaskTracker);
 
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Spawner {
     fn execute(&self, future: F) {
