@@ -7,6 +7,7 @@
 mod contents;
 mod file;
 mod locate;
+mod places;
 mod reader;
 mod scan;
 mod settle;
@@ -23,6 +24,8 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::source::{Batch, Source, SourceError};
+
+pub use self::places::Places;
 
 use self::{
     reader::{Looked, Reader},
@@ -75,16 +78,22 @@ impl FolderSource {
 
     /// Everything that is in a folder now, or in a single file.
     pub fn read(path: &Path) -> Result<Batch, SourceError> {
+        Self::read_with_places(path).map(|(batch, _)| batch)
+    }
+
+    /// The same, and where it stands.
+    pub fn read_with_places(path: &Path) -> Result<(Batch, Places), SourceError> {
         let start = absolute(path);
         let root = match start.parent() {
             Some(parent) if start.is_file() => parent.to_owned(),
             _ => start.clone(),
         };
         let mut reader = Reader::new(root, None, Watches::none());
-        reader.first(&start).map_err(|source| SourceError::Folder {
+        let batch = reader.first(&start).map_err(|source| SourceError::Folder {
             folder: path.to_owned(),
             source,
-        })
+        })?;
+        Ok((batch, reader.places()))
     }
 }
 

@@ -10,7 +10,7 @@ use novaedge_translate::{TranslateConfig, Translator};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    folder::FolderSource,
+    folder::{FolderSource, Places},
     inspect,
     problem::{Level, Problem},
     source::SourceError,
@@ -28,6 +28,8 @@ pub struct Translation {
     pub snapshot: Vec<Resource>,
     /// What is wrong, sorted.
     pub problems: Vec<Problem>,
+    /// Where the objects stand.
+    pub places: Places,
 }
 
 /// A part of a translation.
@@ -91,7 +93,7 @@ impl Translation {
 
 /// Reads and translates a folder or a file, at a time in seconds since 1970: certificates expire.
 pub fn translate(path: &Path, now: i64) -> Result<Translation, SourceError> {
-    let batch = FolderSource::read(path)?;
+    let (batch, mut places) = FolderSource::read_with_places(path)?;
     let ids: Vec<ObjectId> = batch.changes.iter().map(Change::id).collect();
     let mut translator = Translator::new(TranslateConfig::standalone());
     translator.set_clock(now);
@@ -102,6 +104,9 @@ pub fn translate(path: &Path, now: i64) -> Result<Translation, SourceError> {
     problems.extend(output.diagnostics.values().flatten().map(Problem::from));
     let found = compiled.diagnostics.iter();
     problems.extend(found.flat_map(|(_, found)| found).map(Problem::from));
+    for problem in &mut problems {
+        places.place(problem);
+    }
     problems.sort();
     problems.dedup();
     let statuses = output.statuses.iter();
@@ -113,6 +118,7 @@ pub fn translate(path: &Path, now: i64) -> Result<Translation, SourceError> {
             .collect(),
         snapshot: snapshot.collect(),
         problems,
+        places,
     })
 }
 

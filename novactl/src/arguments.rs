@@ -8,7 +8,7 @@ use novaedge_api::meta::Kind;
 use novaedge_control_plane::translate::{Format, Part};
 
 use crate::{
-    output::{Output, SnapshotOutput},
+    output::{CheckOutput, Output, SnapshotOutput},
     server::DEFAULT_SERVER,
 };
 
@@ -30,6 +30,14 @@ Examples:
   novactl status -f DIR -o json | jq .findings
 
 Exits with 1 when something is to be fixed.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  novactl check -f DIR
+  novactl check -f DIR --strict                   Warnings count as well
+  novactl check -f edge.yaml -o sarif > edge.sarif
+
+Exit codes: 0 no errors; 1 something would not be served as written; 2 the manifests cannot be read.";
 
 const TRANSLATE_EXAMPLES: &str = "\
 Examples:
@@ -127,6 +135,16 @@ pub enum Command {
     /// Tells what becomes of a request: its listener, rule, filters and backends, or why there is an error
     #[command(after_help = EXPLAIN_EXAMPLES)]
     Explain(Explain),
+    /// Finds what is wrong with a folder or a file of manifests, with file, line, field and fix, without serving it
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check {
+        /// Warnings count as errors do
+        #[arg(long)]
+        strict: bool,
+        /// How to print it
+        #[arg(short, long, value_enum, default_value_t)]
+        output: CheckOutput,
+    },
     /// Prints what a folder or a file of manifests comes to, without serving it
     #[command(after_help = TRANSLATE_EXAMPLES)]
     Translate {

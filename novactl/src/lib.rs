@@ -16,6 +16,7 @@ pub mod server;
 pub mod source;
 
 pub mod agents;
+pub mod check;
 pub mod conformance;
 pub mod describe;
 pub mod explain;

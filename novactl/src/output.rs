@@ -30,6 +30,18 @@ pub enum SnapshotOutput {
     Yaml,
 }
 
+/// How problems of manifests are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum CheckOutput {
+    /// A line for each, as compilers write them
+    #[default]
+    Text,
+    /// JSON for programs
+    Json,
+    /// SARIF 2.1.0 for code scanning
+    Sarif,
+}
+
 /// `value` as JSON with indentation and a newline at the end.
 pub fn json(value: &impl Serialize) -> Result<String, Failure> {
     let text =

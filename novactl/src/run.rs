@@ -15,13 +15,14 @@ use novaedge_control_plane::translate::{Format, Part, translate};
 use crate::{
     agents,
     arguments::{self, Arguments, Command, GatewayApiCommand, List, Place, SnapshotCommand},
+    check::{Checked, check},
     conformance::{self, Conformance, ConformanceError},
     describe,
     explain::{self, Ambiguous, Asked, AskedError, Words},
     findings::{Fleet, report},
     listing::{self, Namespaces, Width},
     object::{Inventory, Resource},
-    output::{Output, SnapshotOutput, json, yaml},
+    output::{CheckOutput, Output, SnapshotOutput, json, yaml},
     server::{Fetched, Server, ServerError},
     snapshot::{Snapshot, SnapshotError, diff, part_of},
     source::{Source, SourceError},
@@ -97,6 +98,12 @@ pub async fn run(arguments: Arguments, to: &mut Terminal<'_>) -> Result<Verdict,
     let place = &arguments.place;
     match &arguments.command {
         Command::Status { output } => status(place, *output, to).await,
+        Command::Check { strict, output } => {
+            let checked = print_check(place, *output, to)?;
+            Ok(verdict(
+                !checked.has_errors() && (!strict || checked.problems.is_empty()),
+            ))
+        }
         Command::Translate { only, output } => print_translation(place, only, *output, to),
         Command::Explain(arguments) => explain(place, arguments, to).await,
         Command::Agents { output } => agents(place, *output, to).await,
@@ -147,6 +154,22 @@ async fn fleet(place: &Place) -> Result<Fleet, ServerError> {
         newest: server.version().await?,
         agents: server.agents().await?,
     })
+}
+
+fn print_check(
+    place: &Place,
+    output: CheckOutput,
+    to: &mut Terminal<'_>,
+) -> Result<Checked, Failure> {
+    let folder = place.folder.as_ref().ok_or(SourceError::NotNamed)?;
+    let checked = check(folder, Timestamp::now().as_second())?;
+    let text = match output {
+        CheckOutput::Text => checked.text(to.paint),
+        CheckOutput::Json => json(&checked.document())?,
+        CheckOutput::Sarif => json(&checked.sarif())?,
+    };
+    to.out.write_all(text.as_bytes())?;
+    Ok(checked)
 }
 
 fn print_translation(

@@ -4,7 +4,7 @@ mod folder;
 
 use std::path::{Path, PathBuf};
 
-pub use folder::FolderSource;
+pub use folder::{FolderSource, translated};
 
 use crate::object::Inventory;
 

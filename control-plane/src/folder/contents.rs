@@ -90,6 +90,17 @@ impl Contents {
             .chain(files.take_while(move |file| file.starts_with(&inside)))
     }
 
+    /// File and line of each object in force, by `Kind/namespace/name`.
+    pub fn lines(&self) -> BTreeMap<String, (String, u32)> {
+        let claims = self.claims.iter();
+        let lines = claims.filter_map(|(id, files)| {
+            let file = files.first()?;
+            let written = self.files.get(file)?.objects.get(id)?;
+            Some((id.to_string(), (file.clone(), written.line)))
+        });
+        lines.collect()
+    }
+
     /// Sets the problems of the folder as a whole.
     pub fn set_folder_problems(
         &mut self,

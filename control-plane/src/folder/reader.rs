@@ -9,6 +9,7 @@ use std::{
 use super::{
     contents::{Contents, Loaded},
     file::{Found, read},
+    places::Places,
     scan::{Scan, Scanner, Stamp, is_manifest, links, name_of},
     settle::Mark,
     watch::Watches,
@@ -65,6 +66,11 @@ impl Reader {
         let loaded = files.filter_map(|(name, (path, _))| load_now(&name, &path));
         let loaded = loaded.collect();
         Ok(self.apply(loaded))
+    }
+
+    /// Where the objects in force stand.
+    pub fn places(&self) -> Places {
+        Places::new(self.root.clone(), self.contents.lines())
     }
 
     /// Looks at everything without reading any file: what differs from before is to be looked at.

@@ -77,7 +77,7 @@ fn yaml_problem(file: &str, start: u32, error: &serde_saphyr::Error) -> Box<Prob
 
 /// Cuts YAML at its document markers: at the start of a line `---` is one wherever it stands (YAML
 /// 1.2.2, section 9.1.2), so that lines and faults can be told document by document.
-fn documents(text: &str) -> Vec<(u32, &str)> {
+pub(super) fn documents(text: &str) -> Vec<(u32, &str)> {
     let mut found = Vec::new();
     let (mut start, mut start_line) = (0, 1);
     let (mut offset, mut line) = (0, 1);

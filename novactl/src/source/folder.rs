@@ -9,7 +9,7 @@ use novaedge_api::{
     gateway::served_versions,
     meta::{Kind, Object, ObjectId},
 };
-use novaedge_control_plane::{folder, problem::Problem};
+use novaedge_control_plane::{folder, problem::Problem, translate::Translation};
 use novaedge_store::Change;
 use serde_json::{Value, json};
 
@@ -74,6 +74,19 @@ impl FolderSource {
         }
         Ok(())
     }
+}
+
+/// Manifests with the statuses that they would have, and what is wrong with them.
+pub fn translated(manifests: &Path, translation: &Translation) -> Result<Inventory, SourceError> {
+    let mut inventory = Inventory::default();
+    read_manifests(manifests, &mut inventory)?;
+    for status in &translation.statuses {
+        if let Some(id) = id_of(status) {
+            merge(&mut inventory, id, status);
+        }
+    }
+    inventory.problems.clone_from(&translation.problems);
+    Ok(inventory)
 }
 
 /// What `novaedge run` says is wrong.

@@ -1,0 +1,185 @@
+//! Rules that no request reaches, because others take all that they match: tried with requests made for the rule, by the
+//! agents' own code.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::request::Parts;
+use novaedge_control_plane::problem::{Level, Problem};
+use novaedge_proto::v1::{
+    HttpMatch, NameValueMatch, PathMatchType, Resource, Route, RouteKind, StringMatchType,
+    resource::Body,
+};
+use novaedge_proxy::explain::{Connection, explain};
+use novaedge_router::{Scheme, Socket, SocketKey, Tables, TablesBuilder};
+
+/// Parts of hosts and paths that nobody writes.
+const UNLIKELY: &str = "zz-novactl";
+
+/// What may follow a prefix: a rule that takes all of these takes the prefix, as far as people write rules.
+const TAILS: [&str; 6] = ["", "/", "/0", "/zz-novactl", "/zz-novactl/0", "/A.b_c~1/-"];
+
+/// Methods that are tried where a match names none.
+const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "OPTIONS"];
+
+/// Where a listener is reached.
+#[derive(Clone, Copy)]
+struct Entrance {
+    key: SocketKey,
+    scheme: Scheme,
+}
+
+/// A warning for each HTTP rule that is not reached.
+pub(super) fn rules(resources: &[Resource]) -> Vec<Problem> {
+    let mut builder = TablesBuilder::new();
+    let (tables, _rejected) = builder.apply(resources.iter().cloned(), &[]);
+    let entrances = entrances(&tables);
+    resources
+        .iter()
+        .filter_map(|resource| match &resource.body {
+            Some(Body::Route(route)) if route.kind() == RouteKind::Http => Some((resource, route)),
+            _ => None,
+        })
+        .filter_map(|(resource, route)| {
+            let takers = takers(&tables, &entrances, &resource.name, route)?;
+            Some(problem(route, &takers))
+        })
+        .collect()
+}
+
+fn entrances(tables: &Tables) -> BTreeMap<&str, Entrance> {
+    let mut entrances = BTreeMap::new();
+    for (key, socket) in &tables.sockets {
+        let (listeners, scheme): (Vec<&str>, _) = match &**socket {
+            Socket::Http(socket) => {
+                let names = socket.listeners().iter().map(|one| &*one.info.name);
+                (names.collect(), Scheme::Http)
+            }
+            Socket::Tls(socket) => {
+                let names = socket.https_listeners().map(|one| &*one.info.name);
+                (names.collect(), Scheme::Https)
+            }
+            Socket::Quic(_) | Socket::Tcp(_) | Socket::Udp(_) => continue,
+        };
+        let entrance = Entrance { key: *key, scheme };
+        entrances.extend(listeners.into_iter().map(|name| (name, entrance)));
+    }
+    entrances
+}
+
+/// Who takes the requests that are made for a rule. `None`: the rule takes one of them, or it is not known how to make one.
+fn takers(
+    tables: &Tables,
+    entrances: &BTreeMap<&str, Entrance>,
+    name: &str,
+    route: &Route,
+) -> Option<BTreeSet<String>> {
+    let all = [HttpMatch::default()];
+    let matches = match route.http_matches.as_slice() {
+        [] => &all,
+        matches => matches,
+    };
+    let mut takers = BTreeSet::new();
+    for binding in &route.bindings {
+        // A listener that is not served has a problem of its own.
+        let entrance = entrances.get(binding.listener.as_str())?;
+        for host in hosts(&binding.hostnames) {
+            for one in matches {
+                for parts in requests(one, &host)? {
+                    let connection = Connection {
+                        key: entrance.key,
+                        scheme: entrance.scheme,
+                        sni: Some(&host),
+                    };
+                    let rule = explain(tables, connection, &parts).matched?.rule;
+                    if *rule.id.resource == *name {
+                        return None;
+                    }
+                    let (kind, id) = (rule.id.kind.as_str(), &rule.id);
+                    let of = format!("{kind}/{}/{}", id.namespace(), id.name());
+                    takers.insert(format!("rule {} of {of}", id.rule_index));
+                }
+            }
+        }
+    }
+    (!takers.is_empty()).then_some(takers)
+}
+
+fn hosts(hostnames: &[String]) -> Vec<String> {
+    if hostnames.is_empty() {
+        return vec![format!("{UNLIKELY}.test")];
+    }
+    let host = |name: &String| match name.strip_prefix('*') {
+        Some(suffix) => format!("{UNLIKELY}{suffix}"),
+        None => name.clone(),
+    };
+    hostnames.iter().map(host).collect()
+}
+
+/// Requests that a match takes. `None`: it has expressions, for which none can be made.
+fn requests(one: &HttpMatch, host: &str) -> Option<Vec<Parts>> {
+    let paths: Vec<String> = match &one.path {
+        None => TAILS.map(str::to_owned).to_vec(),
+        Some(path) => match path.r#type() {
+            PathMatchType::Exact => vec![path.value.clone()],
+            PathMatchType::RegularExpression => return None,
+            PathMatchType::Prefix | PathMatchType::Unspecified => {
+                let prefix = path.value.trim_end_matches('/');
+                TAILS.map(|tail| format!("{prefix}{tail}")).to_vec()
+            }
+        },
+    };
+    let expression = |one: &NameValueMatch| one.r#type() == StringMatchType::RegularExpression;
+    if one.headers.iter().chain(&one.query_params).any(expression) {
+        return None;
+    }
+    let query: Vec<String> = one
+        .query_params
+        .iter()
+        .map(|one| format!("{}={}", one.name, one.value))
+        .collect();
+    let query = match query.as_slice() {
+        [] => String::new(),
+        query => format!("?{}", query.join("&")),
+    };
+    let methods = match one.method.as_str() {
+        "" => &METHODS[..],
+        method => &[method],
+    };
+    let mut requests = Vec::new();
+    for method in methods {
+        for path in &paths {
+            let path = if path.is_empty() { "/" } else { path };
+            let mut request = http::Request::builder()
+                .method(*method)
+                .uri(format!("{path}{query}"))
+                .header("host", host);
+            for header in &one.headers {
+                request = request.header(&header.name, &header.value);
+            }
+            // What cannot be written as a request cannot be tried.
+            requests.push(request.body(()).ok()?.into_parts().0);
+        }
+    }
+    Some(requests)
+}
+
+fn problem(route: &Route, takers: &BTreeSet<String>) -> Problem {
+    let (namespace, name) = route
+        .r#ref
+        .as_ref()
+        .map_or(("", ""), |of| (of.namespace.as_str(), of.name.as_str()));
+    let takers: Vec<&str> = takers.iter().map(String::as_str).collect();
+    let message = format!(
+        "no request reaches this rule, for all that it matches goes to {}; remove it, or match more closely",
+        takers.join(", ")
+    );
+    Problem {
+        severity: Level::Warning,
+        field: format!("spec.rules[{}]", route.rule_index),
+        ..Problem::of_object(
+            format!("HTTPRoute/{namespace}/{name}"),
+            "Unreachable",
+            message,
+        )
+    }
+}
