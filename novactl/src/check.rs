@@ -4,7 +4,7 @@
 mod sarif;
 mod unreachable;
 
-use std::path::Path;
+use std::{fmt::Write as _, path::Path};
 
 use novaedge_control_plane::{
     problem::{Level, Problem},
@@ -69,6 +69,21 @@ fn problem(subject: String, finding: Finding) -> Problem {
     }
 }
 
+/// What is wrong, after the object and the field that it is about.
+fn sentence(problem: &Problem) -> String {
+    let about = [
+        problem.object.as_deref(),
+        Some(&problem.field),
+        Some(&problem.message),
+    ];
+    let parts: Vec<&str> = about
+        .into_iter()
+        .flatten()
+        .filter(|part| !part.is_empty())
+        .collect();
+    parts.join(": ")
+}
+
 /// Adds file and line where an object is known.
 fn place(problems: &mut [Problem], translation: &mut Translation) {
     for problem in problems {
@@ -100,12 +115,11 @@ impl Checked {
                 (Some(file), None) => format!("{file}: "),
                 (None, _) => String::new(),
             };
-            let parts = [problem.object.as_deref(), Some(problem.field.as_str())];
-            let parts = parts.into_iter().flatten().filter(|part| !part.is_empty());
-            let parts: String = parts.map(|part| format!("{part}: ")).collect();
-            let rest = format!("{parts}{} ({})", problem.message, problem.reason);
+            let rest = format!("{} ({})", sentence(problem), problem.reason);
+            let (place, rest) = (harmless(&place), harmless(&rest));
             let word = painted(word, tone, paint);
-            text += &format!("{}{word}: {}\n", harmless(&place), harmless(&rest));
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{place}{word}: {rest}");
         }
         let (errors, warnings) = (self.count(Level::Error), self.count(Level::Warning));
         text + &format!("{errors} errors, {warnings} warnings\n")

@@ -8,7 +8,7 @@ use crate::problem::Problem;
 
 /// A document of a file.
 pub(super) struct Piece<'a> {
-    /// Line of its first character, from 1.
+    /// Line of its first content, from 1.
     pub line: u32,
     /// Its text, to look for lines of fields.
     pub text: &'a str,
@@ -31,9 +31,6 @@ pub(super) fn pieces<'a>(file: &str, bytes: &'a [u8]) -> Result<Vec<Piece<'a>>, 
     }
     let mut pieces = Vec::new();
     for (line, text) in documents(text) {
-        if is_blank(text) {
-            continue;
-        }
         let value = serde_saphyr::from_str::<Value>(text)
             .map_err(|error| yaml_problem(file, line, &error))?;
         if !value.is_null() {
@@ -76,21 +73,36 @@ fn yaml_problem(file: &str, start: u32, error: &serde_saphyr::Error) -> Box<Prob
 }
 
 /// Cuts YAML at its document markers: at the start of a line `---` is one wherever it stands (YAML
-/// 1.2.2, section 9.1.2), so that lines and faults can be told document by document.
+/// 1.2.2, section 9.1.2), so that lines and faults can be told document by document. Each begins with its
+/// first content; those without any are left out.
 pub(super) fn documents(text: &str) -> Vec<(u32, &str)> {
     let mut found = Vec::new();
     let (mut start, mut start_line) = (0, 1);
     let (mut offset, mut line) = (0, 1);
     for content in text.split_inclusive('\n') {
         if is_marker(content) && offset > start {
-            found.push((start_line, &text[start..offset]));
+            found.extend(trimmed(start_line, &text[start..offset]));
             (start, start_line) = (offset, line);
         }
         offset += content.len();
         line += 1;
     }
-    found.push((start_line, &text[start..]));
+    found.extend(trimmed(start_line, &text[start..]));
     found
+}
+
+/// A document from its first line that is no comment, directive or marker.
+fn trimmed(mut line: u32, mut document: &str) -> Option<(u32, &str)> {
+    loop {
+        let (first, rest) = document.split_once('\n').unwrap_or((document, ""));
+        if !is_blank(first) {
+            return Some((line, document));
+        }
+        if rest.is_empty() {
+            return None;
+        }
+        (line, document) = (line + 1, rest);
+    }
 }
 
 fn is_marker(line: &str) -> bool {
@@ -98,12 +110,10 @@ fn is_marker(line: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
 }
 
-/// Whether a document holds nothing but comments, directives and markers.
-fn is_blank(document: &str) -> bool {
-    document.lines().all(|line| {
-        let line = line.trim();
-        line.is_empty() || line == "---" || line == "..." || line.starts_with(['#', '%'])
-    })
+/// Whether a line is no more than a comment, a directive or a marker.
+fn is_blank(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty() || line == "---" || line == "..." || line.starts_with(['#', '%'])
 }
 
 #[cfg(test)]
@@ -121,8 +131,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                (2, serde_json::json!({"a": 1})),
-                (6, serde_json::json!({"b": "---\nx\n"})),
+                (3, serde_json::json!({"a": 1})),
+                (7, serde_json::json!({"b": "---\nx\n"})),
             ]
         );
     }

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use novaedge_control_plane::problem::{Level, Problem};
 use serde_json::{Value, json};
 
+use super::sentence;
+
 /// A log with one run.
 pub(super) fn log(problems: &[Problem]) -> Value {
     let reasons: BTreeSet<&str> = problems.iter().map(|one| one.reason.as_str()).collect();
@@ -28,13 +30,10 @@ fn result(problem: &Problem) -> Value {
         Level::Error => "error",
         Level::Warning => "warning",
     };
-    let parts = [problem.object.as_deref(), Some(problem.field.as_str())];
-    let parts = parts.into_iter().flatten().filter(|part| !part.is_empty());
-    let about: String = parts.map(|part| format!("{part}: ")).collect();
     let mut result = json!({
         "ruleId": problem.reason,
         "level": level,
-        "message": {"text": format!("{about}{}", problem.message)},
+        "message": {"text": sentence(problem)},
     });
     if let Some(file) = &problem.file {
         let mut place = json!({"artifactLocation": {"uri": file}});

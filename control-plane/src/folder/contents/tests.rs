@@ -109,7 +109,7 @@ fn the_second_of_two_objects_in_one_file_is_named() {
     let problem = &batch.problems["a.yaml"][0];
     assert_eq!(
         (problem.reason.as_str(), problem.line),
-        ("Duplicate", Some(7))
+        ("Duplicate", Some(8))
     );
 }
 
