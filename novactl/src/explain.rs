@@ -2,6 +2,7 @@
 
 mod asked;
 mod judged;
+mod missed;
 mod near;
 mod view;
 
@@ -50,6 +51,9 @@ pub struct Candidate {
     pub hostnames: Vec<String>,
     /// What it takes: any of these.
     pub matches: Vec<String>,
+    /// The fewest parts of the request that must be others for it; empty where that is not known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub misses: Vec<&'static str>,
 }
 
 /// What was asked.

@@ -47,7 +47,12 @@ pub(super) fn judge(
         let host = asked.parts.headers.get(HOST);
         let host = host.and_then(|value| value.to_str().ok());
         let host = host::normalize(host.unwrap_or_default());
-        told.candidates = Some(near::candidates(resources, &listener.resource, &host));
+        told.candidates = Some(near::candidates(
+            resources,
+            &listener.resource,
+            &host,
+            &asked.parts,
+        ));
     }
     Ok(told)
 }

@@ -1,29 +1,39 @@
 //! The rules that might have taken a request that none of them has taken.
 
+use http::request::Parts;
 use novaedge_proto::v1::{
     GrpcMatch, HttpMatch, NameValueMatch, PathMatchType, Resource, Route, RouteKind,
     StringMatchType, resource::Body,
 };
 use novaedge_router::HostPattern;
 
-use super::{Candidate, Candidates};
+use super::{Candidate, Candidates, missed};
 
 /// Rules that are told; the rest is counted.
 const TOLD: usize = 20;
 
 /// The HTTP rules on a listener, those for the host first.
-pub(super) fn candidates(resources: &[Resource], listener: &str, host: &str) -> Candidates {
-    let mut on_listener: Vec<&Route> = resources
+pub(super) fn candidates(
+    resources: &[Resource],
+    listener: &str,
+    host: &str,
+    asked: &Parts,
+) -> Candidates {
+    let mut on_listener: Vec<(&Resource, &Route)> = resources
         .iter()
         .filter_map(|resource| match &resource.body {
-            Some(Body::Route(route)) => Some(route),
+            Some(Body::Route(route)) => Some((resource, route)),
             _ => None,
         })
-        .filter(|route| route.bindings.iter().any(|b| b.listener == listener))
+        .filter(|(_, route)| route.bindings.iter().any(|b| b.listener == listener))
         .collect();
-    on_listener.sort_by_key(|route| !is_for(route, host));
+    on_listener.sort_by_key(|(_, route)| !is_for(route, host));
     let more = on_listener.len().saturating_sub(TOLD);
-    let rules = on_listener.iter().take(TOLD).map(|route| candidate(route));
+    let told = on_listener.iter().take(TOLD);
+    let rules = told.map(|(resource, route)| Candidate {
+        misses: missed::parts(resources, listener, resource, asked),
+        ..candidate(route)
+    });
     Candidates {
         rules: rules.collect(),
         more,
@@ -58,6 +68,7 @@ fn candidate(route: &Route) -> Candidate {
     Candidate {
         rule: format!("{} of {kind} {namespace}/{name}", route.rule_index),
         hostnames: route.hostnames.clone(),
+        misses: Vec::new(),
         matches,
     }
 }

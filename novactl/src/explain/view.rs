@@ -57,7 +57,7 @@ impl Candidates {
         if self.rules.is_empty() {
             return format!("{:LABEL$}no route is attached to the listener\n", "");
         }
-        let mut table = Table::new(vec!["RULE", "HOSTNAMES", "TAKES"]);
+        let mut table = Table::new(vec!["RULE", "DIFFERS BY", "HOSTNAMES", "TAKES"]);
         for candidate in &self.rules {
             let hostnames = match candidate.hostnames.as_slice() {
                 [] => "*".to_owned(),
@@ -65,6 +65,7 @@ impl Candidates {
             };
             table.push(vec![
                 Cell::plain(&candidate.rule),
+                Cell::toned(candidate.misses.join(", "), Tone::Bad),
                 Cell::plain(hostnames),
                 Cell::plain(candidate.matches.join("; or ")),
             ]);
