@@ -19,6 +19,7 @@ pub mod agents;
 pub mod check;
 pub mod conformance;
 pub mod describe;
+pub mod entrance;
 pub mod explain;
 pub mod findings;
 pub mod listing;

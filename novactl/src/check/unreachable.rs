@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::request::Parts;
 use novaedge_control_plane::problem::{Level, Problem};
-use novaedge_proto::v1::{
-    HttpMatch, NameValueMatch, PathMatchType, Resource, Route, RouteKind, StringMatchType,
-    resource::Body,
-};
+use novaedge_proto::v1::{HttpMatch, PathMatchType, Resource, Route, RouteKind, resource::Body};
 use novaedge_proxy::explain::{Connection, explain};
-use novaedge_router::{Scheme, Socket, SocketKey, Tables, TablesBuilder};
+use novaedge_router::{Tables, TablesBuilder};
+
+use crate::entrance::{Entrance, entrances, has_expressions, host_of};
 
 /// Parts of hosts and paths that nobody writes.
 const UNLIKELY: &str = "zz-novactl";
@@ -20,13 +19,6 @@ const TAILS: [&str; 6] = ["", "/", "/0", "/zz-novactl", "/zz-novactl/0", "/A.b_c
 
 /// Methods that are tried where a match names none.
 const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "OPTIONS"];
-
-/// Where a listener is reached.
-#[derive(Clone, Copy)]
-struct Entrance {
-    key: SocketKey,
-    scheme: Scheme,
-}
 
 /// A warning for each HTTP rule that is not reached.
 pub(super) fn rules(resources: &[Resource]) -> Vec<Problem> {
@@ -44,26 +36,6 @@ pub(super) fn rules(resources: &[Resource]) -> Vec<Problem> {
             Some(problem(route, &takers))
         })
         .collect()
-}
-
-fn entrances(tables: &Tables) -> BTreeMap<&str, Entrance> {
-    let mut entrances = BTreeMap::new();
-    for (key, socket) in &tables.sockets {
-        let (listeners, scheme): (Vec<&str>, _) = match &**socket {
-            Socket::Http(socket) => {
-                let names = socket.listeners().iter().map(|one| &*one.info.name);
-                (names.collect(), Scheme::Http)
-            }
-            Socket::Tls(socket) => {
-                let names = socket.https_listeners().map(|one| &*one.info.name);
-                (names.collect(), Scheme::Https)
-            }
-            Socket::Quic(_) | Socket::Tcp(_) | Socket::Udp(_) => continue,
-        };
-        let entrance = Entrance { key: *key, scheme };
-        entrances.extend(listeners.into_iter().map(|name| (name, entrance)));
-    }
-    entrances
 }
 
 /// Who takes the requests that are made for a rule. `None`: the rule takes one of them, or it is not known how to make one.
@@ -108,11 +80,8 @@ fn hosts(hostnames: &[String]) -> Vec<String> {
     if hostnames.is_empty() {
         return vec![format!("{UNLIKELY}.test")];
     }
-    let host = |name: &String| match name.strip_prefix('*') {
-        Some(suffix) => format!("{UNLIKELY}{suffix}"),
-        None => name.clone(),
-    };
-    hostnames.iter().map(host).collect()
+    let hosts = hostnames.iter().map(|name| host_of(name, UNLIKELY));
+    hosts.collect()
 }
 
 /// Requests that a match takes. `None`: it has expressions, for which none can be made.
@@ -128,8 +97,7 @@ fn requests(one: &HttpMatch, host: &str) -> Option<Vec<Parts>> {
             }
         },
     };
-    let expression = |one: &NameValueMatch| one.r#type() == StringMatchType::RegularExpression;
-    if one.headers.iter().chain(&one.query_params).any(expression) {
+    if has_expressions(&one.headers) || has_expressions(&one.query_params) {
         return None;
     }
     let query: Vec<String> = one

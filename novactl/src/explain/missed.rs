@@ -3,10 +3,12 @@
 
 use http::{HeaderName, HeaderValue, Method, Uri, header::HOST, request::Parts};
 use novaedge_proto::v1::{
-    HttpMatch, NameValueMatch, PathMatchType, Resource, Route, StringMatchType, resource::Body,
+    HttpMatch, NameValueMatch, PathMatchType, Resource, Route, resource::Body,
 };
 use novaedge_proxy::explain::{Connection, explain};
-use novaedge_router::{Scheme, Socket, SocketKey, Tables, TablesBuilder};
+use novaedge_router::{Tables, TablesBuilder};
+
+use crate::entrance::{Entrance, entrances, has_expressions, host_of};
 
 /// The parts of a request that rules match by, in the order in which people look at them.
 const PARTS: [&str; 5] = ["host", "path", "method", "headers", "query"];
@@ -31,7 +33,7 @@ pub(super) fn parts(
         return Vec::new();
     };
     let tables = tables(resources, listener, rule);
-    let Some((key, scheme)) = entrance(&tables, listener) else {
+    let Some(&Entrance { key, scheme }) = entrances(&tables).get(listener) else {
         return Vec::new();
     };
     let all = [HttpMatch::default()];
@@ -70,20 +72,6 @@ fn tables(resources: &[Resource], listener: &str, rule: &Resource) -> std::sync:
     builder.apply(listens.chain([rule]).cloned(), &[]).0
 }
 
-fn entrance(tables: &Tables, listener: &str) -> Option<(SocketKey, Scheme)> {
-    let mut sockets = tables.sockets.iter();
-    sockets.find_map(|(key, socket)| {
-        let scheme = match &**socket {
-            Socket::Http(_) => Scheme::Http,
-            Socket::Tls(_) => Scheme::Https,
-            Socket::Quic(_) | Socket::Tcp(_) | Socket::Udp(_) => return None,
-        };
-        let names = socket.listener_names();
-        let has = names.iter().any(|name| ***name == *listener);
-        has.then_some((*key, scheme))
-    })
-}
-
 /// The request with these parts of the rule's own, and its host. `None`: they cannot be made.
 fn request(
     asked: &Parts,
@@ -97,10 +85,7 @@ fn request(
     let mut host = asked.headers.get(HOST)?.to_str().ok()?.to_owned();
     if has(HOST_PART) {
         let binding = route.bindings.iter().find(|b| b.listener == listener)?;
-        host = match binding.hostnames.first()?.strip_prefix('*') {
-            Some(suffix) => format!("{LABEL}{suffix}"),
-            None => binding.hostnames.first()?.clone(),
-        };
+        host = host_of(binding.hostnames.first()?, LABEL);
         parts
             .headers
             .insert(HOST, HeaderValue::from_str(&host).ok()?);
@@ -135,6 +120,5 @@ fn request(
 
 /// The values that are asked for. `None`: there are none, or expressions among them.
 fn exact(all: &[NameValueMatch]) -> Option<&[NameValueMatch]> {
-    let expression = |one: &NameValueMatch| one.r#type() == StringMatchType::RegularExpression;
-    (!all.is_empty() && !all.iter().any(expression)).then_some(all)
+    (!all.is_empty() && !has_expressions(all)).then_some(all)
 }
