@@ -9,8 +9,8 @@ use novaedge_proxy::{
     explain::{Connection, Explanation, Outcome, Share as Judged, ShareOutcome, explain},
 };
 use novaedge_router::{
-    Filters, Invalid, L4Rule, ListenerInfo, Matched, RouteId, Scheme, Socket, SocketKey, Tables,
-    Target, TlsTarget, WeightedBackends, host,
+    BackendChoice, Filters, Invalid, L4Rule, ListenerInfo, Matched, RouteId, Scheme, Socket,
+    SocketKey, Tables, Target, TlsTarget, WeightedBackends, host,
 };
 
 use super::{Ambiguous, Answer, Asked, Listener, Own, Rule, Share, Told, near};
@@ -129,7 +129,7 @@ fn http(tables: &Tables, key: SocketKey, asked: &Asked, told: impl Fn(Answer) ->
         }
         Outcome::Answered(answer) => Answer::Gateway(own(&answer)),
         Outcome::Shared(shares) => Answer::Backends {
-            shares: shares.iter().map(share).collect(),
+            shares: shares.iter().map(|one| share(tables, one)).collect(),
         },
     };
     Told {
@@ -159,12 +159,8 @@ fn layer4(tables: &Tables, rule: Option<&Arc<L4Rule>>, told: impl Fn(Answer) -> 
 
 fn connections(tables: &Tables, backends: &WeightedBackends) -> Vec<Share> {
     let shares = backends.iter().map(|(weight, choice)| {
-        let (name, invalid) = match &choice.target {
-            Target::Backend(name) => (Some(name), None),
-            Target::Invalid(invalid) => (None, Some(&**invalid)),
-        };
+        let (name, invalid) = target(tables, choice);
         let backend = name.and_then(|name| tables.backends.get(name));
-        let invalid = invalid.or(backend.and_then(|backend| backend.invalid.as_ref()));
         let endpoints = backend.map(|backend| backend.endpoints.iter().map(endpoint).collect());
         Share {
             weight,
@@ -183,11 +179,25 @@ fn connections(tables: &Tables, backends: &WeightedBackends) -> Vec<Share> {
     shares.collect()
 }
 
-fn share(judged: &Judged<'_>) -> Share {
-    let (name, invalid) = match &judged.choice.target {
-        Target::Backend(name) => (Some(name.to_string()), None),
-        Target::Invalid(invalid) => (None, Some(&**invalid)),
-    };
+/// The backend of a choice, and why nothing may be sent there.
+fn target<'t>(
+    tables: &'t Tables,
+    choice: &'t BackendChoice,
+) -> (Option<&'t Arc<str>>, Option<&'t Invalid>) {
+    match &choice.target {
+        Target::Backend(name) => {
+            let backend = tables.backends.get(name);
+            (
+                Some(name),
+                backend.and_then(|backend| backend.invalid.as_ref()),
+            )
+        }
+        Target::Invalid(invalid) => (None, Some(invalid)),
+    }
+}
+
+fn share(tables: &Tables, judged: &Judged<'_>) -> Share {
+    let (name, invalid) = target(tables, judged.choice);
     let (endpoints, instead) = match &judged.outcome {
         ShareOutcome::Forwarded(backend) => {
             (backend.endpoints.iter().map(endpoint).collect(), None)
@@ -200,7 +210,7 @@ fn share(judged: &Judged<'_>) -> Share {
     };
     Share {
         weight: judged.weight,
-        backend: name,
+        backend: name.map(ToString::to_string),
         filters: filters(&judged.choice.filters),
         endpoints,
         instead,
