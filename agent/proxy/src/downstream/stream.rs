@@ -260,3 +260,50 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Requests that are read before others have their turn.
+    fn turn(watched: &mut Watched<&[u8]>) -> u64 {
+        let before = watched.frames.heads();
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            let mut space = [0; 16 * 1024];
+            let mut buf = ReadBuf::new(&mut space);
+            let polled = Pin::new(&mut *watched).poll_read(&mut cx, &mut buf);
+            if polled.is_pending() || buf.filled().is_empty() {
+                return watched.frames.heads() - before;
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_connection_begins_a_few_requests_at_a_time() {
+        let mut sent = PREFACE.to_vec();
+        for _ in 0..1_000 {
+            // HEADERS with 20 bytes (RFC 9113 section 6.2).
+            sent.extend([0, 0, 20, 1, 5, 0, 0, 0, 1]);
+            sent.extend([0; 20]);
+        }
+        let traffic = Arc::new(Traffic {
+            moved: AtomicBool::new(false),
+            partial: AtomicBool::new(false),
+        });
+        let mut watched = Watched::new(sent.as_slice(), traffic);
+        let mut begun = 0;
+        while begun < YOUNG {
+            let turn = turn(&mut watched);
+            assert!((1..=20).contains(&turn), "{turn} after {begun}");
+            begun += turn;
+        }
+        while begun < 1_000 {
+            begun += turn(&mut watched);
+        }
+        assert_eq!(begun, 1_000);
+    }
+}
