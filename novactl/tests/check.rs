@@ -1,6 +1,8 @@
 //! `novactl check` over manifests that are broken where they say so: `# error REASON` or `# warning REASON` at the end of a
 //! line, in `tests/check/*.yaml`.
 
+mod quickstart;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -74,9 +76,9 @@ fn what_is_broken_is_found_where_it_stands_and_nothing_else() {
 
 #[test]
 fn what_is_valid_is_not_called_broken() {
-    let quickstart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/quickstart/manifests");
-    for path in [fixtures().join("base.yaml"), quickstart] {
-        let checked = check(&path, NOW).expect("a check");
+    let quickstart = quickstart::folder();
+    for path in [&fixtures().join("base.yaml"), quickstart.path()] {
+        let checked = check(path, NOW).expect("a check");
         let told = checked.text(Paint::Plain);
         assert!(checked.problems.is_empty(), "{}: {told}", path.display());
     }

@@ -1,14 +1,16 @@
 //! What `novactl explain` tells of a request that no rule takes.
 
-use std::{collections::BTreeMap, path::Path};
+mod quickstart;
+
+use std::collections::BTreeMap;
 
 use novactl::explain::{Asked, Words, explain};
 use novaedge_control_plane::translate::translate;
 
 /// What each rule of the quickstart differs by.
 fn misses(url: &str, method: &str, headers: &[&str]) -> BTreeMap<String, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/quickstart/manifests");
-    let snapshot = translate(&folder, 1_800_000_000)
+    let folder = quickstart::folder();
+    let snapshot = translate(folder.path(), 1_800_000_000)
         .expect("a translation")
         .snapshot;
     let headers: Vec<String> = headers.iter().map(|line| (*line).to_owned()).collect();

@@ -6,6 +6,8 @@ mod explain;
 mod faults;
 mod natives;
 mod objects;
+#[path = "../quickstart/mod.rs"]
+mod quickstart;
 mod snapshots;
 mod system;
 mod translated;

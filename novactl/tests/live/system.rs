@@ -8,8 +8,9 @@ use std::{
 };
 
 use novaedge_ports::free_port;
-use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
+
+use super::quickstart;
 
 /// How long a system may take for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,19 +41,12 @@ impl System {
     /// Starts a system on the quickstart's manifests, at free ports and without backends.
     pub fn quickstart() -> Self {
         let ports = [(); 4].map(|()| free_port());
-        let folder = root().join("examples/quickstart/manifests");
-        let mut files = vec![("secret.yaml".to_owned(), secret())];
-        for entry in fs::read_dir(folder).expect("manifests") {
-            let path = entry.expect("an entry").path();
-            if path.extension().is_some_and(|e| e == "yaml") {
-                let mut text = fs::read_to_string(&path).expect("text");
-                if path.ends_with("gateway.yaml") {
-                    for (old, new) in QUICKSTART_PORTS.iter().zip(ports) {
-                        text = text.replace(&format!("port: {old}"), &format!("port: {new}"));
-                    }
+        let mut files = quickstart::manifests();
+        for (name, text) in &mut files {
+            if name == "gateway.yaml" {
+                for (old, new) in QUICKSTART_PORTS.iter().zip(ports) {
+                    *text = text.replace(&format!("port: {old}"), &format!("port: {new}"));
                 }
-                let name = path.file_name().expect("a file has a name");
-                files.push((name.to_string_lossy().into_owned(), text));
             }
         }
         let mut system = Self::on(&files);
@@ -186,17 +180,4 @@ pub fn novaedge() -> PathBuf {
         program.display()
     );
     program
-}
-
-fn secret() -> String {
-    let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec!["*.example.com".to_owned()]).expect("parameters");
-    let certificate = params.self_signed(&key).expect("a certificate").pem();
-    let indented = |pem: &str| format!("    {}\n", pem.trim_end().replace('\n', "\n    "));
-    format!(
-        "apiVersion: v1\nkind: Secret\nmetadata: {{name: example-com-tls}}\ntype: kubernetes.io/tls\n\
-         stringData:\n  tls.crt: |\n{}  tls.key: |\n{}",
-        indented(&certificate),
-        indented(&key.serialize_pem())
-    )
 }

@@ -2,12 +2,15 @@
 
 use std::fs;
 
-use super::system::{answer, novactl, root};
+use super::{
+    quickstart,
+    system::{answer, novactl, root},
+};
 
 #[test]
 fn a_folder_is_translated_without_being_served() {
-    let folder = root().join("examples/quickstart/manifests");
-    let folder = folder.to_str().expect("a path of text");
+    let folder = quickstart::folder();
+    let folder = folder.path().to_str().expect("a path of text");
     let parts = ["--only", "natives,diagnostics", "-o", "json"];
     let line = [&["translate", "-f", folder], &parts[..]].concat();
     let told = answer(novactl(&line).output());
