@@ -1,6 +1,7 @@
 //! `novactl check` over manifests that are broken where they say so: `# error REASON` or `# warning REASON` at the end of a
 //! line, in `tests/check/*.yaml`.
 
+#[path = "support/quickstart.rs"]
 mod quickstart;
 
 use std::{

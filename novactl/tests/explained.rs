@@ -1,5 +1,6 @@
 //! What `novactl explain` tells of a request that no rule takes.
 
+#[path = "support/quickstart.rs"]
 mod quickstart;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ mod explain;
 mod faults;
 mod natives;
 mod objects;
-#[path = "../quickstart/mod.rs"]
+#[path = "../support/quickstart.rs"]
 mod quickstart;
 mod snapshots;
 mod system;
