@@ -10,5 +10,6 @@ pub mod cluster;
 pub mod fixture;
 pub mod manifests;
 pub mod origins;
+pub mod pages;
 pub mod programs;
 pub mod system;

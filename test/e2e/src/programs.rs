@@ -77,7 +77,7 @@ impl Drop for Program {
 
 /// Where the programs are: where `NOVAEDGE_BIN` says, as `make test` does, or else beside the tests, and then they are
 /// built first.
-fn folder() -> &'static Path {
+pub fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| env::var_os("NOVAEDGE_BIN").map_or_else(build, PathBuf::from))
 }
@@ -90,6 +90,7 @@ fn build() -> PathBuf {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--locked", "--bins"])
         .args(["-p", "novaedge-agent", "-p", "novaedge-control-plane"])
+        .args(["-p", "novaedge", "-p", "novactl"])
         .args(folder.ends_with("release").then_some("--release"))
         .env("CARGO_TARGET_DIR", target)
         .status();
