@@ -10,10 +10,18 @@
 //! ```
 //! `${NAME}` in a document stands for a port or a PEM text of the test.
 
+mod base;
+
 use std::{collections::BTreeMap, fs, path::Path};
 
-use novaedge_control_plane::{pipeline::Findings, problem::Level, status::to_value};
+use novaedge_control_plane::{
+    pipeline::Findings,
+    problem::{Level, Problem},
+    status::to_value,
+};
 use serde_json::Value;
+
+pub use base::{HOST, base, values};
 
 use crate::{
     clients::{Outcome, Probe},
@@ -123,6 +131,26 @@ impl Expectation {
                 && self.says(&problem.message)
                 && (!has_status || self.is_in_status(findings))
         })
+    }
+
+    /// What a check of the manifests says of it, without having served them.
+    pub fn found<'a>(&self, name: &str, problems: &'a [Problem]) -> Option<&'a Problem> {
+        problems.iter().find(|problem| {
+            let right_object =
+                self.object == "file" || problem.object.as_ref() == Some(&self.object);
+            let names_field =
+                problem.field.starts_with(&self.field) || problem.message.contains(&self.field);
+            right_object
+                && problem.file.as_deref() == Some(name)
+                && names_field
+                && self.says(&problem.message)
+        })
+    }
+
+    /// The keys that the field is below, the last one first.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let parts = self.field.rsplit('.');
+        parts.map(|part| part.split('[').next().unwrap_or(part))
     }
 
     /// Whether a condition of the object is bad and names field and fix.

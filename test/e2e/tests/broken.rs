@@ -6,12 +6,10 @@ use novaedge_control_plane::pipeline::Findings;
 use novaedge_e2e::{
     certificates::Ca,
     clients::{Http1, Outcome, Probe, Tcp, eventually},
-    fixture::{Fixture, Values, fill, is_anything_wrong},
-    manifests::{self, GATEWAY_CLASS, service},
+    fixture::{Fixture, HOST, base, is_anything_wrong, values},
     origins::{self, Origin},
     system::System,
 };
-use novaedge_ports::free_port;
 use rustls::ClientConfig;
 use tokio::sync::watch;
 
@@ -20,46 +18,6 @@ const SYSTEMS: usize = 3;
 /// Longest that a fixture waits for anything.
 const PATIENCE: Duration = Duration::from_secs(5);
 const OK: Outcome = Outcome::Status(200);
-const HOST: &str = "ok.example.com";
-
-const BASE: &str = r#"
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gw}
-spec:
-  gatewayClassName: novaedge
-  listeners:
-  - {name: http, protocol: HTTP, port: ${HTTP}}
-  - {name: narrow, protocol: HTTP, port: ${HTTP}, hostname: "*.narrow.example.com"}
-  - {name: https, protocol: HTTPS, port: ${HTTPS}, tls: {certificateRefs: [{name: base}]}}
-  - {name: tcp, protocol: TCP, port: ${TCP}}
-  - {name: flow, protocol: TCP, port: ${FLOW}}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: ok}
-spec:
-  parentRefs: [{name: gw, sectionName: http}, {name: gw, sectionName: https}]
-  hostnames: [ok.example.com]
-  rules: [{backendRefs: [{name: a, port: 80}]}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: TCPRoute
-metadata: {name: ok}
-spec:
-  parentRefs: [{name: gw, sectionName: flow}]
-  rules: [{backendRefs: [{name: t, port: 90}]}]
----
-apiVersion: v1
-kind: Secret
-metadata: {name: base}
-type: kubernetes.io/tls
-stringData:
-  tls.crt: |
-    ${CERT}
-  tls.key: |
-    ${KEY}
-"#;
 
 /// A system with traffic that no fixture may disturb.
 struct Bed {
@@ -92,12 +50,7 @@ impl Bed {
             origins::tcp("t").await,
             origins::http_tls("secure", secure).await,
         ];
-        let named = [("a", 80), ("b", 80), ("t", 90), ("secure", 443)];
-        let services = named.iter().zip(&origins);
-        let services =
-            services.map(|((name, port), origin)| service(name, *port, "TCP", &[origin.address]));
-        let base = [GATEWAY_CLASS.to_owned(), fill(BASE, &values)];
-        let base = manifests::documents(base.into_iter().chain(services));
+        let base = base(&values, origins.each_ref().map(|origin| origin.address));
         // Its name comes first, so that its objects stay in force when a fixture repeats one.
         let system = System::start(&[("0-base.yaml", &base)]).await;
 
@@ -239,38 +192,6 @@ impl Bed {
         }
         wrong
     }
-}
-
-fn values(ca: &Ca, taken: u16) -> Values {
-    let hosts = [HOST, "broken.example.com"];
-    let (pair, other, expired) = (ca.issue(&hosts), ca.issue(&hosts), ca.issue_expired(&hosts));
-    let half = pair.certificate[..pair.certificate.len() / 2].to_owned();
-    let ports = ["HTTP", "HTTPS", "TCP", "FLOW", "P1", "P2"];
-    let ports = ports.map(|name| (name, free_port().to_string()));
-    let texts = [
-        ("TAKEN", taken.to_string()),
-        ("CERT", pair.certificate),
-        ("KEY", pair.key),
-        ("OTHER_KEY", other.key),
-        ("HALF_CERT", half),
-        ("EXPIRED_CERT", expired.certificate),
-        ("EXPIRED_KEY", expired.key),
-        ("CA", ca.pem.clone()),
-        ("JUNK", junk(1 << 20)),
-    ];
-    ports.into_iter().chain(texts).collect()
-}
-
-/// Characters without sense, always the same.
-fn junk(length: usize) -> String {
-    let mut state = 1_u32;
-    let next = std::iter::from_fn(|| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        Some(char::from(
-            b' ' + u8::try_from((state >> 24) % 95).expect("below 95"),
-        ))
-    });
-    next.take(length).collect()
 }
 
 /// What `findings` say beyond `quiet`, for people.
