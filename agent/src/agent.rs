@@ -30,7 +30,7 @@ use crate::dns::{ControlPlaneDns, Dns};
 use crate::files::{Share, raise_limit};
 use crate::leaving::Leaving;
 use crate::memory;
-use crate::metrics::{Sources, Subscription};
+use crate::metrics::{Asked, Sources, Subscription};
 use crate::pressure::{self, Memory};
 use crate::worker::{self, COMMANDS, Command, WorkerConfig, WorkerCounters};
 
@@ -145,26 +145,28 @@ impl Agent {
             metrics: subscriber.metrics(),
             status: subscriber.status(),
         });
+        let metrics = Arc::new(Sources {
+            workers: counters.clone(),
+            checked,
+            memory,
+            served: served.clone(),
+            subscription,
+            open_files,
+            more: config.more_counters.clone(),
+        });
+        let subscriber = subscriber.map(|one| one.answering(Arc::new(Asked(Arc::clone(&metrics)))));
         let control = ControlThread {
             retire: Box::pin(leaving.clone().retire(workers.clone())),
-            control: Control::new(live, workers, counters.clone(), served_sender),
+            control: Control::new(live, workers, counters, served_sender),
             subscriber,
             fed,
             admin: admin.map(|socket| {
                 (
                     socket,
                     Admin {
-                        served: served.clone(),
-                        leaving: leaving.clone(),
-                        metrics: Arc::new(Sources {
-                            workers: counters,
-                            checked,
-                            memory,
-                            served,
-                            subscription,
-                            open_files,
-                            more: config.more_counters.clone(),
-                        }),
+                        served,
+                        leaving,
+                        metrics,
                     },
                 )
             }),

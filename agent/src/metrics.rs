@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use novaedge_proto::v1;
-use novaedge_subscribe::{Phase, Status};
+use novaedge_subscribe::{Answers, Phase, Status};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -47,6 +47,16 @@ pub(crate) struct Sources {
 pub(crate) struct Subscription {
     pub(crate) metrics: Arc<novaedge_subscribe::Metrics>,
     pub(crate) status: watch::Receiver<Status>,
+}
+
+/// What people may ask of the agent.
+#[derive(Debug)]
+pub(crate) struct Asked(pub(crate) Arc<Sources>);
+
+impl Answers for Asked {
+    fn metrics(&self) -> String {
+        render(&self.0)
+    }
 }
 
 /// All metrics as text.

@@ -11,6 +11,7 @@ pub mod holdings;
 pub mod staging;
 pub mod upsert;
 
+mod answering;
 mod config;
 mod connector;
 mod last_good;
@@ -21,6 +22,7 @@ mod stream;
 mod subscriber;
 mod writer;
 
+pub use answering::Answers;
 pub use backoff::BackoffConfig;
 pub use config::{Dial, Jitter, SubscribeError, SubscriberConfig};
 pub use connector::{ClientFiles, Resolve, SystemResolver, TlsFiles};

@@ -156,7 +156,7 @@ async fn open_stream(
 }
 
 /// Puts the token into the metadata. It goes over TLS alone: whoever reads it is this agent.
-async fn authorize<T>(
+pub(crate) async fn authorize<T>(
     request: &mut Request<T>,
     config: &SubscriberConfig,
 ) -> Result<(), StreamError> {

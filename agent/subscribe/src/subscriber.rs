@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Endpoint;
 
 use crate::{
+    answering::{self, Answers},
     backoff::Backoff,
     config::{Dial, Jitter, SubscribeError, SubscriberConfig},
     connector::Connector,
@@ -32,6 +33,7 @@ pub struct Subscriber {
     jitter: Jitter,
     dial: Dial,
     leaving: watch::Receiver<bool>,
+    answers: Option<Arc<dyn Answers>>,
     status: watch::Sender<Status>,
     metrics: Arc<Metrics>,
 }
@@ -54,6 +56,7 @@ impl Subscriber {
             jitter,
             dial: Box::new(move |endpoint| endpoint.connect_with_connector_lazy(connector.clone())),
             leaving: watch::channel(false).1,
+            answers: None,
             status: watch::Sender::default(),
             metrics: Arc::default(),
         })
@@ -64,6 +67,13 @@ impl Subscriber {
     #[must_use]
     pub fn announcing(mut self, leaving: watch::Receiver<bool>) -> Self {
         self.leaving = leaving;
+        self
+    }
+
+    /// Answers what people ask of this agent.
+    #[must_use]
+    pub fn answering(mut self, answers: Arc<dyn Answers>) -> Self {
+        self.answers = Some(answers);
         self
     }
 
@@ -116,7 +126,11 @@ impl Subscriber {
             self.metrics.connections.add(1);
             let begin = Instant::now();
             let channel = (self.dial)(&self.endpoint);
-            let end = stream::serve(channel, &self.config, &mut held, applier, &stop).await;
+            let answering = answering::keep(channel.clone(), &self.config, self.answers.clone());
+            let end = tokio::select! {
+                end = stream::serve(channel, &self.config, &mut held, applier, &stop) => end,
+                () = answering => Ok(()),
+            };
             let Err(error) = end else { break };
             self.note(&error, &mut held);
             if begin.elapsed() >= self.config.stable_after {

@@ -21,8 +21,9 @@ const VERIFICATION_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Method {
     StreamSnapshots,
+    AnswerQuestions,
     WatchAgents,
-    /// `FetchSnapshot` or `ListAgents`.
+    /// `FetchSnapshot`, `ListAgents` or `AskAgents`.
     Inspect,
 }
 
@@ -93,7 +94,7 @@ impl Admission {
 
 fn may(role: Role, method: Method) -> bool {
     match method {
-        Method::StreamSnapshots => role == Role::Agent,
+        Method::StreamSnapshots | Method::AnswerQuestions => role == Role::Agent,
         Method::WatchAgents => role == Role::Peer,
         Method::Inspect => matches!(role, Role::Peer | Role::Inspector),
     }

@@ -3,6 +3,7 @@
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 use futures_util::future::BoxFuture;
+use novaedge_proto::v1;
 use rustls::pki_types::CertificateDer;
 use tonic::Status;
 
@@ -45,6 +46,32 @@ pub struct Caller {
     pub realm: Option<Arc<str>>,
     /// The Gateways that an agent is given.
     pub scope: Scope,
+}
+
+impl Caller {
+    /// The node as which the caller may come, or why it may not. Credentials of a pod are good for its own name alone,
+    /// and its namespace tells it from pods of that name elsewhere.
+    pub(crate) fn admit(&self, mut node: v1::Node) -> Result<v1::Node, String> {
+        match &self.node {
+            Some(bound) if **bound != *node.id => {
+                return Err(format!(
+                    "the token is of pod {bound}, not of {}: give the name of the pod as node id",
+                    node.id
+                ));
+            }
+            None if node.id.contains('/') => {
+                return Err(format!(
+                    "{} is no name of a pod: give one without a slash as node id",
+                    node.id
+                ));
+            }
+            _ => {}
+        }
+        if let Some(realm) = &self.realm {
+            node.id = format!("{realm}/{}", node.id);
+        }
+        Ok(node)
+    }
 }
 
 /// Why a caller is not let in. The text goes to the caller.

@@ -31,6 +31,7 @@ mod publisher;
 mod telling;
 
 mod admission;
+mod asking;
 mod codec;
 mod guard;
 mod server;

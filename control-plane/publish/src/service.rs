@@ -23,6 +23,7 @@ use tonic_prost::ProstCodec;
 
 use crate::{
     admission::{self, Admission, Method},
+    asking::Asking,
     authenticate::Caller,
     codec::StepCodec,
     fetch::{self, FetchError},
@@ -54,7 +55,10 @@ pub(crate) struct Discovery {
 struct Shared {
     context: Arc<StreamContext>,
     admission: Admission,
+    asking: Asking,
     sessions: Arc<Semaphore>,
+    /// Streams on which agents answer: as many as there are sessions.
+    answering: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     max_sessions: usize,
     tasks: TaskTracker,
@@ -73,7 +77,9 @@ impl Discovery {
             shared: Arc::new(Shared {
                 context: Arc::new(context),
                 admission,
+                asking: Asking::default(),
                 sessions: Arc::new(Semaphore::new(max_sessions)),
+                answering: Arc::new(Semaphore::new(max_sessions)),
                 watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
                 max_sessions,
                 tasks,
@@ -132,6 +138,32 @@ impl Shared {
         Ok(Response::new(ReceiverStream::new(messages)))
     }
 
+    fn answer(
+        &self,
+        caller: Option<Caller>,
+        request: Request<Streaming<v1::AgentAnswer>>,
+    ) -> Result<Response<ReceiverStream<Result<v1::Question, Status>>>, Status> {
+        let Ok(permit) = Arc::clone(&self.answering).try_acquire_owned() else {
+            return Err(Status::resource_exhausted("too many agents answer already"));
+        };
+        let drain = self.context.drain.clone();
+        let (questions, serve) = self.asking.seat(caller, request.into_inner(), drain);
+        self.tasks.spawn(async move {
+            serve.await;
+            drop(permit);
+        });
+        Ok(Response::new(ReceiverStream::new(questions)))
+    }
+
+    fn ask(
+        &self,
+        request: &v1::AskAgentsRequest,
+    ) -> Result<Response<ReceiverStream<Result<v1::AgentsAnswer, Status>>>, Status> {
+        let (answers, watch) = self.asking.ask(request, self.context.drain.clone())?;
+        self.tasks.spawn(watch);
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
     fn fetch(
         &self,
         request: &v1::FetchSnapshotRequest,
@@ -174,6 +206,8 @@ impl Service<http::Request<Body>> for Discovery {
             let path = request.uri().path().rsplit('/').next().unwrap_or_default();
             let (method, rpc) = match path {
                 "StreamSnapshots" => (Method::StreamSnapshots, Rpc::StreamSnapshots),
+                "AnswerQuestions" => (Method::AnswerQuestions, Rpc::AnswerQuestions),
+                "AskAgents" => (Method::Inspect, Rpc::AskAgents),
                 "WatchAgents" => (Method::WatchAgents, Rpc::WatchAgents),
                 "FetchSnapshot" => (Method::Inspect, Rpc::FetchSnapshot),
                 "ListAgents" => (Method::Inspect, Rpc::ListAgents),
@@ -194,13 +228,12 @@ impl Service<http::Request<Body>> for Discovery {
                     grpc.streaming(StreamSnapshots(shared, caller), request)
                         .await
                 }
-                Rpc::WatchAgents => {
-                    let codec = ProstCodec::<v1::AgentChanges, v1::WatchAgentsRequest>::default();
-                    let mut grpc = Grpc::new(codec)
-                        .max_decoding_message_size(MAX_INBOUND_BYTES)
-                        .max_encoding_message_size(MAX_OUTBOUND_BYTES);
-                    grpc.server_streaming(WatchAgents(shared), request).await
+                Rpc::WatchAgents => grpc().server_streaming(WatchAgents(shared), request).await,
+                Rpc::AnswerQuestions => {
+                    let service = AnswerQuestions(shared, caller);
+                    grpc().streaming(service, request).await
                 }
+                Rpc::AskAgents => grpc().server_streaming(AskAgents(shared), request).await,
                 Rpc::FetchSnapshot => unary(FetchSnapshot(shared), request).await,
                 Rpc::ListAgents => unary(ListAgents(shared), request).await,
             })
@@ -214,16 +247,26 @@ where
     M: prost::Message + Default + Send + 'static,
     R: prost::Message + Send + 'static,
 {
-    let mut grpc = Grpc::new(ProstCodec::<R, M>::default())
+    grpc().unary(service, request).await
+}
+
+/// For methods whose messages are encoded as usual.
+fn grpc<M, R>() -> Grpc<ProstCodec<R, M>>
+where
+    M: prost::Message + Default + Send + 'static,
+    R: prost::Message + Send + 'static,
+{
+    Grpc::new(ProstCodec::default())
         .max_decoding_message_size(MAX_INBOUND_BYTES)
-        .max_encoding_message_size(MAX_OUTBOUND_BYTES);
-    grpc.unary(service, request).await
+        .max_encoding_message_size(MAX_OUTBOUND_BYTES)
 }
 
 type Answer<T> = std::future::Ready<Result<Response<T>, Status>>;
 
 enum Rpc {
     StreamSnapshots,
+    AnswerQuestions,
+    AskAgents,
     WatchAgents,
     FetchSnapshot,
     ListAgents,
@@ -238,6 +281,30 @@ impl StreamingService<v1::AgentMessage> for StreamSnapshots {
 
     fn call(&mut self, request: Request<Streaming<v1::AgentMessage>>) -> Self::Future {
         std::future::ready(self.0.stream(self.1.take(), request))
+    }
+}
+
+struct AnswerQuestions(Arc<Shared>, Option<Caller>);
+
+impl StreamingService<v1::AgentAnswer> for AnswerQuestions {
+    type Response = v1::Question;
+    type ResponseStream = ReceiverStream<Result<v1::Question, Status>>;
+    type Future = Answer<Self::ResponseStream>;
+
+    fn call(&mut self, request: Request<Streaming<v1::AgentAnswer>>) -> Self::Future {
+        std::future::ready(self.0.answer(self.1.take(), request))
+    }
+}
+
+struct AskAgents(Arc<Shared>);
+
+impl ServerStreamingService<v1::AskAgentsRequest> for AskAgents {
+    type Response = v1::AgentsAnswer;
+    type ResponseStream = ReceiverStream<Result<v1::AgentsAnswer, Status>>;
+    type Future = Answer<Self::ResponseStream>;
+
+    fn call(&mut self, request: Request<v1::AskAgentsRequest>) -> Self::Future {
+        std::future::ready(self.0.ask(&request.into_inner()))
     }
 }
 

@@ -241,31 +241,14 @@ impl AgentStream<'_> {
         Ok(())
     }
 
-    /// Credentials of a pod are good for its own name alone, and its namespace tells it from pods of that
-    /// name elsewhere.
-    fn admit(&self, mut node: v1::Node) -> Result<v1::Node, Status> {
+    fn admit(&self, node: v1::Node) -> Result<v1::Node, Status> {
         let Some(caller) = &self.caller else {
             return Ok(node);
         };
-        let refused = match &caller.node {
-            Some(bound) if **bound != *node.id => Some(format!(
-                "the token is of pod {bound}, not of {}: give the name of the pod as node id",
-                node.id
-            )),
-            None if node.id.contains('/') => Some(format!(
-                "{} is no name of a pod: give one without a slash as node id",
-                node.id
-            )),
-            _ => None,
-        };
-        if let Some(why) = refused {
+        caller.admit(node).map_err(|why| {
             self.context.publisher.metrics().callers_refused.add(1);
-            return Err(Status::permission_denied(why));
-        }
-        if let Some(realm) = &caller.realm {
-            node.id = format!("{realm}/{}", node.id);
-        }
-        Ok(node)
+            Status::permission_denied(why)
+        })
     }
 
     /// The agent's end of the stream broke, or it sent what is no message or too large a one.

@@ -10,6 +10,8 @@ mod inspection;
 mod limits;
 #[path = "wire/peers.rs"]
 mod peers;
+#[path = "wire/questions.rs"]
+mod questions;
 #[path = "wire/reflection.rs"]
 mod reflection;
 #[path = "wire/scopes.rs"]
