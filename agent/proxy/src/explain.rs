@@ -3,6 +3,8 @@
 //! What only an agent knows is left out: which of several backends has its turn, whom sessions belong to, which endpoints
 //! are ejected, and whether memory is short.
 
+mod keyed;
+
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap};
@@ -12,6 +14,7 @@ use novaedge_router::{
     Backend, BackendChoice, HttpListener, HttpRule, Matched, Scheme, SocketKey, Tables,
 };
 
+pub use self::keyed::{endpoint_for_connection, endpoint_for_request};
 use crate::authority::authority;
 use crate::judge::{Found, Judge, Way};
 use crate::reason::Reason;
