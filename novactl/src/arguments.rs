@@ -1,98 +1,19 @@
 //! The command line.
 
-use std::path::PathBuf;
+mod examples;
+
+use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use novaedge_api::meta::Kind;
 use novaedge_control_plane::translate::{Format, Part};
 
-use crate::{
-    output::{CheckOutput, Output, SnapshotOutput},
-    server::DEFAULT_SERVER,
-};
-
-const EXAMPLES: &str = "\
-Examples:
-  novactl status -f DIR                        What needs a fix, at a glance
-  novactl explain URL                          What becomes of a request, and why
-  novactl agents                               Who holds which snapshot
-  novactl gateway-api gateways -f DIR          The Gateways and their statuses
-  novactl gateway-api describe-gateway NAME -f DIR
-  novactl snapshot get --gateway NAME          What the agents are sent
-  novactl conformance                          What the Gateway API's own tests say
-
-Exit codes: 0 done, and all is well; 1 something is wrong, differs or is not there; 2 it could not be told.";
-
-const STATUS_EXAMPLES: &str = "\
-Examples:
-  novactl status -f DIR
-  novactl status -f DIR -o json | jq .findings
-
-Exits with 1 when something is to be fixed.";
-
-const CHECK_EXAMPLES: &str = "\
-Examples:
-  novactl check -f DIR
-  novactl check -f DIR --strict                   Warnings count as well
-  novactl check -f edge.yaml -o sarif > edge.sarif
-
-Exit codes: 0 no errors; 1 something would not be served as written; 2 the manifests cannot be read.";
-
-const TRANSLATE_EXAMPLES: &str = "\
-Examples:
-  novactl translate -f DIR
-  novactl translate -f edge.yaml --only diagnostics
-  novactl translate -f . -o json --only snapshot | jq '.snapshot[].name'
-
-Exits with 1 when something is not served as written: see diagnostics.";
-
-const AGENTS_EXAMPLES: &str = "\
-Examples:
-  novactl agents
-  novactl agents --server http://127.0.0.1:18000 -o json";
-
-const EXPLAIN_EXAMPLES: &str = "\
-Examples:
-  novactl explain http://www.example.com/login -f DIR     What a folder would do, without serving it
-  novactl explain https://www.example.com/ --gateway infra/edge
-  novactl explain http://127.0.0.1:8080/ --header 'Host: www.example.com' --method POST
-
-Without -f it goes by the newest snapshot. Exits with 1 when the client gets an error.";
-
-const GET_EXAMPLES: &str = "\
-Examples:
-  novactl snapshot get
-  novactl snapshot get route/HTTPRoute/default/
-  novactl snapshot get --gateway example-gateway -o yaml > before.yaml";
-
-const DIFF_EXAMPLES: &str = "\
-Examples:
-  novactl snapshot get -o yaml > before.yaml
-  novactl snapshot diff before.yaml             Against the snapshot of now
-  novactl snapshot diff before.yaml after.yaml
-
-Exits with 1 when they differ.";
-
-const CONFORMANCE_EXAMPLES: &str = "\
-Examples:
-  novactl conformance
-  novactl conformance -o json | jq -r '.features[].name'
-  novactl conformance --run                                  The suite, with all that it needs
-  DEPLOYED=1 novactl conformance --run -- -run-test HTTPRouteWeight
-
-Exits with 1 when a test failed or was left out.";
-
-const LIST_EXAMPLES: &str = "\
-Examples:
-  novactl gateway-api gateways -f DIR
-  novactl gateway-api httproutes -A -o wide -f DIR
-  novactl gateway-api httproutes www -n shop -o yaml -f DIR
-  novactl gateway-api describe-gateway example-gateway -f DIR";
+use crate::output::{CheckOutput, Output, SnapshotOutput};
 
 /// Looks at a running NovaEdge
 #[derive(Clone, Debug, Parser)]
-#[command(name = "novactl", version, after_help = EXAMPLES)]
+#[command(name = "novactl", version, after_help = examples::ALL)]
 pub struct Arguments {
     /// Where to look
     #[command(flatten)]
@@ -102,41 +23,49 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// Where to look.
-#[derive(Args, Clone, Debug)]
+/// Where to look. The rules that choose among these are in [`crate::place`].
+#[derive(Args, Clone, Debug, Default)]
 pub struct Place {
-    /// gRPC endpoint of the control plane
-    #[arg(long, global = true, env = "NOVACTL_SERVER", value_name = "URL", default_value = DEFAULT_SERVER)]
-    pub server: String,
-    /// Folder of manifests that 'novaedge run' serves [default: the current folder, if it is served]
-    #[arg(
-        short = 'f',
-        long = "folder",
-        global = true,
-        env = "NOVACTL_FOLDER",
-        value_name = "DIR"
-    )]
+    /// gRPC endpoint of a control plane [env: NOVACTL_SERVER] [default: http://127.0.0.1:18000]
+    #[arg(long, global = true, value_name = "URL", help_heading = WHERE)]
+    pub server: Option<String>,
+    /// Folder of manifests that 'novaedge run' serves [env: NOVACTL_FOLDER] [default: the current folder, if it is served]
+    #[arg(short = 'f', long = "folder", global = true, value_name = "DIR", help_heading = WHERE)]
     pub folder: Option<PathBuf>,
-    /// State folder of 'novaedge run' [default: .novaedge in the folder of manifests]
-    #[arg(long, global = true, env = "NOVACTL_STATE_DIR", value_name = "DIR")]
+    /// State folder of 'novaedge run' [env: NOVACTL_STATE_DIR] [default: .novaedge in the folder of manifests]
+    #[arg(long, global = true, value_name = "DIR", help_heading = WHERE)]
     pub state_dir: Option<PathBuf>,
+    /// Kubeconfig of a cluster [env: KUBECONFIG] [default: ~/.kube/config, or the ServiceAccount of the pod]
+    #[arg(long, global = true, value_name = "FILE", help_heading = WHERE)]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig [default: its current one]
+    #[arg(long, global = true, value_name = "NAME", help_heading = WHERE)]
+    pub context: Option<String>,
+    /// Namespace that the control plane is deployed in [default: novaedge-system]
+    #[arg(long, global = true, value_name = "NAMESPACE", help_heading = WHERE)]
+    pub system_namespace: Option<String>,
 }
+
+const WHERE: &str = "Where to look";
 
 /// What to do.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Shows what needs a fix: conditions, problems, agents
-    #[command(after_help = STATUS_EXAMPLES)]
+    #[command(after_help = examples::STATUS)]
     Status {
+        /// Only this namespace, and what has none
+        #[arg(short, long, value_name = "NAMESPACE")]
+        namespace: Option<String>,
         /// How to print it
         #[arg(short, long, value_enum, default_value_t)]
         output: SnapshotOutput,
     },
     /// Tells what becomes of a request: its listener, rule, filters and backends, or why there is an error
-    #[command(after_help = EXPLAIN_EXAMPLES)]
+    #[command(after_help = examples::EXPLAIN)]
     Explain(Explain),
     /// Finds what is wrong with a folder or a file of manifests, with file, line, field and fix, without serving it
-    #[command(after_help = CHECK_EXAMPLES)]
+    #[command(after_help = examples::CHECK)]
     Check {
         /// Warnings count as errors do
         #[arg(long)]
@@ -146,7 +75,7 @@ pub enum Command {
         output: CheckOutput,
     },
     /// Prints what a folder or a file of manifests comes to, without serving it
-    #[command(after_help = TRANSLATE_EXAMPLES)]
+    #[command(after_help = examples::TRANSLATE)]
     Translate {
         /// Only these parts, comma-separated
         #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
@@ -156,33 +85,49 @@ pub enum Command {
         output: Format,
     },
     /// Shows the agents: what each holds, since when, and what it refuses
-    #[command(after_help = AGENTS_EXAMPLES)]
+    #[command(after_help = examples::AGENTS)]
     Agents {
         /// How to print them
         #[arg(short, long, value_enum, default_value_t)]
         output: SnapshotOutput,
     },
     /// Shows snapshots: what the agents are sent, without private keys
+    #[command(after_help = examples::SNAPSHOT)]
     Snapshot {
         /// What to do with them
         #[command(subcommand)]
         command: SnapshotCommand,
     },
     /// Shows Gateway API objects and their statuses
-    #[command(visible_alias = "gwapi", after_help = LIST_EXAMPLES)]
+    #[command(visible_alias = "gwapi", after_help = examples::LIST)]
     GatewayApi {
         /// Which objects
         #[command(subcommand)]
         command: GatewayApiCommand,
     },
     /// Shows what the official conformance suite found, and what is claimed beyond its report
-    #[command(after_help = CONFORMANCE_EXAMPLES)]
+    #[command(after_help = examples::CONFORMANCE)]
     Conformance(Conformance),
-    /// Prints a completion script, for instance: source <(novactl completion bash)
+    /// Writes all that a bug report needs into one file, without secrets
+    #[command(after_help = examples::BUNDLE)]
+    Bundle {
+        /// The file [default: novaedge-bundle-TIME.tar.gz]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Prints a completion script
+    #[command(after_help = examples::COMPLETION)]
     Completion {
         /// Shell
         #[arg(value_enum)]
         shell: Shell,
+    },
+    /// Writes man pages, one for each command
+    #[command(after_help = examples::MAN)]
+    Man {
+        /// Folder for them; it is made if it is not there
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
     },
 }
 
@@ -204,6 +149,9 @@ pub struct Explain {
     /// The Gateway that it comes to: NAME or NAMESPACE/NAME [default: the one that listens on the port]
     #[arg(long, value_name = "NAME")]
     pub gateway: Option<String>,
+    /// Address of the client: tells which endpoint a policy by hash chooses for it
+    #[arg(long, value_name = "IP")]
+    pub client: Option<IpAddr>,
     /// How to print it
     #[arg(short, long, value_enum, default_value_t)]
     pub output: SnapshotOutput,
@@ -230,7 +178,7 @@ pub struct Conformance {
 #[derive(Clone, Debug, Subcommand)]
 pub enum SnapshotCommand {
     /// Shows the newest snapshot
-    #[command(after_help = GET_EXAMPLES)]
+    #[command(after_help = examples::GET)]
     Get {
         /// Only resources whose names begin so, for instance route/HTTPRoute/default/
         #[arg(value_name = "PREFIX", default_value = "")]
@@ -243,7 +191,7 @@ pub enum SnapshotCommand {
         output: SnapshotOutput,
     },
     /// Shows what differs between two saved snapshots, or a saved one and the newest
-    #[command(after_help = DIFF_EXAMPLES)]
+    #[command(after_help = examples::DIFF)]
     Diff {
         /// Saved by 'snapshot get -o yaml' or '-o json'
         #[arg(value_name = "BEFORE")]
@@ -253,6 +201,7 @@ pub enum SnapshotCommand {
         after: Option<PathBuf>,
     },
     /// Shows each new snapshot's differences as it comes, until it is interrupted
+    #[command(after_help = examples::WATCH)]
     Watch {
         /// Milliseconds between two looks
         #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(50..))]
@@ -264,39 +213,40 @@ pub enum SnapshotCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub enum GatewayApiCommand {
     /// Lists GatewayClasses
-    #[command(visible_aliases = ["gatewayclass", "gwc", "gc"])]
+    #[command(visible_aliases = ["gatewayclass", "gwc", "gc"], after_help = examples::GATEWAYCLASSES)]
     Gatewayclasses(List),
     /// Lists Gateways
-    #[command(visible_aliases = ["gateway", "gw"])]
+    #[command(visible_aliases = ["gateway", "gw"], after_help = examples::GATEWAYS)]
     Gateways(List),
     /// Lists ListenerSets
-    #[command(visible_aliases = ["listenerset", "ls"])]
+    #[command(visible_aliases = ["listenerset", "ls"], after_help = examples::LISTENERSETS)]
     Listenersets(List),
     /// Lists HTTPRoutes
-    #[command(visible_aliases = ["httproute", "hr"])]
+    #[command(visible_aliases = ["httproute", "hr"], after_help = examples::HTTPROUTES)]
     Httproutes(List),
     /// Lists GRPCRoutes
-    #[command(visible_aliases = ["grpcroute", "gr"])]
+    #[command(visible_aliases = ["grpcroute", "gr"], after_help = examples::GRPCROUTES)]
     Grpcroutes(List),
     /// Lists TLSRoutes
-    #[command(visible_alias = "tlsroute")]
+    #[command(visible_alias = "tlsroute", after_help = examples::TLSROUTES)]
     Tlsroutes(List),
     /// Lists TCPRoutes
-    #[command(visible_alias = "tcproute")]
+    #[command(visible_alias = "tcproute", after_help = examples::TCPROUTES)]
     Tcproutes(List),
     /// Lists UDPRoutes
-    #[command(visible_alias = "udproute")]
+    #[command(visible_alias = "udproute", after_help = examples::UDPROUTES)]
     Udproutes(List),
     /// Lists BackendTLSPolicies
-    #[command(visible_aliases = ["backendtlspolicy", "btp"])]
+    #[command(visible_aliases = ["backendtlspolicy", "btp"], after_help = examples::BACKENDTLSPOLICIES)]
     Backendtlspolicies(List),
     /// Shows a Gateway with every condition, address, listener, route and certificate
+    #[command(after_help = examples::DESCRIBE)]
     DescribeGateway {
         /// Its name
         name: String,
-        /// Its namespace
-        #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
-        namespace: String,
+        /// Its namespace [default: that of the context, or 'default']
+        #[arg(short, long, value_name = "NAMESPACE")]
+        namespace: Option<String>,
     },
 }
 
@@ -306,9 +256,9 @@ pub struct List {
     /// Only these
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// Namespace
-    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
-    pub namespace: String,
+    /// Namespace [default: that of the context, or 'default']
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
     /// All namespaces
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     pub all_namespaces: bool,
@@ -344,6 +294,48 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_that_parse() {
+        let mut commands = vec![(String::from("novactl"), Arguments::command())];
+        let mut count = 0;
+        while let Some((path, command)) = commands.pop() {
+            for inner in command.get_subcommands() {
+                commands.push((format!("{path} {}", inner.get_name()), inner.clone()));
+            }
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_else(|| panic!("{path} has no examples"));
+            let lines = help.lines().filter_map(|line| line.strip_prefix("  "));
+            let lines: Vec<&str> = lines.filter(|line| line.contains("novactl ")).collect();
+            assert!(
+                lines.iter().any(|line| line.contains(&path)),
+                "{path} has no example of its own"
+            );
+            for line in lines {
+                let words = words(line);
+                let parsed = Arguments::try_parse_from(&words);
+                assert!(parsed.is_ok(), "{line}: {words:?}: {parsed:?}");
+                count += 1;
+            }
+        }
+        assert!(count > 40, "{count}");
+    }
+
+    /// The words of an example: from `novactl` to a redirection or the remark behind it.
+    fn words(line: &str) -> Vec<String> {
+        let line = &line[line.find("novactl ").unwrap_or(0)..];
+        let line = line.split("   ").next().unwrap_or(line);
+        let line = line.split([')', '>', '|']).next().unwrap_or(line);
+        let mut words = Vec::new();
+        for (index, part) in line.split('\'').enumerate() {
+            if index % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                words.extend(part.split_whitespace().map(str::to_owned));
+            }
+        }
+        words
     }
 
     #[test]

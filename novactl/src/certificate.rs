@@ -20,6 +20,8 @@ pub enum CertificateFacts {
     },
     /// The Secret holds none, or none that can be read.
     Unreadable,
+    /// Whoever asks may not read the Secret.
+    Hidden,
 }
 
 impl CertificateFacts {

@@ -60,6 +60,14 @@ pub enum ConformanceError {
         /// What the system says.
         reason: String,
     },
+    /// The suite goes by the current context alone.
+    #[error(
+        "the suite runs on the current context: make it {context} with 'kubectl config use-context {context}', or name a kubeconfig of its own with --kubeconfig"
+    )]
+    Context {
+        /// What was asked for.
+        context: String,
+    },
     /// The suite does not start.
     #[error("{file} does not start: {reason}")]
     Start {

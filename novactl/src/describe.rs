@@ -342,6 +342,10 @@ fn facts(facts: Option<&CertificateFacts>, now: Timestamp) -> (Cell, Cell) {
             Cell::plain(UNKNOWN),
             Cell::toned("no certificate in it", Tone::Bad),
         ),
+        Some(CertificateFacts::Hidden) => (
+            Cell::plain(UNKNOWN),
+            Cell::toned("you may not read the Secret", Tone::Doubtful),
+        ),
         Some(CertificateFacts::Readable { names, not_after }) => {
             let days = not_after.as_second().saturating_sub(now.as_second()) / 86_400;
             let date = not_after.to_string();

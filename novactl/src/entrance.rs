@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use novaedge_proto::v1::{NameValueMatch, StringMatchType};
+use http::HeaderValue;
+use novaedge_proto::v1::{GrpcMatch, NameValueMatch, StringMatchType};
 use novaedge_router::{Scheme, Socket, SocketKey, Tables};
 
 /// Where an HTTP or HTTPS listener is reached.
@@ -41,6 +42,22 @@ pub fn host_of(hostname: &str, label: &str) -> String {
         Some(suffix) => format!("{label}{suffix}"),
         None => hostname.to_owned(),
     }
+}
+
+/// What requests of gRPC have as `content-type`, by which rules of GRPCRoutes know them.
+pub const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// The path of a call that a match takes, with `filler` for a service or method that may be any. `None`: it has
+/// expressions.
+pub fn grpc_path(one: &GrpcMatch, filler: &str) -> Option<String> {
+    if one.r#type() == StringMatchType::RegularExpression {
+        return None;
+    }
+    let word = |text: &str| {
+        let word = if text.is_empty() { filler } else { text };
+        word.to_owned()
+    };
+    Some(format!("/{}/{}", word(&one.service), word(&one.method)))
 }
 
 /// Whether there are expressions among the values, for which nobody can make a request.

@@ -4,7 +4,10 @@ mod asked;
 mod judged;
 mod missed;
 mod near;
+mod shares;
 mod view;
+
+use std::net::IpAddr;
 
 use novaedge_proto::v1::Resource;
 use novaedge_router::TablesBuilder;
@@ -70,6 +73,9 @@ pub struct Request {
     /// The server name of its TLS handshake.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sni: Option<String>,
+    /// The address of its client, where one was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
 }
 
 /// A listener.
@@ -161,9 +167,15 @@ pub struct Share {
     /// Its ready endpoints.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
+    /// The endpoint that has the requests of the client that was asked about, while all are well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_client: Option<String>,
     /// What the gateway answers in its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instead: Option<Own>,
+    /// Why connections are closed in its place: they have no answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed: Option<String>,
 }
 
 /// Several Gateways listen where the request goes.
@@ -193,7 +205,7 @@ impl Told {
             Answer::Gateway(own) => good(own),
             Answer::Backends { shares } => shares
                 .iter()
-                .all(|share| share.instead.as_ref().is_none_or(good)),
+                .all(|share| share.closed.is_none() && share.instead.as_ref().is_none_or(good)),
         }
     }
 }

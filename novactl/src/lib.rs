@@ -12,10 +12,13 @@ pub mod table;
 pub mod certificate;
 pub mod object;
 
+pub mod cluster;
+pub mod place;
 pub mod server;
 pub mod source;
 
 pub mod agents;
+pub mod bundle;
 pub mod check;
 pub mod conformance;
 pub mod describe;
@@ -23,6 +26,7 @@ pub mod entrance;
 pub mod explain;
 pub mod findings;
 pub mod listing;
+pub mod man;
 pub mod snapshot;
 
 pub mod run;

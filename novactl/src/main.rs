@@ -6,7 +6,11 @@ use std::{
 };
 
 use clap::Parser as _;
-use novactl::{Arguments, Failure, Verdict, run, run::Terminal, table::Paint};
+use novactl::{
+    Arguments, Failure, Verdict, run,
+    run::{Progress, Terminal},
+    table::Paint,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -15,6 +19,11 @@ async fn main() -> ExitCode {
         out: &mut io::stdout(),
         remarks: &mut io::stderr(),
         paint: paint(),
+        progress: if io::stderr().is_terminal() {
+            Progress::Shown
+        } else {
+            Progress::Hidden
+        },
     };
     let done = run(arguments, &mut to).await;
     match done {

@@ -51,6 +51,8 @@ pub struct Inventory {
     pub omitted: usize,
     /// Certificates in Secrets, as far as the source can see Secrets.
     pub certificates: BTreeMap<ObjectKey, CertificateFacts>,
+    /// What the source could not look at, in sentences.
+    pub remarks: Vec<String>,
 }
 
 /// A condition, and the part of the object that it is about.
@@ -97,6 +99,12 @@ impl Inventory {
     /// The resources of a kind, in order of namespace and name.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Resource> {
         self.resources.values().filter(move |r| r.id.kind == kind)
+    }
+
+    /// Leaves only what is in a namespace, and what is in none.
+    pub fn only(&mut self, namespace: &str) {
+        let here = |key: &ObjectKey| key.namespace.is_empty() || key.namespace == namespace;
+        self.resources.retain(|id, _| here(&id.key));
     }
 
     /// One resource.

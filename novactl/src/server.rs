@@ -1,15 +1,22 @@
 //! The control plane's gRPC endpoint, as people ask it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, io, time::Duration};
 
+use hyper_util::rt::TokioIo;
 use novaedge_proto::v1::{
     AgentStatus, FetchSnapshotRequest, ListAgentsRequest, Resource, Version,
     snapshot_discovery_client::SnapshotDiscoveryClient,
 };
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use crate::cluster::{Cluster, ClusterError, Pod, deepest};
 
 /// The endpoint of `novaedge run`.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:18000";
+/// How long an answer may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// Control planes of a cluster that are asked.
+const MAX_REPLICAS: usize = 32;
 /// Resources per page.
 const PAGE: u32 = 1_000;
 /// How often pages are fetched anew when the snapshot changes between them.
@@ -18,7 +25,8 @@ const TRIES: usize = 5;
 /// A connection to a control plane.
 #[derive(Clone, Debug)]
 pub struct Server {
-    url: String,
+    /// URL, or pod and context.
+    place: String,
     client: SnapshotDiscoveryClient<Channel>,
 }
 
@@ -42,17 +50,28 @@ pub enum ServerError {
     },
     /// Nobody is there.
     #[error(
-        "no control plane answers at {url}: start one with 'novaedge run DIR', or name another with --server"
+        "no control plane answers at {url}: start one with 'novaedge run DIR', or name another with --server, or a cluster with --kubeconfig or --context"
     )]
     Connect {
         /// The URL.
         url: String,
     },
+    /// It cannot be reached through the API server.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// It cannot be reached though the API server has made a connection.
+    #[error("the control plane at {place} does not speak gRPC: {reason}")]
+    Speak {
+        /// Pod and context.
+        place: String,
+        /// What happened.
+        reason: String,
+    },
     /// It refused.
-    #[error("the control plane at {url} says: {message}")]
+    #[error("the control plane at {place} says: {message}")]
     Refused {
-        /// The URL.
-        url: String,
+        /// URL, or pod and context.
+        place: String,
         /// Its words.
         message: String,
     },
@@ -78,15 +97,82 @@ impl Server {
         let endpoint = Endpoint::from_shared(full.clone())
             .map_err(|_| wrong())?
             .connect_timeout(Duration::from_secs(3))
-            .timeout(Duration::from_secs(10));
+            .timeout(ANSWER_LIMIT);
         let channel = endpoint
             .connect()
             .await
             .map_err(|_| ServerError::Connect { url: full.clone() })?;
         Ok(Self {
             client: SnapshotDiscoveryClient::new(channel),
-            url: full,
+            place: full,
         })
+    }
+
+    /// Connects to a control plane in a cluster, through the API server.
+    pub async fn through(cluster: &Cluster, pod: &Pod) -> Result<Self, ServerError> {
+        let place = format!(
+            "{}/{} (context {})",
+            pod.namespace, pod.name, cluster.context
+        );
+        let mut connection = Some(cluster.control_plane(pod).await?);
+        // One connection is made; when it ends, so does the command.
+        let connector = tower::service_fn(move |_: Uri| {
+            let connection = connection.take().map(TokioIo::new);
+            let ended = || io::Error::other("the connection has ended");
+            std::future::ready(connection.ok_or_else(ended))
+        });
+        let endpoint = Endpoint::from_static("http://control-plane").timeout(ANSWER_LIMIT);
+        let channel = endpoint.connect_with_connector(connector).await;
+        let channel = channel.map_err(|error| ServerError::Speak {
+            place: place.clone(),
+            reason: deepest(&error),
+        })?;
+        Ok(Self {
+            client: SnapshotDiscoveryClient::new(channel),
+            place,
+        })
+    }
+
+    /// Connects to every control plane of a cluster; with those that answer come the errors of those that do not.
+    pub async fn of_cluster(
+        cluster: &Cluster,
+    ) -> Result<(Vec<Self>, Vec<ServerError>), ServerError> {
+        let (mut servers, mut silent) = (Vec::new(), Vec::new());
+        for pod in cluster.control_planes().await?.iter().take(MAX_REPLICAS) {
+            match Self::through(cluster, pod).await {
+                Ok(server) => servers.push(server),
+                Err(error) => silent.push(error),
+            }
+        }
+        match silent.pop() {
+            Some(error) if servers.is_empty() => Err(error),
+            last => {
+                silent.extend(last);
+                Ok((servers, silent))
+            }
+        }
+    }
+
+    /// Connects to the first control plane of a cluster that answers: all of them have the same snapshot.
+    pub async fn any_of_cluster(cluster: &Cluster) -> Result<Self, ServerError> {
+        let mut last = None;
+        for pod in cluster.control_planes().await?.iter().take(MAX_REPLICAS) {
+            match Self::through(cluster, pod).await {
+                Ok(server) => return Ok(server),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| {
+            ServerError::Cluster(ClusterError::NoControlPlane {
+                context: cluster.context.clone(),
+                namespace: cluster.system.clone(),
+            })
+        }))
+    }
+
+    /// Where it is, for people.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// The agents, by node.
@@ -150,10 +236,31 @@ impl Server {
 
     fn refused(&self, status: &tonic::Status) -> ServerError {
         ServerError::Refused {
-            url: self.url.clone(),
+            place: self.place.clone(),
             message: status.message().to_owned(),
         }
     }
+}
+
+/// The newest version, and all agents by node: each replica knows those that are connected to it.
+pub async fn fleet(
+    servers: &mut [Server],
+) -> Result<(Option<Version>, Vec<AgentStatus>), ServerError> {
+    let mut newest = None;
+    let mut agents: BTreeMap<String, AgentStatus> = BTreeMap::new();
+    for server in servers {
+        let version = server.version().await?;
+        for mut agent in server.agents().await? {
+            // Versions of another replica have other numbers.
+            agent.newest = agent.newest.or_else(|| version.clone());
+            let known = agents.get(node(&agent));
+            if known.is_none_or(|known| known.connected_at_ms < agent.connected_at_ms) {
+                agents.insert(node(&agent).to_owned(), agent);
+            }
+        }
+        newest = newest.or(version);
+    }
+    Ok((newest, agents.into_values().collect()))
 }
 
 /// The node id of an agent.

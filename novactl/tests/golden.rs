@@ -10,7 +10,7 @@ use novactl::{
     findings::{Fleet, report},
     listing::{self, Namespaces, Width},
     object::{Inventory, JUDGED_KINDS, Resource},
-    source::Source,
+    source::FolderSource,
     table::Paint,
 };
 use novaedge_api::meta::Kind;
@@ -29,7 +29,7 @@ fn now() -> Timestamp {
 
 fn inventory() -> Inventory {
     let (manifests, state) = (folder().join("manifests"), folder().join("state"));
-    let source = Source::choose(Some(&manifests), Some(&state)).expect("a source");
+    let source = FolderSource::new(Some(&manifests), &state);
     source.load().expect("an inventory")
 }
 

@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use http::request::Parts;
+use http::{header::CONTENT_TYPE, request::Parts};
 use novaedge_control_plane::problem::{Level, Problem};
-use novaedge_proto::v1::{HttpMatch, PathMatchType, Resource, Route, RouteKind, resource::Body};
+use novaedge_proto::v1::{
+    GrpcMatch, HttpMatch, PathMatchType, Resource, Route, RouteKind, resource::Body,
+};
 use novaedge_proxy::explain::{Connection, explain};
 use novaedge_router::{Tables, TablesBuilder};
 
-use crate::entrance::{Entrance, entrances, has_expressions, host_of};
+use crate::entrance::{Entrance, GRPC, entrances, grpc_path, has_expressions, host_of};
 
 /// Parts of hosts and paths that nobody writes.
 const UNLIKELY: &str = "zz-novactl";
@@ -20,7 +22,10 @@ const TAILS: [&str; 6] = ["", "/", "/0", "/zz-novactl", "/zz-novactl/0", "/A.b_c
 /// Methods that are tried where a match names none.
 const METHODS: [&str; 4] = ["GET", "POST", "DELETE", "OPTIONS"];
 
-/// A warning for each HTTP rule that is not reached.
+/// What stands for a service or a method that may be any: a rule that takes all of these takes any.
+const CALLS: [&str; 3] = ["zz-novactl", "a.b.C", "Get"];
+
+/// A warning for each rule of an HTTPRoute or a GRPCRoute that is not reached.
 pub(super) fn rules(resources: &[Resource]) -> Vec<Problem> {
     let mut builder = TablesBuilder::new();
     let (tables, _rejected) = builder.apply(resources.iter().cloned(), &[]);
@@ -28,7 +33,11 @@ pub(super) fn rules(resources: &[Resource]) -> Vec<Problem> {
     resources
         .iter()
         .filter_map(|resource| match &resource.body {
-            Some(Body::Route(route)) if route.kind() == RouteKind::Http => Some((resource, route)),
+            Some(Body::Route(route))
+                if matches!(route.kind(), RouteKind::Http | RouteKind::Grpc) =>
+            {
+                Some((resource, route))
+            }
             _ => None,
         })
         .filter_map(|(resource, route)| {
@@ -45,31 +54,24 @@ fn takers(
     name: &str,
     route: &Route,
 ) -> Option<BTreeSet<String>> {
-    let all = [HttpMatch::default()];
-    let matches = match route.http_matches.as_slice() {
-        [] => &all,
-        matches => matches,
-    };
     let mut takers = BTreeSet::new();
     for binding in &route.bindings {
         // A listener that is not served has a problem of its own.
         let entrance = entrances.get(binding.listener.as_str())?;
         for host in hosts(&binding.hostnames) {
-            for one in matches {
-                for parts in requests(one, &host)? {
-                    let connection = Connection {
-                        key: entrance.key,
-                        scheme: entrance.scheme,
-                        sni: Some(&host),
-                    };
-                    let rule = explain(tables, connection, &parts).matched?.rule;
-                    if *rule.id.resource == *name {
-                        return None;
-                    }
-                    let (kind, id) = (rule.id.kind.as_str(), &rule.id);
-                    let of = format!("{kind}/{}/{}", id.namespace(), id.name());
-                    takers.insert(format!("rule {} of {of}", id.rule_index));
+            for parts in requests_of(route, &host)? {
+                let connection = Connection {
+                    key: entrance.key,
+                    scheme: entrance.scheme,
+                    sni: Some(&host),
+                };
+                let rule = explain(tables, connection, &parts).matched?.rule;
+                if *rule.id.resource == *name {
+                    return None;
                 }
+                let (kind, id) = (rule.id.kind.as_str(), &rule.id);
+                let of = format!("{kind}/{}/{}", id.namespace(), id.name());
+                takers.insert(format!("rule {} of {of}", id.rule_index));
             }
         }
     }
@@ -82,6 +84,44 @@ fn hosts(hostnames: &[String]) -> Vec<String> {
     }
     let hosts = hostnames.iter().map(|name| host_of(name, UNLIKELY));
     hosts.collect()
+}
+
+/// Requests that the matches of a rule take. `None`: one has expressions.
+fn requests_of(route: &Route, host: &str) -> Option<Vec<Parts>> {
+    let made: Option<Vec<Vec<Parts>>> = if route.kind() == RouteKind::Grpc {
+        let all = [GrpcMatch::default()];
+        let matches = match route.grpc_matches.as_slice() {
+            [] => &all,
+            matches => matches,
+        };
+        matches.iter().map(|one| calls(one, host)).collect()
+    } else {
+        let all = [HttpMatch::default()];
+        let matches = match route.http_matches.as_slice() {
+            [] => &all,
+            matches => matches,
+        };
+        matches.iter().map(|one| requests(one, host)).collect()
+    };
+    Some(made?.into_iter().flatten().collect())
+}
+
+/// Calls that a match of a GRPCRoute takes. `None`: it has expressions, for which none can be made.
+fn calls(one: &GrpcMatch, host: &str) -> Option<Vec<Parts>> {
+    if has_expressions(&one.headers) {
+        return None;
+    }
+    let calls = CALLS.iter().map(|filler| {
+        let mut request = http::Request::post(grpc_path(one, filler)?)
+            .header("host", host)
+            .header(CONTENT_TYPE, GRPC);
+        for header in &one.headers {
+            request = request.header(&header.name, &header.value);
+        }
+        // What cannot be written as a request cannot be tried.
+        Some(request.body(()).ok()?.into_parts().0)
+    });
+    calls.collect()
 }
 
 /// Requests that a match takes. `None`: it has expressions, for which none can be made.
@@ -141,13 +181,13 @@ fn problem(route: &Route, takers: &BTreeSet<String>) -> Problem {
         "no request reaches this rule, for all that it matches goes to {}; remove it, or match more closely",
         takers.join(", ")
     );
+    let kind = match route.kind() {
+        RouteKind::Grpc => "GRPCRoute",
+        _ => "HTTPRoute",
+    };
     Problem {
         severity: Level::Warning,
         field: format!("spec.rules[{}]", route.rule_index),
-        ..Problem::of_object(
-            format!("HTTPRoute/{namespace}/{name}"),
-            "Unreachable",
-            message,
-        )
+        ..Problem::of_object(format!("{kind}/{namespace}/{name}"), "Unreachable", message)
     }
 }

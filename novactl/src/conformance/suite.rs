@@ -21,16 +21,28 @@ pub fn sources(folder: &Path) -> Result<PathBuf, ConformanceError> {
         })
 }
 
-/// Runs the suite on KUBECONFIG's cluster, or on the project's own, which is brought up if needed. What it says goes to
-/// standard error, its report into the file `report`. Whether all tests passed.
-pub fn run_suite(script: &Path, report: &Path, flags: &[String]) -> Result<bool, ConformanceError> {
+/// Runs the suite on the cluster of `kubeconfig` or `KUBECONFIG`, or on the project's own, which is brought up if needed.
+/// What it says goes to standard error, its report into the file `report`. Whether all tests passed.
+pub fn run_suite(
+    script: &Path,
+    report: &Path,
+    flags: &[String],
+    kubeconfig: Option<&Path>,
+) -> Result<bool, ConformanceError> {
     go_runs()?;
     let start = |error: io::Error| ConformanceError::Start {
         file: script.to_owned(),
         reason: error.to_string(),
     };
     let report = std::path::absolute(report).map_err(start)?;
-    let status = Command::new(script)
+    let mut command = Command::new(script);
+    if let Some(kubeconfig) = kubeconfig {
+        command.env(
+            "KUBECONFIG",
+            std::path::absolute(kubeconfig).map_err(start)?,
+        );
+    }
+    let status = command
         .args(flags)
         .env("REPORT", report)
         .stdin(Stdio::null())

@@ -1,5 +1,7 @@
 //! A request as people ask about it, like a command line of curl.
 
+use std::net::IpAddr;
+
 use http::{
     HeaderName, HeaderValue, Method, Uri,
     header::HOST,
@@ -28,7 +30,7 @@ pub struct Asked {
 }
 
 /// What to ask, as it stands on a command line.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Words<'a> {
     /// `http://host:port/path?query`.
     pub url: &'a str,
@@ -40,6 +42,24 @@ pub struct Words<'a> {
     pub sni: Option<&'a str>,
     /// `name` or `namespace/name`.
     pub gateway: Option<&'a str>,
+    /// The namespace of a Gateway that is named without one.
+    pub namespace: &'a str,
+    /// The address of the client.
+    pub client: Option<IpAddr>,
+}
+
+impl Default for Words<'_> {
+    fn default() -> Self {
+        Self {
+            url: "",
+            method: "GET",
+            headers: &[],
+            sni: None,
+            gateway: None,
+            namespace: "default",
+            client: None,
+        }
+    }
 }
 
 /// Why nobody can ask so.
@@ -86,7 +106,7 @@ impl Asked {
         let sni = sni.flatten();
         let gateway = words.gateway.map(|name| match name.split_once('/') {
             Some(_) => name.to_owned(),
-            None => format!("default/{name}"),
+            None => format!("{}/{name}", words.namespace),
         });
         Ok(Self {
             scheme,
@@ -97,6 +117,7 @@ impl Asked {
                 url: full,
                 host,
                 sni: sni.clone(),
+                client: words.client,
             },
             parts,
             sni,
@@ -132,7 +153,7 @@ fn set(head: &mut Builder, name: HeaderName, value: HeaderValue) {
 /// Addresses are no server names (RFC 6066 section 3).
 fn server_name(authority: &Authority, given: Option<&str>) -> Option<String> {
     let host = authority.host();
-    let is_address = host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok();
+    let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
     let name = given.or((!is_address).then_some(host))?;
     Some(name.trim_end_matches('.').to_ascii_lowercase())
 }

@@ -2,18 +2,20 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use http::header::{HOST, LOCATION};
+use http::header::HOST;
 use novaedge_proto::v1::Resource;
 use novaedge_proxy::{
     Reason,
-    explain::{Connection, Explanation, Outcome, Share as Judged, ShareOutcome, explain},
+    explain::{Connection, Explanation, Outcome, explain},
 };
 use novaedge_router::{
-    BackendChoice, Filters, Invalid, L4Rule, ListenerInfo, Matched, RouteId, Scheme, Socket,
-    SocketKey, Tables, Target, TlsTarget, WeightedBackends, host,
+    L4Rule, ListenerInfo, Matched, RouteId, Scheme, Socket, SocketKey, Tables, TlsTarget, host,
 };
 
-use super::{Ambiguous, Answer, Asked, Listener, Own, Rule, Share, Told, near};
+use super::{
+    Ambiguous, Answer, Asked, Listener, Rule, Told, near,
+    shares::{connections, filters, own, own_error, share, why},
+};
 
 /// What becomes of a request.
 pub(super) fn judge(
@@ -82,7 +84,7 @@ fn on_socket(
     match (socket, asked.scheme) {
         (Socket::Tcp(socket), _) => Told {
             listener: Some(listener(&socket.info)),
-            ..layer4(tables, socket.rule.as_ref(), told)
+            ..layer4(tables, socket.rule.as_ref(), asked, told)
         },
         (Socket::Http(_), Scheme::Http) => http(tables, key, asked, told),
         (Socket::Http(_), Scheme::Https) => told(nobody(format!(
@@ -97,7 +99,7 @@ fn on_socket(
             Some(TlsTarget::Https(_)) => http(tables, key, asked, told),
             Some(TlsTarget::Terminate(tls) | TlsTarget::Passthrough(tls)) => Told {
                 listener: Some(listener(&tls.info)),
-                ..layer4(tables, tls.route(asked.sni.as_deref()), told)
+                ..layer4(tables, tls.route(asked.sni.as_deref()), asked, told)
             },
             None => told(nobody(format!(
                 "no listener on port {} has the server name {}, so the connection is closed; there {}",
@@ -129,7 +131,10 @@ fn http(tables: &Tables, key: SocketKey, asked: &Asked, told: impl Fn(Answer) ->
         }
         Outcome::Answered(answer) => Answer::Gateway(own(&answer)),
         Outcome::Shared(shares) => Answer::Backends {
-            shares: shares.iter().map(|one| share(tables, one)).collect(),
+            shares: shares
+                .iter()
+                .map(|one| share(tables, one, matched.as_ref(), asked))
+                .collect(),
         },
     };
     Told {
@@ -140,7 +145,12 @@ fn http(tables: &Tables, key: SocketKey, asked: &Asked, told: impl Fn(Answer) ->
 }
 
 /// Connections go where the rule says, byte by byte.
-fn layer4(tables: &Tables, rule: Option<&Arc<L4Rule>>, told: impl Fn(Answer) -> Told) -> Told {
+fn layer4(
+    tables: &Tables,
+    rule: Option<&Arc<L4Rule>>,
+    asked: &Asked,
+    told: impl Fn(Answer) -> Told,
+) -> Told {
     let Some(rule) = rule else {
         let why = "no route takes the connection, so it is closed";
         return told(nobody(why.to_owned()));
@@ -148,117 +158,12 @@ fn layer4(tables: &Tables, rule: Option<&Arc<L4Rule>>, told: impl Fn(Answer) -> 
     let answer = match &rule.invalid {
         Some(invalid) => nobody(format!("{}: {}", invalid.reason, invalid.message)),
         None => Answer::Backends {
-            shares: connections(tables, &rule.backends),
+            shares: connections(tables, &rule.backends, asked),
         },
     };
     Told {
         rule: Some(named(&rule.id, None, Vec::new())),
         ..told(answer)
-    }
-}
-
-fn connections(tables: &Tables, backends: &WeightedBackends) -> Vec<Share> {
-    let shares = backends.iter().map(|(weight, choice)| {
-        let (name, invalid) = target(tables, choice);
-        let backend = name.and_then(|name| tables.backends.get(name));
-        let endpoints = backend.map(|backend| backend.endpoints.iter().map(endpoint).collect());
-        Share {
-            weight,
-            backend: name.map(ToString::to_string),
-            filters: Vec::new(),
-            endpoints: endpoints.unwrap_or_default(),
-            instead: invalid.map(|invalid| Own {
-                // Connections have no statuses; that of HTTP stands for the end of one.
-                status: Reason::InvalidBackend.status().as_u16(),
-                reason: Some(Reason::InvalidBackend.code()),
-                why: format!("{}: {}", invalid.reason, invalid.message),
-                location: None,
-            }),
-        }
-    });
-    shares.collect()
-}
-
-/// The backend of a choice, and why nothing may be sent there.
-fn target<'t>(
-    tables: &'t Tables,
-    choice: &'t BackendChoice,
-) -> (Option<&'t Arc<str>>, Option<&'t Invalid>) {
-    match &choice.target {
-        Target::Backend(name) => {
-            let backend = tables.backends.get(name);
-            (
-                Some(name),
-                backend.and_then(|backend| backend.invalid.as_ref()),
-            )
-        }
-        Target::Invalid(invalid) => (None, Some(invalid)),
-    }
-}
-
-fn share(tables: &Tables, judged: &Judged<'_>) -> Share {
-    let (name, invalid) = target(tables, judged.choice);
-    let (endpoints, instead) = match &judged.outcome {
-        ShareOutcome::Forwarded(backend) => {
-            (backend.endpoints.iter().map(endpoint).collect(), None)
-        }
-        ShareOutcome::Answered(answer) => (Vec::new(), Some(own(answer))),
-        ShareOutcome::Refused(reason) => {
-            let why = why(*reason, invalid, String::new);
-            (Vec::new(), Some(own_error(*reason, why)))
-        }
-    };
-    Share {
-        weight: judged.weight,
-        backend: name.map(ToString::to_string),
-        filters: filters(&judged.choice.filters),
-        endpoints,
-        instead,
-    }
-}
-
-fn endpoint(endpoint: &novaedge_router::Endpoint) -> String {
-    match endpoint.socket_addr() {
-        Some(address) => address.to_string(),
-        None => format!("{}:{}", endpoint.address, endpoint.port),
-    }
-}
-
-fn own(answer: &http::Response<()>) -> Own {
-    let location = answer.headers().get(LOCATION);
-    let location = location.and_then(|value| value.to_str().ok());
-    let why = match location {
-        Some(_) => "a filter redirects",
-        None => "a filter answers the CORS preflight",
-    };
-    Own {
-        status: answer.status().as_u16(),
-        reason: None,
-        why: why.to_owned(),
-        location: location.map(str::to_owned),
-    }
-}
-
-fn own_error(reason: Reason, why: String) -> Own {
-    Own {
-        status: reason.status().as_u16(),
-        reason: Some(reason.code()),
-        why,
-        location: None,
-    }
-}
-
-/// The gateway's own words, with what the object's status says or else what else is known.
-fn why(reason: Reason, invalid: Option<&Invalid>, more: impl Fn() -> String) -> String {
-    let text = reason.text().trim_end();
-    let more = match invalid {
-        Some(invalid) => format!("{}: {}", invalid.reason, invalid.message),
-        None => more(),
-    };
-    if more.is_empty() {
-        text.to_owned()
-    } else {
-        format!("{text}; {more}")
     }
 }
 
@@ -368,47 +273,4 @@ fn named(id: &RouteId, path: Option<String>, filters: Vec<String>) -> Rule {
         path,
         filters,
     }
-}
-
-/// What filters do, in a few words each.
-fn filters(filters: &Filters) -> Vec<String> {
-    let mut told = Vec::new();
-    for (what, all) in [
-        ("request", &filters.request_headers),
-        ("response", &filters.response_headers),
-    ] {
-        for ops in all {
-            for (verb, names) in [
-                (
-                    "sets",
-                    ops.set.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-                ),
-                ("adds", ops.add.iter().map(|(name, _)| name).collect()),
-                ("removes", ops.remove.iter().collect()),
-            ] {
-                if !names.is_empty() {
-                    let names: Vec<&str> =
-                        names.into_iter().map(http::HeaderName::as_str).collect();
-                    told.push(format!("{verb} {what} headers {}", names.join(", ")));
-                }
-            }
-        }
-    }
-    if let Some(rewrite) = &filters.rewrite {
-        if let Some(host) = rewrite.host() {
-            told.push(format!("rewrites the host to {host}"));
-        }
-        if rewrite.path.is_some() {
-            told.push("rewrites the path".to_owned());
-        }
-    }
-    let mirrors = filters.mirrors.iter();
-    told.extend(mirrors.map(|mirror| format!("mirrors to {}", mirror.backend)));
-    if filters.cors.is_some() {
-        told.push("answers CORS preflights".to_owned());
-    }
-    if filters.redirect.is_some() {
-        told.push("redirects".to_owned());
-    }
-    told
 }

@@ -1,6 +1,6 @@
 //! What becomes of a request, as text.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, net::IpAddr};
 
 use super::{Answer, Candidates, Own, Rule, Share, Told};
 use crate::table::{Cell, Paint, Table, Tone};
@@ -22,6 +22,9 @@ impl Told {
         if let Some(sni) = &self.request.sni {
             line("SNI", sni);
         }
+        if let Some(client) = &self.request.client {
+            line("Client", &client.to_string());
+        }
         if let Some(listener) = &self.listener {
             let hostname = listener.hostname.as_ref();
             let hostname = hostname.map_or_else(String::new, |name| format!(", hostname {name}"));
@@ -42,7 +45,8 @@ impl Told {
             Answer::Gateway(own) => line("Answer", &own.line()),
             Answer::Backends { shares } => {
                 line("Answer", "from a backend");
-                text.push_str(&table(shares).render(LABEL, paint));
+                let client = self.request.client;
+                text.push_str(&table(shares, client).render(LABEL, paint));
             }
         }
         if let Some(candidates) = &self.candidates {
@@ -102,22 +106,37 @@ impl Own {
     }
 }
 
-fn table(shares: &[Share]) -> Table {
+fn table(shares: &[Share], client: Option<IpAddr>) -> Table {
     let total: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
-    let mut table = Table::new(vec!["SHARE", "BACKEND", "ENDPOINTS", "FILTERS"]);
+    let mut headings = vec!["SHARE", "BACKEND", "ENDPOINTS", "FILTERS"];
+    if client.is_some() {
+        headings.insert(3, "FOR CLIENT");
+    }
+    let mut table = Table::new(headings);
     for share in shares {
         let percent = u64::from(share.weight) * 100 / total.max(1);
-        let (endpoints, tone) = match &share.instead {
-            Some(own) if own.status >= 400 => (own.line(), Tone::Bad),
-            Some(own) => (own.line(), Tone::Good),
-            None => (share.endpoints.join(", "), Tone::Good),
+        let (endpoints, tone) = match (&share.instead, &share.closed) {
+            (Some(own), _) if own.status >= 400 => (own.line(), Tone::Bad),
+            (Some(own), _) => (own.line(), Tone::Good),
+            (None, Some(why)) => (format!("the connection is closed: {why}"), Tone::Bad),
+            (None, None) => (share.endpoints.join(", "), Tone::Good),
         };
-        table.push(vec![
+        let mut row = vec![
             Cell::plain(format!("{percent} %")),
             Cell::plain(share.backend.as_deref().unwrap_or("<none>")),
             Cell::toned(endpoints, tone),
             Cell::plain(share.filters.join("; ")),
-        ]);
+        ];
+        if client.is_some() {
+            let known = share.for_client.as_deref();
+            let any = if share.endpoints.is_empty() {
+                ""
+            } else {
+                "any of them"
+            };
+            row.insert(3, Cell::plain(known.unwrap_or(any)));
+        }
+        table.push(row);
     }
     table
 }

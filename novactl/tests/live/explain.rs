@@ -224,6 +224,7 @@ fn check(
         headers: &headers,
         sni,
         gateway: None,
+        ..Words::default()
     });
     let told = explain(resources, &asked.expect("a request")).expect("one Gateway");
     let head = format!(

@@ -4,6 +4,7 @@ mod agents;
 mod documented;
 mod explain;
 mod faults;
+mod keyed;
 mod natives;
 mod objects;
 #[path = "../support/quickstart.rs"]

@@ -147,9 +147,17 @@ impl Drop for System {
 /// novactl without anything from the environment of the test.
 pub fn novactl(line: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_novactl"));
-    for variable in ["NOVACTL_SERVER", "NOVACTL_FOLDER", "NOVACTL_STATE_DIR"] {
+    for variable in [
+        "NOVACTL_SERVER",
+        "NOVACTL_FOLDER",
+        "NOVACTL_STATE_DIR",
+        "KUBECONFIG",
+        "KUBERNETES_SERVICE_HOST",
+    ] {
         command.env_remove(variable);
     }
+    // Nor the kubeconfig of whoever runs the test.
+    command.env("HOME", "/nonexistent");
     command.args(line).stdin(Stdio::null());
     command
 }
