@@ -262,6 +262,16 @@ fn the_suite_is_run_where_its_sources_and_go_are() {
     let (code, out, error) = run(&programs, &["--", "-run-test", "Any"]);
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert!(error.contains("no report"), "{error}");
+
+    let suite = "echo \"on $KUBECONFIG\"";
+    script(&folder.path().join("test/conformance/run.sh"), suite);
+    let (_, _, error) = run(&programs, &["--kubeconfig", "edge.conf"]);
+    let file = folder.path().join("edge.conf");
+    let file = file.file_name().expect("a name").to_string_lossy();
+    assert!(error.contains("on /") && error.contains(&*file), "{error}");
+    let (code, _, error) = run(&programs, &["--context", "edge"]);
+    assert_eq!(code, Some(2));
+    assert!(error.contains("kubectl config use-context edge"), "{error}");
 }
 
 fn script(path: &Path, text: &str) {

@@ -47,6 +47,8 @@ pub(super) async fn bundle(
     let source = looking.source().await;
     let source = match (source, &chosen) {
         (Err(error), Chosen::Cluster(_)) => return Err(error),
+        // With neither objects nor a control plane there is nothing to tell.
+        (Err(error), _) if looking.servers(to).await.is_err() => return Err(error),
         (source, _) => source,
     };
     let path = output.map_or_else(

@@ -1,6 +1,7 @@
 //! Every command line of novactl against a real `novaedge run`, a process of its own.
 
 mod agents;
+mod bundle;
 mod documented;
 mod explain;
 mod faults;
