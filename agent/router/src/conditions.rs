@@ -14,6 +14,8 @@ pub(crate) enum HostLimit {
     /// The whole own hostname is served.
     #[default]
     None,
+    /// Only hosts with one label before this suffix, which is that of the own hostname, a wildcard.
+    OneLabel(Arc<str>),
     /// Only hosts within one of these.
     To(Arc<[HostPattern]>),
 }
@@ -26,9 +28,16 @@ impl HostLimit {
     pub(crate) fn allows(&self, host: &str) -> bool {
         match self {
             Self::None => true,
+            Self::OneLabel(suffix) => has_one_label_before(host, suffix),
             Self::To(patterns) => patterns.iter().any(|pattern| pattern.matches(host)),
         }
     }
+}
+
+/// Whether a host is one label and a suffix, which starts with a dot.
+pub(crate) fn has_one_label_before(host: &str, suffix: &str) -> bool {
+    host.strip_suffix(suffix)
+        .is_some_and(|label| !label.is_empty() && !label.contains('.'))
 }
 
 /// What a request must have besides its path.

@@ -72,6 +72,13 @@ impl RouteId {
         }
     }
 
+    /// The kind of the object that a user wrote: the route's, or that of what a route was made for, such as `Ingress`.
+    pub fn object_kind(&self) -> &str {
+        let parts = self.resource.strip_prefix("route/");
+        let kind = parts.and_then(|parts| parts.split_once('/'));
+        kind.map_or(self.kind.as_str(), |(kind, _)| kind)
+    }
+
     /// The route's namespace.
     pub fn namespace(&self) -> &str {
         let start = self.start as usize;

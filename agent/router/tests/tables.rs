@@ -447,3 +447,47 @@ fn a_binding_serves_only_the_hosts_that_it_names() {
         );
     }
 }
+
+#[test]
+fn a_wildcard_of_an_ingress_is_one_label_and_the_rest_falls_through() {
+    let mut builder = TablesBuilder::new();
+    builder.apply(http_gateway(), &[]);
+    let mut one = with_path("one", "*.example.com", prefix("/"));
+    one.single_label_wildcards = true;
+    let any = v1::Route {
+        http_matches: vec![prefix("/")],
+        ..rule("any", 0)
+    };
+    let (tables, rejected) = builder.apply(vec![route(&one), route(&any)], &[]);
+    assert!(rejected.is_empty());
+    for (host, expected) in [
+        ("a.example.com", "one"),
+        ("a.example.com.", "one"),
+        ("a.b.example.com", "any"),
+        ("example.com", "any"),
+    ] {
+        let found = winner(&tables, &Request::get(host, "/"));
+        assert_eq!(found.as_deref(), Some(expected), "{host}");
+    }
+}
+
+#[test]
+fn what_a_binding_leaves_of_a_wildcard_of_one_label_has_one_label() {
+    let mut builder = TablesBuilder::new();
+    builder.apply(http_gateway(), &[]);
+    let mut narrow = with_path("narrow", "*.example.com", prefix("/"));
+    narrow.single_label_wildcards = true;
+    let hosts = ["a.example.com", "*.b.example.com", "x.c.example.com"];
+    narrow.bindings[0].hostnames = strings(&hosts);
+    let (tables, rejected) = builder.apply(vec![route(&narrow)], &[]);
+    assert!(rejected.is_empty());
+    for (host, served) in [
+        ("a.example.com", true),
+        ("b.example.com", false),
+        ("y.b.example.com", false),
+        ("x.c.example.com", false),
+    ] {
+        let found = winner(&tables, &Request::get(host, "/"));
+        assert_eq!(found.is_some(), served, "{host}");
+    }
+}

@@ -7,8 +7,8 @@ use novaedge_api::k8s_openapi::jiff::Timestamp;
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use novaedge_api::native::{
     NamespacedRef, ProxyBackendRef, ProxyBackendTarget, ProxyFilter, ProxyParentRef, ProxyProtocol,
-    ProxyRoute, ProxyRouteProtocol, ProxyRouteRule, ProxySessionPersistence, ProxySessionType,
-    ProxyTlsMode,
+    ProxyRoute, ProxyRouteProtocol, ProxyRouteRule, ProxyRuleListeners, ProxySessionPersistence,
+    ProxySessionType, ProxyTlsMode, ProxyWildcard,
 };
 use novaedge_proto::v1;
 use novaedge_proto::v1::resource::Body;
@@ -30,6 +30,7 @@ pub(crate) fn compile(view: &View<'_>, key: &ObjectKey) -> Computed {
         key,
         object,
         origin,
+        protocols: BTreeMap::new(),
         diagnostics: Vec::new(),
     };
     let bindings = compiler.bindings();
@@ -37,7 +38,10 @@ pub(crate) fn compile(view: &View<'_>, key: &ObjectKey) -> Computed {
     if !bindings.is_empty() {
         let base = compiler.base(bindings);
         for (index, rule) in object.spec.rules.iter().enumerate() {
-            let route = compiler.rule(base.clone(), index, rule);
+            let Some(base) = compiler.base_of_rule(&base, rule) else {
+                continue;
+            };
+            let route = compiler.rule(base, index, rule);
             let reference = route.r#ref.clone().unwrap_or_default();
             resources.push((name::route(&reference, index), Body::Route(route)));
         }
@@ -54,6 +58,8 @@ struct RouteCompiler<'a> {
     key: &'a ObjectKey,
     object: &'a ProxyRoute,
     origin: Origin,
+    /// Of the listeners that the route is bound to.
+    protocols: BTreeMap<String, ProxyProtocol>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -93,8 +99,54 @@ impl RouteCompiler<'_> {
             created,
             hostnames: own_hostnames(self.object),
             bindings,
+            single_label_wildcards: spec.wildcard == ProxyWildcard::OneLabel,
             ..v1::Route::default()
         }
+    }
+
+    /// The same for a rule, which may have hosts and listeners of its own. None: no listener of the route serves it.
+    fn base_of_rule(&self, base: &v1::Route, rule: &ProxyRouteRule) -> Option<v1::Route> {
+        if rule.hostnames.is_empty() && rule.listeners.is_none() {
+            return Some(base.clone());
+        }
+        let hostnames = if rule.hostnames.is_empty() {
+            own_hostnames(self.object)
+        } else {
+            lower(&rule.hostnames)
+        };
+        let wanted = rule.listeners.map(|listeners| match listeners {
+            ProxyRuleListeners::HTTP => ProxyProtocol::HTTP,
+            ProxyRuleListeners::HTTPS => ProxyProtocol::HTTPS,
+        });
+        let serves = |binding: &&v1::Binding| {
+            let protocol = self.protocols.get(&binding.listener);
+            wanted.is_none_or(|wanted| protocol == Some(&wanted))
+        };
+        let within = |binding: &v1::Binding| {
+            let met = binding
+                .hostnames
+                .iter()
+                .filter_map(|of_route| intersect_hostnames(Some(of_route), &hostnames));
+            let mut met: Vec<String> = met.flatten().collect();
+            met.sort();
+            met.dedup();
+            if binding.hostnames.is_empty() {
+                met.clone_from(&hostnames);
+            } else if met.is_empty() {
+                return None;
+            }
+            Some(v1::Binding {
+                listener: binding.listener.clone(),
+                hostnames: met,
+            })
+        };
+        let bindings = base.bindings.iter().filter(serves);
+        let bindings: Vec<v1::Binding> = bindings.filter_map(within).collect();
+        (!bindings.is_empty()).then(|| v1::Route {
+            hostnames,
+            bindings,
+            ..base.clone()
+        })
     }
 
     /// The listeners that the route is bound to, each once.
@@ -113,13 +165,12 @@ impl RouteCompiler<'_> {
                 }
             }
         }
-        bindings
-            .into_iter()
-            .map(|(listener, hostnames)| v1::Binding {
-                listener,
-                hostnames,
-            })
-            .collect()
+        let bindings = bindings.into_iter();
+        let bindings = bindings.map(|(listener, hostnames)| v1::Binding {
+            listener,
+            hostnames,
+        });
+        bindings.collect()
     }
 
     fn parent(&mut self, field: &str, parent: &ProxyParentRef) -> Vec<(String, Vec<String>)> {
@@ -138,12 +189,7 @@ impl RouteCompiler<'_> {
         };
         let named: Vec<&Attachable> = listeners
             .iter()
-            .filter(|listener| {
-                parent
-                    .listener
-                    .as_ref()
-                    .is_none_or(|name| *name == listener.name)
-            })
+            .filter(|listener| is_named(parent, listener))
             .filter(|listener| fits(self.object.spec.protocol, listener, parent))
             .collect();
         if named.is_empty() {
@@ -162,7 +208,9 @@ impl RouteCompiler<'_> {
                 Some(lower(&parent.hostnames))
             };
             if let Some(hostnames) = hostnames {
-                bound.push((listener.resource.clone(), hostnames));
+                let resource = listener.resource.clone();
+                self.protocols.insert(resource.clone(), listener.protocol);
+                bound.push((resource, hostnames));
             } else {
                 let message = format!(
                     "no hostname of the route fits {} of listener {}; name one that does",
@@ -270,6 +318,12 @@ impl RouteCompiler<'_> {
         self.report(field, reason, message.clone());
         Err(invalid(reason, message))
     }
+}
+
+/// Whether a reference is to this listener, among others perhaps.
+fn is_named(parent: &ProxyParentRef, listener: &Attachable) -> bool {
+    let name = parent.listener.as_ref();
+    name.is_none_or(|name| *name == listener.name)
 }
 
 /// Whether a route of a protocol can be served by a listener. A TCP route goes to a listener that ends

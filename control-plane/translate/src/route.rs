@@ -23,7 +23,7 @@ use novaedge_api::gateway::{
 };
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use novaedge_api::native::{
-    self, ProxyParentRef, ProxyRoute, ProxyRouteProtocol, ProxyRouteRule, ProxyRouteSpec,
+    self, ProxyParentRef, ProxyRoute, ProxyRouteProtocol, ProxyRouteRule, ProxyRouteSpec, ProxyWildcard,
 };
 
 use crate::backend::reference::Refs;
@@ -323,6 +323,7 @@ fn native_route(
         protocol,
         parent_refs,
         hostnames,
+        wildcard: ProxyWildcard::default(),
         source_created: created.map(|time| time.0.to_string()),
         rules,
     };

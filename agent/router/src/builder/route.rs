@@ -11,7 +11,7 @@ use super::{
     version::Version,
 };
 use crate::{
-    conditions::HostLimit,
+    conditions::{HostLimit, has_one_label_before},
     error::Fault,
     filters::Filters,
     host::HostPattern,
@@ -37,6 +37,25 @@ pub(super) struct Route {
 pub(super) enum Standing {
     Good,
     Faulty,
+}
+
+/// How many labels the wildcards of a route stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Labels {
+    /// One or more, as in the Gateway API.
+    Any,
+    /// Exactly one, as in an Ingress.
+    One,
+}
+
+impl Labels {
+    fn of(wire: &v1::Route) -> Self {
+        if wire.single_label_wildcards {
+            Self::One
+        } else {
+            Self::Any
+        }
+    }
 }
 
 /// What a rule does, by the layer that it works on.
@@ -111,10 +130,11 @@ pub(super) fn convert_route(
         created: wire.created,
     };
     let id = RouteId::new(Arc::clone(name), rule);
+    let labels = Labels::of(wire);
     let bindings: Vec<Binding> = wire
         .bindings
         .iter()
-        .filter_map(|binding| convert_binding(binding, &own, known, faults))
+        .filter_map(|binding| convert_binding(binding, (&own, labels), known, faults))
         .collect();
     let body = match kind {
         RouteKind::Http | RouteKind::Grpc => {
@@ -227,7 +247,7 @@ fn weighted(
 
 fn convert_binding(
     wire: &v1::Binding,
-    own: &BTreeSet<HostPattern>,
+    (own, labels): (&BTreeSet<HostPattern>, Labels),
     known: &impl Known,
     faults: &mut Vec<Fault>,
 ) -> Option<Binding> {
@@ -238,7 +258,7 @@ fn convert_binding(
     let effective = hostnames(&wire.hostnames, faults)?;
     let hosts = own
         .iter()
-        .filter_map(|own| Some((own.clone(), limit(own, &effective)?)))
+        .filter_map(|own| Some((own.clone(), limit(own, labels, &effective)?)))
         .collect();
     Some(Binding {
         listener: known.listener(&wire.listener),
@@ -247,13 +267,28 @@ fn convert_binding(
 }
 
 /// What the binding leaves of an own hostname. None: nothing.
-fn limit(own: &HostPattern, effective: &BTreeSet<HostPattern>) -> Option<HostLimit> {
+fn limit(
+    own: &HostPattern,
+    labels: Labels,
+    effective: &BTreeSet<HostPattern>,
+) -> Option<HostLimit> {
+    let single = match (own, labels) {
+        (HostPattern::Wildcard(suffix), Labels::One) => Some(suffix),
+        _ => None,
+    };
     if effective.iter().any(|pattern| pattern.covers(own)) {
-        return Some(HostLimit::None);
+        return Some(single.map_or(HostLimit::None, |suffix| {
+            HostLimit::OneLabel(Arc::clone(suffix))
+        }));
     }
     let within: Arc<[HostPattern]> = effective
         .iter()
-        .filter(|pattern| own.covers(pattern))
+        .filter(|pattern| match (single, pattern) {
+            (None, _) => own.covers(pattern),
+            (Some(suffix), HostPattern::Exact(name)) => has_one_label_before(name, suffix),
+            // One label and more than one have no host in common.
+            (Some(_), _) => false,
+        })
         .cloned()
         .collect();
     (!within.is_empty()).then_some(HostLimit::To(within))

@@ -181,7 +181,14 @@ fn served_hostnames<'a>(route: &'a v1::Route, listener: &str, host: &str) -> Vec
         .iter()
         .map(String::as_str)
         .filter(|own| host_matches(own, host))
+        .filter(|own| !route.single_label_wildcards || labels_fit(own, host))
         .collect()
+}
+
+/// A wildcard that stands for one label has as many labels as the host.
+fn labels_fit(own: &str, host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    own.split('.').count() == host.split('.').count()
 }
 
 fn host_matches(pattern: &str, host: &str) -> bool {

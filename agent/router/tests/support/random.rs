@@ -179,7 +179,7 @@ fn any_route() -> impl Strategy<Value = v1::Route> {
         kind,
         object,
         hostnames,
-        vec(any::<bool>(), 3),
+        (vec(any::<bool>(), 3), any::<bool>()),
         vec(http_match(), 0..4),
         vec(grpc_match(), 0..3),
     )
@@ -188,7 +188,7 @@ fn any_route() -> impl Strategy<Value = v1::Route> {
                 kind,
                 (namespace, name, rule_index, created),
                 hostnames,
-                on,
+                (on, single_label_wildcards),
                 http_matches,
                 grpc_matches,
             )| {
@@ -214,6 +214,7 @@ fn any_route() -> impl Strategy<Value = v1::Route> {
                     rule_index,
                     created,
                     hostnames: strings(&hostnames),
+                    single_label_wildcards,
                     bindings,
                     http_matches: if kind == Http {
                         http_matches

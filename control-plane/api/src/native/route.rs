@@ -23,7 +23,7 @@ use super::{NamespacedRef, NativeStatus};
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{"rule": "self.protocol in ['HTTP', 'GRPC'] || self.rules.all(r, !has(r.matches) && !has(r.filters))", "message": "matches and filters need the protocol HTTP or GRPC"}]))]
+#[schemars(extend("x-kubernetes-validations" = [{"rule": "self.protocol in ['HTTP', 'GRPC'] || self.rules.all(r, !has(r.matches) && !has(r.filters))", "message": "matches and filters need the protocol HTTP or GRPC"}, {"rule": "self.protocol in ['HTTP', 'GRPC'] || self.rules.all(r, !has(r.hostnames) && !has(r.listeners))", "message": "hostnames and listeners of a rule need the protocol HTTP or GRPC"}]))]
 pub struct ProxyRouteSpec {
     /// HTTP (default), GRPC, TLS, TCP or UDP.
     #[serde(default)]
@@ -33,6 +33,9 @@ pub struct ProxyRouteSpec {
     /// The route's own hostnames; precedence is judged by these. Empty: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hostnames: Vec<String>,
+    /// What `*` of hostnames stands for: AnyLabels (default) or OneLabel.
+    #[serde(default, skip_serializing_if = "ProxyWildcard::is_default")]
+    pub wildcard: ProxyWildcard,
     /// Creation time of the object that the route was made for, RFC 3339: the older route wins a tie.
     /// Absent: the creation time of this object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +43,32 @@ pub struct ProxyRouteSpec {
     /// The rules, in order.
     #[schemars(length(max = 128))]
     pub rules: Vec<ProxyRouteRule>,
+}
+
+/// What `*` of hostnames stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProxyWildcard {
+    /// One label or more, as in the Gateway API.
+    #[default]
+    AnyLabels,
+    /// Exactly one label, as in an Ingress.
+    OneLabel,
+}
+
+impl ProxyWildcard {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands out a reference
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Which of a route's listeners serve a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ProxyRuleListeners {
+    /// Those of the protocol HTTP.
+    HTTP,
+    /// Those of the protocol HTTPS.
+    HTTPS,
 }
 
 /// Protocol of a route.
@@ -97,6 +126,13 @@ pub struct ProxyRouteRule {
     /// Name of the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Hosts of this rule, in place of the route's. Empty: the route's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub hostnames: Vec<String>,
+    /// Serves the rule on the route's listeners of one protocol only, HTTP or HTTPS. Absent: on all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<ProxyRuleListeners>,
     /// Any one of these suffices. Empty: everything matches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]

@@ -337,11 +337,18 @@ pub(super) fn route(at: At<'_>, spec: &ProxyRouteSpec) {
         if !http && !plain {
             at.error("matches and filters need the protocol HTTP or GRPC");
         }
+        if !http && (!rule.hostnames.is_empty() || rule.listeners.is_some()) {
+            at.error("hostnames and listeners of a rule need the protocol HTTP or GRPC");
+        }
         self::rule(at, rule);
     });
 }
 
 fn rule(at: At<'_>, rule: &ProxyRouteRule) {
+    at.field("hostnames")
+        .each(&rule.hostnames, 0..=16, |at, host| {
+            at.text(host, 1..=253, HOSTNAME);
+        });
     at.field("matches").each(&rule.matches, 0..=128, match_);
     at.field("filters").each(&rule.filters, 0..=32, filter);
     at.field("backendRefs")
