@@ -255,7 +255,8 @@ impl Starting {
             troubles: intake.troubles(),
         };
         let cluster = Cluster::new(intake.clone(), gateways);
-        let (pipeline, findings) = Pipeline::in_cluster(self.publisher.clone(), cluster);
+        let namespace = &self.config.fleet.namespace;
+        let (pipeline, findings) = Pipeline::in_cluster(self.publisher.clone(), cluster, namespace);
         let settings = novaedge_watch::Settings::default();
         let source = ClusterSource::new(self.client.clone(), settings);
         let health = source.health();

@@ -12,7 +12,7 @@ use std::{
 };
 
 use novaedge_api::{
-    gateway::{AddressType, Gateway, GatewayStatusAddress},
+    gateway::{AddressType, GatewayStatusAddress},
     meta::{ObjectId, ObjectKey},
 };
 use novaedge_compile::CompileDelta;
@@ -97,9 +97,13 @@ impl Pipeline {
         (pipeline, watched)
     }
 
-    /// The same for a cluster, where the fleet tells the addresses.
-    pub fn in_cluster(publisher: Publisher, cluster: Cluster) -> (Self, watch::Receiver<Findings>) {
-        let config = TranslateConfig::cluster(BTreeSet::new());
+    /// The same for a cluster, where the fleet tells the addresses; `namespace` is that of the system.
+    pub fn in_cluster(
+        publisher: Publisher,
+        cluster: Cluster,
+        namespace: &str,
+    ) -> (Self, watch::Receiver<Findings>) {
+        let config = TranslateConfig::cluster(BTreeSet::new()).in_namespace(namespace);
         let (mut pipeline, findings) = Self::new(config, publisher, Vec::new);
         pipeline.cluster = Some(cluster);
         pipeline.tick_now();
@@ -257,9 +261,9 @@ impl Pipeline {
             news |= self.problems.set(Scope::Published(name), problems);
         }
         let translator = self.engine.translator();
-        let gateways = translator.store().iter::<Gateway>();
-        let serves = gateways
-            .filter_map(|(key, _)| Some((key.clone(), translator.generations(key)?)))
+        let serves = translator
+            .gateways()
+            .filter_map(|key| Some((key.clone(), translator.generations(key)?)))
             .collect();
         self.serves = (self.publisher.current().sequence, serves);
         news
@@ -309,6 +313,12 @@ impl Pipeline {
             }
         }
         true
+    }
+
+    /// The object that a ProxyGateway is made for: a Gateway, or an IngressClass.
+    fn owner_of_gateway(&self, key: &ObjectKey) -> String {
+        let natives = &self.engine.translator().output().natives;
+        rejection::owner_of_gateway(key, |id| natives.get(id))
     }
 
     /// A problem of the object behind a resource.

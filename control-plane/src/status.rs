@@ -147,6 +147,7 @@ pub fn to_value(status: &DesiredStatus) -> Value {
         DesiredStatus::ListenerSet(status) => json!(status),
         DesiredStatus::Route(parents) => json!({"parents": parents}),
         DesiredStatus::BackendTlsPolicy(ancestors) => json!({"ancestors": ancestors}),
+        DesiredStatus::Ingress(status) => json!(status),
     }
 }
 

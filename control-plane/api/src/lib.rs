@@ -1,6 +1,7 @@
 //! Gateway API and NovaEdge object types.
 
 pub mod gateway;
+pub mod ingress;
 pub mod native;
 
 pub mod decode;

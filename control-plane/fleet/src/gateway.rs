@@ -33,7 +33,10 @@ impl WantedGateway {
         let references = gateway.metadata.owner_references.iter().flatten();
         let controller = references
             .filter(|reference| reference.controller == Some(true))
-            .find(|reference| reference.kind == Kind::Gateway.as_str());
+            .find(|reference| {
+                let kinds = [Kind::Gateway, Kind::IngressClass];
+                kinds.iter().any(|kind| reference.kind == kind.as_str())
+            });
         let owner = controller.cloned();
         let owner =
             owner.unwrap_or_else(|| names::owner_reference(Kind::ProxyGateway, &gateway.metadata));
@@ -66,5 +69,34 @@ impl WantedGateway {
     /// The ports that clients see, each once.
     pub fn ports(&self) -> BTreeSet<(u16, Transport)> {
         self.listeners.values().flatten().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    use super::*;
+
+    #[test]
+    fn a_service_belongs_to_what_the_proxygateway_was_made_for() {
+        let owner = |kind: Kind| ObjectMeta {
+            name: Some("owner".to_owned()),
+            uid: Some("uid-of-owner".to_owned()),
+            namespace: (kind == Kind::Gateway).then(|| "n".to_owned()),
+            ..ObjectMeta::default()
+        };
+        for kind in [Kind::Gateway, Kind::IngressClass] {
+            let key = ObjectKey::new("n", "made");
+            let gateway = ProxyGateway {
+                metadata: names::native_metadata(key, kind, &owner(kind)),
+                ..ProxyGateway::new("made", Default::default())
+            };
+            let wanted = WantedGateway::of(&gateway);
+            assert_eq!(
+                (&*wanted.owner.kind, &*wanted.owner.uid),
+                (kind.as_str(), "uid-of-owner")
+            );
+        }
     }
 }

@@ -258,7 +258,7 @@ impl Pipeline {
             news |= self.problems.set(Scope::Fleet(key), Vec::new());
         }
         for (key, gateway) in &state.gateways {
-            let object = format!("Gateway/{}/{}", key.namespace, key.name);
+            let object = self.owner_of_gateway(key);
             let told = gateway.problems.iter().map(|problem| {
                 let mut told =
                     Problem::of_object(object.clone(), problem.reason, problem.message.clone());

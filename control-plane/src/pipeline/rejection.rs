@@ -70,6 +70,30 @@ pub(crate) fn rejections<'a>(
         .collect()
 }
 
+/// The object that a ProxyGateway is made for, as `Kind/namespace/name`: a Gateway, if nothing says otherwise.
+pub(super) fn owner_of_gateway<'a>(
+    key: &ObjectKey,
+    native: impl Fn(&ObjectId) -> Option<&'a Object>,
+) -> String {
+    let made = ObjectId {
+        kind: Kind::ProxyGateway,
+        key: key.clone(),
+    };
+    let owner = native(&made).and_then(owner_of);
+    owner.unwrap_or_else(|| {
+        let id = ObjectId {
+            kind: Kind::Gateway,
+            key: key.clone(),
+        };
+        id.to_string()
+    })
+}
+
+fn owner_of(object: &Object) -> Option<String> {
+    let annotations = object.metadata().annotations.as_ref()?;
+    annotations.get(OWNER).cloned()
+}
+
 /// A problem of the object behind a resource. `native` finds native objects, whose owner is named in
 /// their place.
 pub(super) fn problem<'a>(
@@ -80,12 +104,8 @@ pub(super) fn problem<'a>(
 ) -> Problem {
     let (object, field) = match culprit(resource) {
         Some(Culprit::Listener(gateway, listener)) => {
-            let id = ObjectId {
-                kind: Kind::Gateway,
-                key: gateway,
-            };
             return Problem::of_object(
-                id.to_string(),
+                owner_of_gateway(&gateway, native),
                 reason,
                 format!("listener {listener}: {error}"),
             );
@@ -94,10 +114,7 @@ pub(super) fn problem<'a>(
         Some(Culprit::Object(id)) => (id, String::new()),
         None => return Problem::of_object(resource.to_owned(), reason, error),
     };
-    let owner = native(&object).and_then(|object| {
-        let annotations = object.metadata().annotations.as_ref()?;
-        annotations.get(OWNER).cloned()
-    });
+    let owner = native(&object).and_then(owner_of);
     let mut problem =
         Problem::of_object(owner.unwrap_or_else(|| object.to_string()), reason, error);
     problem.field = field;

@@ -6,6 +6,8 @@ use novaedge_api::gateway::{
     BackendObjectReference, BackendRef, GatewaySpec, GrpcRouteFilter, HttpRouteFilter, Listener,
     ParentReference, SecretObjectReference,
 };
+use novaedge_api::ingress::{ingress_class, is_default_class, unnamed_class};
+use novaedge_api::k8s_openapi::api::networking::v1::Ingress;
 use novaedge_api::meta::{Kind, Object, ObjectId};
 
 /// Label of an EndpointSlice that names its Service.
@@ -76,6 +78,10 @@ pub fn references(object: &Object) -> BTreeSet<ObjectId> {
                 found.add(&ca.group, &ca.kind, None, &ca.name);
             }
         }
+        Object::Ingress(ingress) => ingress_references(&mut found, ingress),
+        Object::IngressClass(class) if is_default_class(class) => {
+            found.ids.insert(unnamed_class());
+        }
         Object::EndpointSlice(slice) => {
             let labels = slice.metadata.labels.as_ref();
             if let Some(service) = labels.and_then(|labels| labels.get(SERVICE_NAME)) {
@@ -112,6 +118,28 @@ fn gateway_references(found: &mut Found, spec: &GatewaySpec) {
                 found.add(&ca.group, &ca.kind, ca.namespace.as_deref(), &ca.name);
             }
         }
+    }
+}
+
+fn ingress_references(found: &mut Found, ingress: &Ingress) {
+    let class = ingress_class(ingress);
+    found.ids.insert(class.map_or_else(unnamed_class, |name| {
+        ObjectId::new(Kind::IngressClass, "", name)
+    }));
+    let Some(spec) = &ingress.spec else { return };
+    let secrets = spec.tls.iter().flatten();
+    for secret in secrets.filter_map(|tls| tls.secret_name.as_deref()) {
+        found.add("", "Secret", None, secret);
+    }
+    let rules = spec.rules.iter().flatten();
+    let paths = rules
+        .filter_map(|rule| rule.http.as_ref())
+        .flat_map(|http| &http.paths);
+    let backends = paths
+        .map(|path| &path.backend)
+        .chain(spec.default_backend.as_ref());
+    for service in backends.filter_map(|backend| backend.service.as_ref()) {
+        found.add("", "Service", None, &service.name);
     }
 }
 

@@ -6,13 +6,15 @@ pub(crate) mod service;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Service;
-use novaedge_api::meta::{Kind, ObjectId};
+use k8s_openapi::api::networking::v1::Ingress;
+use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use novaedge_api::native::{
     ProxyBackend, ProxyBackendProtocol, ProxyBackendSpec, ProxyBackendTls, ProxyEndpoint,
     ProxyServiceProtocol, ProxyServiceRef,
 };
 
 use crate::clash;
+use crate::ingress::{Settings, Speaks};
 use crate::names;
 use crate::plan::{BackendKey, BackendPlan, Traffic};
 use crate::policy;
@@ -24,6 +26,10 @@ use service::Port;
 pub fn plan_backend(view: &View<'_>, key: &BackendKey) -> Option<BackendPlan> {
     let service = view.get::<Service>(&key.service)?;
     let port = service::port(&service, key.port, key.traffic).ok()?;
+    let ingress = match key.ingress() {
+        Some(ingress) => Some(view.get::<Ingress>(&ingress)?),
+        None => None,
+    };
     let mut spec = ProxyBackendSpec {
         protocol: port.spoken.protocol(),
         ..Default::default()
@@ -46,16 +52,23 @@ pub fn plan_backend(view: &View<'_>, key: &BackendKey) -> Option<BackendPlan> {
         Ok(tls) => spec.tls = tls,
         Err(fault) => spec.invalid = Some(fault.invalid()),
     }
+    if let Some(ingress) = &ingress {
+        Settings::read(&ingress.metadata).0.backend.apply(&mut spec);
+    }
     let name = names::proxy_backend(key);
-    let metadata = names::native_metadata(name.clone(), Kind::Service, &service.metadata);
+    let (owner, metadata) = match &ingress {
+        Some(ingress) => (Kind::Ingress, &ingress.metadata),
+        None => (Kind::Service, &service.metadata),
+    };
+    let owner = ObjectId {
+        kind: owner,
+        key: ObjectKey::of(metadata),
+    };
+    let metadata = names::native_metadata(name.clone(), owner.kind, metadata);
     let native = ProxyBackend {
         metadata,
         spec,
         status: None,
-    };
-    let owner = ObjectId {
-        kind: Kind::Service,
-        key: key.service.clone(),
     };
     let clash = clash::check::<ProxyBackend>(view, &name, &owner);
     Some(BackendPlan {
@@ -86,10 +99,13 @@ fn tls(
         return Ok(None);
     }
     let Some(policy) = policy::in_force(view, &key.service, &port.name) else {
-        if port.spoken.is_tls() {
-            return Err(no_policy(service, key));
-        }
-        return Ok(None);
+        let speaks = speaks(view, key);
+        let needs_tls = speaks.map_or(port.spoken.is_tls(), Speaks::is_tls);
+        return match speaks.filter(|_| needs_tls) {
+            Some(_) => Err(no_policy_for_annotation(key)),
+            None if needs_tls => Err(no_policy(service, key)),
+            None => Ok(None),
+        };
     };
     let checked = policy::check(view, &policy);
     checked.tls.map(Some).map_err(|fault| {
@@ -101,6 +117,21 @@ fn tls(
         );
         Fault::new("spec.validation", INVALID_BACKEND_TLS, text)
     })
+}
+
+/// What the annotations of an Ingress say that a port speaks.
+fn speaks(view: &View<'_>, key: &BackendKey) -> Option<Speaks> {
+    let ingress = view.get::<Ingress>(&key.ingress()?)?;
+    Settings::read(&ingress.metadata).0.backend.speaks
+}
+
+fn no_policy_for_annotation(key: &BackendKey) -> Fault {
+    let text = format!(
+        "annotation novaedge.io/backend-protocol says that Service {} speaks TLS, and no BackendTLSPolicy for it says how \
+         to verify that; create one",
+        key.service
+    );
+    Fault::new("spec.tls", UNSUPPORTED_PROTOCOL, text)
 }
 
 fn no_policy(service: &Service, key: &BackendKey) -> Fault {

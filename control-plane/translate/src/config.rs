@@ -13,6 +13,8 @@ pub struct TranslateConfig {
     pub supported_features: BTreeSet<String>,
     /// Versions of the Gateway API's CRDs that are known to work.
     pub bundle_versions: BundleVersions,
+    /// The namespace of objects that belong to none of the user's: the ProxyGateways of IngressClasses.
+    pub namespace: String,
 }
 
 /// Where the agents run.
@@ -54,6 +56,9 @@ impl BundleVersions {
     }
 }
 
+/// The namespace of the system in a cluster, unless it is told another one.
+pub const SYSTEM_NAMESPACE: &str = "novaedge-system";
+
 impl TranslateConfig {
     /// Settings for one machine.
     pub fn standalone() -> Self {
@@ -62,6 +67,16 @@ impl TranslateConfig {
             mode: Mode::Standalone,
             supported_features: supported_features(),
             bundle_versions: BundleVersions::default(),
+            namespace: novaedge_api::decode::DEFAULT_NAMESPACE.to_owned(),
+        }
+    }
+
+    /// The same with another namespace of the system.
+    #[must_use]
+    pub fn in_namespace(self, namespace: impl Into<String>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            ..self
         }
     }
 
@@ -79,6 +94,7 @@ impl TranslateConfig {
                 detected,
             },
             supported_features,
+            namespace: SYSTEM_NAMESPACE.to_owned(),
             ..Self::standalone()
         }
     }

@@ -1,5 +1,6 @@
 //! The incremental engine: units, what they read, and what must be computed again.
 
+mod ingress;
 mod output;
 mod unit;
 
@@ -143,10 +144,23 @@ impl Translator {
 
     /// The generations of a Gateway and its ListenerSets that the output serves; none for a Gateway that is not ours.
     pub fn generations(&self, gateway: &ObjectKey) -> Option<Generations> {
-        self.plans
-            .gateways
-            .get(gateway)
-            .map(|result| result.generations())
+        let of_gateway = self.plans.gateways.get(gateway);
+        let of_gateway = of_gateway.map(|result| result.generations());
+        of_gateway.or_else(|| {
+            let mut entrances = self.plans.entrances.values();
+            // What its Ingresses say is not counted: an IngressClass has no generation of all of them.
+            entrances
+                .any(|entrance| entrance.native.is_some() && entrance.key == *gateway)
+                .then(Generations::default)
+        })
+    }
+
+    /// The Gateways of ours, and the ProxyGateways that IngressClasses have.
+    pub fn gateways(&self) -> impl Iterator<Item = &ObjectKey> {
+        let entrances = self.plans.entrances.values();
+        let entrances = entrances.filter(|entrance| entrance.native.is_some());
+        let entrances = entrances.map(|entrance| &entrance.key);
+        self.plans.gateways.keys().chain(entrances)
     }
 
     /// Marks what a change of an object touches.
@@ -215,6 +229,10 @@ impl Translator {
             Unit::Layout(key) | Unit::Gateway(key) | Unit::GatewayStatus(key) => {
                 (Kind::Gateway, key)
             }
+            Unit::IngressClass(key) | Unit::IngressPorts(key) | Unit::Entrance(key) => {
+                (Kind::IngressClass, key)
+            }
+            Unit::IngressClaims(key) | Unit::IngressStatus(key) => (Kind::Ingress, key),
             Unit::Route(kind, key) => (*kind, key),
             Unit::Backend(key) => return self.plans.ledger.is_used(key),
             Unit::Policy(key) => (Kind::BackendTlsPolicy, key),
@@ -257,6 +275,16 @@ fn units_of(id: &ObjectId) -> Vec<Unit> {
         Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute | Kind::UdpRoute => {
             vec![Unit::Route(id.kind, key)]
         }
+        Kind::Ingress => vec![
+            Unit::IngressClaims(key.clone()),
+            Unit::Route(Kind::Ingress, key.clone()),
+            Unit::IngressStatus(key),
+        ],
+        Kind::IngressClass => vec![
+            Unit::IngressClass(key.clone()),
+            Unit::IngressPorts(key.clone()),
+            Unit::Entrance(key),
+        ],
         Kind::BackendTlsPolicy => vec![Unit::Policy(key)],
         _ => Vec::new(),
     }

@@ -14,7 +14,8 @@ use novaedge_api::native::{ProxyFilter, ProxyMirror};
 use crate::backend::reference::Refs;
 use crate::route::fault::{Fault, INCOMPATIBLE_FILTERS, INVALID_KIND};
 
-pub(crate) use headers::is_token;
+pub(crate) use cors::convert as cors;
+pub(crate) use headers::{is_token, is_value as is_header_value};
 
 /// A filter as it was given: its type, and what that stands for.
 pub(crate) type Given<'a> = (&'a HttpRouteFilterType, Result<FilterKind<'a>, OneOfError>);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use novaedge_api::gateway::{FromNamespaces, Gateway, Listener, ListenerSet};
-use novaedge_api::meta::ObjectKey;
+use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 
 use self::conflict::resolve;
 use self::listener::check;
@@ -102,13 +102,14 @@ pub(crate) struct SetEntry {
     pub(crate) allowed: bool,
 }
 
-/// A Gateway's claim on a port. The order is precedence: the older Gateway first, then by namespace and name.
+/// A claim on a port by a Gateway or the Ingresses of a class. The order is precedence: the older first, then Gateways,
+/// then by namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Claim {
     /// When the Gateway was made, in seconds since 1970.
     pub(crate) created: i64,
-    /// The Gateway.
-    pub(crate) gateway: ObjectKey,
+    /// The Gateway, or the IngressClass.
+    pub(crate) gateway: ObjectId,
     /// The addresses that it binds; every one when empty.
     pub(crate) addresses: Vec<std::net::IpAddr>,
 }
@@ -125,7 +126,7 @@ pub(crate) fn plan_layout(view: &View<'_>, key: &ObjectKey) -> Option<Layout> {
     let class = &gateway.spec.gateway_class_name;
     let class_accepted = view.class(class)?;
     let addresses = address::read(&gateway.spec.addresses);
-    let (options, bad_option) = match ListenerOptions::read(&gateway) {
+    let (options, bad_option) = match ListenerOptions::read(&gateway.metadata) {
         Ok(options) => (options, None),
         Err(fault) => (ListenerOptions::default(), Some(fault)),
     };
@@ -267,7 +268,10 @@ fn claims<'a>(
 ) -> BTreeSet<((u16, Transport), Claim)> {
     let claim = Claim {
         created: created(&gateway.metadata),
-        gateway: ObjectKey::of(&gateway.metadata),
+        gateway: ObjectId {
+            kind: Kind::Gateway,
+            key: ObjectKey::of(&gateway.metadata),
+        },
         addresses: addresses.bind.clone(),
     };
     let accepted = listeners
@@ -289,7 +293,7 @@ pub(crate) fn transport(listener: &Listener) -> Transport {
 
 /// The claim that keeps `gateway` from a port, if any: in the order of precedence, a claim holds unless one that holds
 /// overlaps with it.
-pub(crate) fn port_owner<'a>(claims: &'a [Claim], gateway: &ObjectKey) -> Option<&'a Claim> {
+pub(crate) fn port_owner<'a>(claims: &'a [Claim], gateway: &ObjectId) -> Option<&'a Claim> {
     let mut holding: Vec<&Claim> = Vec::new();
     for claim in claims {
         let owner = holding

@@ -19,6 +19,7 @@ mod gateway;
 mod backend;
 mod clash;
 mod filter;
+mod ingress;
 mod policy;
 mod route;
 
@@ -33,6 +34,7 @@ pub use backend::plan_backend;
 pub use config::{BundleVersions, Mode, TranslateConfig};
 pub use diagnostic::{Diagnostic, Severity};
 pub use engine::{RejectedRules, Translator};
+pub use ingress::{ANNOTATIONS, Annotation, Fate, PREFIX as ANNOTATION_PREFIX};
 pub use output::{Delta, DesiredStatus, GatewayFleet, Generations, Output};
 pub use plan::{
     AllowedNamespaces, BackendKey, BackendPlan, ListenerOwner, ListenerPlan, ParentPlan,

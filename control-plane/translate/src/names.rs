@@ -19,12 +19,13 @@ const LABEL_LIMIT: usize = 63;
 const HASH_DIGITS: usize = 10;
 
 /// Endings that native names of routes are kept apart by.
-const ROUTE_SUFFIXES: [(Kind, &str); 5] = [
+const ROUTE_SUFFIXES: [(Kind, &str); 6] = [
     (Kind::HttpRoute, "-httproute"),
     (Kind::GrpcRoute, "-grpcroute"),
     (Kind::TlsRoute, "-tlsroute"),
     (Kind::TcpRoute, "-tcproute"),
     (Kind::UdpRoute, "-udproute"),
+    (Kind::Ingress, "-ingress"),
 ];
 
 /// Name of the ProxyGateway of a Gateway.
@@ -50,8 +51,9 @@ pub fn proxy_route(kind: Kind, route: &ObjectKey) -> ObjectKey {
     ObjectKey::new(&route.namespace, fit(&route.name, suffix, kind.as_str()))
 }
 
-/// Name of the ProxyBackend of a Service's port: `service-port`, and `-tcp` or `-udp` for what is not HTTP. Names of
-/// Services hold no dots and ports no letters, so no two keys share a name.
+/// Name of the ProxyBackend of a Service's port: `service-port`, and `-tcp` or `-udp` for what is not HTTP; for an Ingress
+/// that says how it is spoken to, `ingress.service-port`. Names of Services hold no dots and ports no letters, so no two
+/// keys share a name.
 pub fn proxy_backend(key: &BackendKey) -> ObjectKey {
     let suffix = match key.traffic {
         Traffic::Http => "",
@@ -59,8 +61,27 @@ pub fn proxy_backend(key: &BackendKey) -> ObjectKey {
         Traffic::Udp => "-udp",
     };
     let suffix = format!("-{}{suffix}", key.port);
+    if let Some(ingress) = &key.tuned_by {
+        let stem = format!("{ingress}.{}", key.service.name);
+        let name = fit(&stem, &suffix, Kind::Ingress.as_str());
+        return ObjectKey::new(&key.service.namespace, name);
+    }
     let name = fit(&key.service.name, &suffix, Kind::Service.as_str());
     ObjectKey::new(&key.service.namespace, name)
+}
+
+/// Name of the ProxyGateway of an IngressClass.
+pub fn ingress_gateway(namespace: &str, class: &str) -> ObjectKey {
+    let name = fit(class, "-ingress", Kind::IngressClass.as_str());
+    ObjectKey::new(namespace, name)
+}
+
+/// Native name of a listener for a host: as given, with a hash behind names that are too long.
+pub(crate) fn listener_of_host(name: &str) -> String {
+    if name.len() <= NAME_LIMIT {
+        return name.to_owned();
+    }
+    dotted(name, &["Host", name])
 }
 
 /// Native name of a Gateway's own listener: as written, with a hash behind names that look like those of listeners of
@@ -103,11 +124,9 @@ pub fn label_value(text: &str) -> String {
 /// Metadata of a native object that is made for `owner`, an object of `kind`, in the same namespace.
 pub fn native_metadata(key: ObjectKey, kind: Kind, owner: &ObjectMeta) -> ObjectMeta {
     let owner_key = ObjectKey::of(owner);
-    let path = format!("{kind}/{}/{}", owner_key.namespace, owner_key.name);
-    let label = label_value(&format!(
-        "{kind}.{}.{}",
-        owner_key.namespace, owner_key.name
-    ));
+    // Kinds without namespaces have two parts.
+    let path = format!("{kind}/{owner_key}");
+    let label = label_value(&path.replace('/', "."));
     ObjectMeta {
         name: Some(key.name),
         namespace: Some(key.namespace),

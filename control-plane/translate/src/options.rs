@@ -1,11 +1,12 @@
-//! Options of listeners that the Gateway API has no fields for: annotations of a Gateway.
+//! Options of listeners that there are no fields for: annotations of a Gateway or an IngressClass.
 //!
-//! They tell what stands in front of the Gateway's addresses, so they hold for all of its listeners,
-//! those of ListenerSets included.
+//! They tell what stands in front of its addresses, so they hold for all of its listeners, those of ListenerSets
+//! included.
 
 use std::collections::BTreeMap;
 
-use novaedge_api::gateway::{Gateway, ProtocolType};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use novaedge_api::gateway::ProtocolType;
 use novaedge_api::native::{
     AcceptProxyProtocol, AcceptProxyProtocolMode, FORWARDED_HEADERS_TRUSTED_CIDRS,
     ForwardedHeaders, HTTP3, MAX_CONNECTIONS, PROXY_PROTOCOL, PROXY_PROTOCOL_TRUSTED_CIDRS,
@@ -17,7 +18,7 @@ use crate::layout::Fault;
 /// Networks in one annotation, as many as the native kind takes.
 const MAX_NETWORKS: usize = 64;
 
-/// What the annotations of a Gateway say of its listeners.
+/// What the annotations say of the listeners.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ListenerOptions {
     proxy_protocol: Option<AcceptProxyProtocol>,
@@ -27,11 +28,11 @@ pub(crate) struct ListenerOptions {
 }
 
 impl ListenerOptions {
-    /// Reads them. One that cannot be followed refuses the Gateway: its listeners would take proxies for
+    /// Reads them. One that cannot be followed refuses the whole: its listeners would take proxies for
     /// clients, or the other way round.
-    pub(crate) fn read(gateway: &Gateway) -> Result<Self, Fault> {
+    pub(crate) fn read(metadata: &ObjectMeta) -> Result<Self, Fault> {
         let empty = BTreeMap::new();
-        let annotations = gateway.metadata.annotations.as_ref().unwrap_or(&empty);
+        let annotations = metadata.annotations.as_ref().unwrap_or(&empty);
         let proxies = networks(annotations, PROXY_PROTOCOL_TRUSTED_CIDRS)?;
         let mode = match annotations.get(PROXY_PROTOCOL).map(String::as_str) {
             None => None,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::api::networking::v1::IngressStatus;
 use novaedge_api::gateway::{
     GatewayClassStatus, GatewayStatus, GatewayStatusAddress, ListenerSetStatus,
     PolicyAncestorStatus, RouteParentStatus,
@@ -55,6 +56,8 @@ pub enum DesiredStatus {
     Route(Arc<[RouteParentStatus]>),
     /// Of a BackendTLSPolicy: our entries of `status.ancestors`.
     BackendTlsPolicy(Vec<PolicyAncestorStatus>),
+    /// Of an Ingress: where it can be reached.
+    Ingress(IngressStatus),
 }
 
 /// What the agents say about one Gateway.

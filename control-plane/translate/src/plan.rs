@@ -120,6 +120,16 @@ pub struct BackendKey {
     pub port: u16,
     /// How it is spoken to.
     pub traffic: Traffic,
+    /// The Ingress of the same namespace whose annotations say more about that.
+    pub tuned_by: Option<Box<str>>,
+}
+
+impl BackendKey {
+    /// The Ingress whose annotations say how it is spoken to.
+    pub(crate) fn ingress(&self) -> Option<ObjectKey> {
+        let name = self.tuned_by.as_deref()?;
+        Some(ObjectKey::new(&self.service.namespace, name))
+    }
 }
 
 /// What goes to a backend.

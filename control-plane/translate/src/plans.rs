@@ -8,6 +8,7 @@ use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use crate::class::ClassPlan;
 use crate::engine::RejectedRules;
 use crate::gateway::{GatewayResult, SetDetail};
+use crate::ingress::{Crowds, Entrance, IngressClaims, IngressClassPlan};
 use crate::layout::{Claim, Layout};
 use crate::output::GatewayFleet;
 use crate::plan::{BackendKey, BackendPlan, ParentPlan, PolicyPlan, RoutePlan};
@@ -34,6 +35,16 @@ pub(crate) struct Plans {
     pub(crate) backends: BTreeMap<BackendKey, Arc<BackendPlan>>,
     /// Policies.
     pub(crate) policies: BTreeMap<ObjectKey, Arc<PolicyPlan>>,
+    /// IngressClasses of ours.
+    pub(crate) ingress_classes: BTreeMap<ObjectKey, Arc<IngressClassPlan>>,
+    /// Ingresses of ours.
+    pub(crate) ingresses: BTreeMap<ObjectKey, Arc<IngressClaims>>,
+    /// The same by class, with who claims what.
+    pub(crate) crowds: Crowds,
+    /// Ports that the Ingresses of a class claim.
+    pub(crate) ingress_ports: BTreeMap<ObjectKey, BTreeSet<((u16, Transport), Claim)>>,
+    /// Entrances by class.
+    pub(crate) entrances: BTreeMap<ObjectKey, Arc<Entrance>>,
     /// What the agents say.
     pub(crate) fleet: BTreeMap<ObjectKey, GatewayFleet>,
     /// Why the agents cannot serve rules of routes, by place in the native route.

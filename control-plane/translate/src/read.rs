@@ -2,6 +2,7 @@
 
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 
+use crate::ingress::Place;
 use crate::plan::BackendKey;
 
 /// A pure function of what it reads. The order of the variants is the order of work: a unit reads the results of units
@@ -10,11 +11,19 @@ use crate::plan::BackendKey;
 pub(crate) enum Unit {
     /// A GatewayClass and its status.
     Class(ObjectKey),
+    /// An IngressClass.
+    IngressClass(ObjectKey),
+    /// What an Ingress claims of what all of its class share.
+    IngressClaims(ObjectKey),
+    /// The ports that the Ingresses of a class claim.
+    IngressPorts(ObjectKey),
     /// Which listeners a Gateway and its ListenerSets have, and which of them conflict.
     Layout(ObjectKey),
     /// A Gateway with everything that its listeners refer to.
     Gateway(ObjectKey),
-    /// A route.
+    /// The ProxyGateway of the Ingresses of a class.
+    Entrance(ObjectKey),
+    /// A route, or an Ingress.
     Route(Kind, ObjectKey),
     /// A port of a Service.
     Backend(BackendKey),
@@ -24,6 +33,8 @@ pub(crate) enum Unit {
     GatewayStatus(ObjectKey),
     /// Status of a ListenerSet.
     ListenerSetStatus(ObjectKey),
+    /// Status of an Ingress.
+    IngressStatus(ObjectKey),
 }
 
 /// Something that a unit reads. When it changes, the units that read it are computed again.
@@ -53,6 +64,18 @@ pub(crate) enum Read {
     Attached(ObjectKey, String),
     /// The Gateways whose routes use a Service.
     ServiceGateways(ObjectKey),
+    /// What an IngressClass comes to.
+    IngressClass(ObjectKey),
+    /// What an Ingress claims.
+    IngressClaims(ObjectKey),
+    /// Whether a class has Ingresses, and what they claim of certificates.
+    Crowd(ObjectKey),
+    /// Who claims the certificate of a host.
+    IngressTls(ObjectKey, String),
+    /// Who claims a host with a path.
+    IngressPlace(ObjectKey, Place),
+    /// The entrance of a class.
+    Entrance(ObjectKey),
     /// What the agents say about a Gateway.
     Fleet(ObjectKey),
     /// Which rules of a route the agents cannot serve.

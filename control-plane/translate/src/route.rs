@@ -6,9 +6,9 @@ pub(crate) mod fault;
 pub(crate) mod hostname;
 mod http;
 mod matches;
-mod regex;
+pub(crate) mod regex;
 mod rules;
-mod session;
+pub(crate) mod session;
 mod status;
 
 pub use hostname::intersect as intersect_hostnames;
@@ -23,13 +23,15 @@ use novaedge_api::gateway::{
 };
 use novaedge_api::meta::{Kind, ObjectId, ObjectKey};
 use novaedge_api::native::{
-    self, ProxyParentRef, ProxyRoute, ProxyRouteProtocol, ProxyRouteRule, ProxyRouteSpec, ProxyWildcard,
+    self, ProxyParentRef, ProxyRoute, ProxyRouteProtocol, ProxyRouteRule, ProxyRouteSpec,
+    ProxyWildcard,
 };
 
 use crate::backend::reference::Refs;
 use crate::clash;
 use crate::config::Mode;
 use crate::diagnostic::Diagnostic;
+use crate::ingress;
 use crate::names;
 use crate::plan::{RoutePlan, Traffic};
 use crate::view::View;
@@ -93,6 +95,7 @@ pub fn plan_route(view: &View<'_>, kind: Kind, key: &ObjectKey) -> Option<RouteP
             let head = Head::new(&id, meta, &spec.parent_refs, spec.use_default_gateways);
             Some(plan(view, &head, |rules| stream_rules(rules, &spec.rules)))
         }
+        Kind::Ingress => ingress::plan_ingress(view, key),
         _ => None,
     }
 }

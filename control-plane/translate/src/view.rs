@@ -14,6 +14,9 @@ use crate::certificate::{CertificateError, Validity};
 use crate::config::{Mode, TranslateConfig};
 use crate::gateway::certificates::CertificateCache;
 use crate::gateway::{GatewayDetail, SetDetail};
+use crate::ingress::{
+    CanaryClaim, Crowd, Entrance, IngressClaims, IngressClassPlan, PathClaim, Place, TlsClaim,
+};
 use crate::layout::{Claim, Layout};
 use crate::output::GatewayFleet;
 use crate::plan::ParentPlan;
@@ -182,6 +185,58 @@ impl<'a> View<'a> {
     pub(crate) fn attached(&self, gateway: &ObjectKey, listener: &str) -> i32 {
         self.record(Read::Attached(gateway.clone(), listener.to_owned()));
         self.plans.ledger.attached(gateway, listener)
+    }
+
+    /// What an IngressClass of ours comes to.
+    pub(crate) fn ingress_class(&self, class: &ObjectKey) -> Option<Arc<IngressClassPlan>> {
+        self.record(Read::IngressClass(class.clone()));
+        self.plans.ingress_classes.get(class).cloned()
+    }
+
+    /// What an Ingress of ours claims.
+    pub(crate) fn ingress_claims(&self, ingress: &ObjectKey) -> Option<Arc<IngressClaims>> {
+        self.record(Read::IngressClaims(ingress.clone()));
+        self.plans.ingresses.get(ingress).cloned()
+    }
+
+    /// The Ingresses of a class, if there are any, for what they claim of certificates.
+    pub(crate) fn crowd(&self, class: &ObjectKey) -> Option<&Crowd> {
+        self.record(Read::Crowd(class.clone()));
+        self.plans.crowds.get(class)
+    }
+
+    /// Who claims the certificate of a host, the first in line first.
+    pub(crate) fn tls_claims(&self, class: &ObjectKey, host: &str) -> Vec<TlsClaim> {
+        self.record(Read::IngressTls(class.clone(), host.to_owned()));
+        let crowd = self.plans.crowds.get(class);
+        let claims = crowd.and_then(|crowd| crowd.tls.get(host));
+        claims.into_iter().flatten().cloned().collect()
+    }
+
+    /// Who claims a host with a path, the first in line first.
+    pub(crate) fn path_claims(&self, class: &ObjectKey, place: &Place) -> Vec<PathClaim> {
+        self.record(Read::IngressPlace(class.clone(), place.clone()));
+        let crowd = self.plans.crowds.get(class);
+        let claims = crowd.and_then(|crowd| crowd.paths.get(place));
+        claims.into_iter().flatten().cloned().collect()
+    }
+
+    /// Who claims a part of the traffic of a host with a path, the first in line first.
+    pub(crate) fn canary_claims(&self, class: &ObjectKey, place: &Place) -> Vec<CanaryClaim> {
+        self.record(Read::IngressPlace(class.clone(), place.clone()));
+        let crowd = self.plans.crowds.get(class);
+        let claims = crowd.and_then(|crowd| crowd.canaries.get(place));
+        claims
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect()
+    }
+
+    /// The entrance of a class of ours.
+    pub(crate) fn entrance(&self, class: &ObjectKey) -> Option<Arc<Entrance>> {
+        self.record(Read::Entrance(class.clone()));
+        self.plans.entrances.get(class).cloned()
     }
 
     pub(crate) fn fleet(&self, gateway: &ObjectKey) -> Option<&GatewayFleet> {

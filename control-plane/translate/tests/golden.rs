@@ -199,10 +199,10 @@ fn translate(scene: &Scene, objects: Vec<Object>) -> Value {
     {
         translator.update(vec![Change::Delete(id.clone())]);
     }
-    let gateways = ids.into_iter().filter(|id| id.kind == Kind::Gateway);
-    let fleet = gateways.filter_map(|id| {
-        let fleet = scene.fleet(translator.generations(&id.key)?);
-        (!scene.silent).then_some((id.key, fleet))
+    let gateways = translator.gateways();
+    let fleet = gateways.filter_map(|key| {
+        let fleet = scene.fleet(translator.generations(key)?);
+        (!scene.silent).then_some((key.clone(), fleet))
     });
     let fleet = fleet.collect();
     translator.set_fleet(fleet);
@@ -253,6 +253,7 @@ fn status_value(status: &DesiredStatus) -> Value {
         DesiredStatus::ListenerSet(status) => json!(status),
         DesiredStatus::Route(parents) => json!({ "parents": parents }),
         DesiredStatus::BackendTlsPolicy(ancestors) => json!({ "ancestors": ancestors }),
+        DesiredStatus::Ingress(status) => json!(status),
     }
 }
 

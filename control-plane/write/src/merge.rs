@@ -34,6 +34,7 @@ impl Shape {
                 "conditions",
                 "listeners",
             ]),
+            Kind::Ingress => Self::Whole(&["loadBalancer"]),
             Kind::ListenerSet => Self::Whole(&["conditions", "listeners"]),
             Kind::ProxyGateway | Kind::ProxyRoute | Kind::ProxyBackend => {
                 Self::Whole(&["conditions"])
@@ -80,6 +81,8 @@ pub(crate) fn merge(
                 let want = match *field {
                     "conditions" => Value::Array(merge_conditions(want, have, now)),
                     "listeners" => Value::Array(merge_listeners(want, have, now)),
+                    // Without addresses the list has to go, which only null says.
+                    "loadBalancer" => with(want, "ingress", want["ingress"].clone()),
                     _ => want.clone(),
                 };
                 if !equal(&want, have) {
@@ -194,11 +197,14 @@ fn same_reference(a: &Value, b: &Value) -> bool {
 
 /// Equal but for what the API server leaves out: nothing is like null and like an empty list.
 fn equal(a: &Value, b: &Value) -> bool {
-    let is_nothing = |value: &Value| match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        _ => false,
-    };
+    fn is_nothing(value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::Array(items) => items.is_empty(),
+            Value::Object(fields) => fields.values().all(is_nothing),
+            _ => false,
+        }
+    }
     match (a, b) {
         (a, b) if is_nothing(a) || is_nothing(b) => is_nothing(a) && is_nothing(b),
         (Value::Array(a), Value::Array(b)) => {

@@ -69,7 +69,7 @@ fn takers(
                 if *rule.id.resource == *name {
                     return None;
                 }
-                let (kind, id) = (rule.id.kind.as_str(), &rule.id);
+                let (kind, id) = (rule.id.object_kind(), &rule.id);
                 let of = format!("{kind}/{}/{}", id.namespace(), id.name());
                 takers.insert(format!("rule {} of {of}", id.rule_index));
             }
@@ -172,22 +172,24 @@ fn requests(one: &HttpMatch, host: &str) -> Option<Vec<Parts>> {
 }
 
 fn problem(route: &Route, takers: &BTreeSet<String>) -> Problem {
-    let (namespace, name) = route
-        .r#ref
-        .as_ref()
-        .map_or(("", ""), |of| (of.namespace.as_str(), of.name.as_str()));
+    let of = route.r#ref.clone().unwrap_or_default();
     let takers: Vec<&str> = takers.iter().map(String::as_str).collect();
     let message = format!(
         "no request reaches this rule, for all that it matches goes to {}; remove it, or match more closely",
         takers.join(", ")
     );
-    let kind = match route.kind() {
-        RouteKind::Grpc => "GRPCRoute",
-        _ => "HTTPRoute",
+    // Rules of an Ingress are those of its ProxyRoute.
+    let field = match of.kind.as_str() {
+        "Ingress" => "spec.rules".to_owned(),
+        _ => format!("spec.rules[{}]", route.rule_index),
     };
     Problem {
         severity: Level::Warning,
-        field: format!("spec.rules[{}]", route.rule_index),
-        ..Problem::of_object(format!("{kind}/{namespace}/{name}"), "Unreachable", message)
+        field,
+        ..Problem::of_object(
+            format!("{}/{}/{}", of.kind, of.namespace, of.name),
+            "Unreachable",
+            message,
+        )
     }
 }

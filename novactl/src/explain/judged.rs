@@ -265,7 +265,7 @@ fn http_rule(matched: &Matched<'_>) -> Rule {
 
 fn named(id: &RouteId, path: Option<String>, filters: Vec<String>) -> Rule {
     Rule {
-        kind: id.kind.as_str().to_owned(),
+        kind: id.object_kind().to_owned(),
         namespace: id.namespace().to_owned(),
         name: id.name().to_owned(),
         index: id.rule_index,

@@ -2,8 +2,8 @@
 
 use http::request::Parts;
 use novaedge_proto::v1::{
-    GrpcMatch, HttpMatch, NameValueMatch, PathMatchType, Resource, Route, RouteKind,
-    StringMatchType, resource::Body,
+    GrpcMatch, HttpMatch, NameValueMatch, PathMatchType, Resource, Route, StringMatchType,
+    resource::Body,
 };
 use novaedge_router::HostPattern;
 
@@ -50,14 +50,7 @@ fn is_for(route: &Route, host: &str) -> bool {
 }
 
 fn candidate(route: &Route) -> Candidate {
-    let (namespace, name) = route
-        .r#ref
-        .as_ref()
-        .map_or(("", ""), |of| (of.namespace.as_str(), of.name.as_str()));
-    let kind = match route.kind() {
-        RouteKind::Grpc => "GRPCRoute",
-        _ => "HTTPRoute",
-    };
+    let of = route.r#ref.clone().unwrap_or_default();
     let http = route.http_matches.iter().map(http_match);
     let mut matches: Vec<String> = http
         .chain(route.grpc_matches.iter().map(grpc_match))
@@ -66,7 +59,10 @@ fn candidate(route: &Route) -> Candidate {
         matches.push("everything".to_owned());
     }
     Candidate {
-        rule: format!("{} of {kind} {namespace}/{name}", route.rule_index),
+        rule: format!(
+            "{} of {} {}/{}",
+            route.rule_index, of.kind, of.namespace, of.name
+        ),
         hostnames: route.hostnames.clone(),
         misses: Vec::new(),
         matches,

@@ -25,7 +25,7 @@ fn pipeline() -> (Pipeline, Publisher, watch::Receiver<Gateways>) {
     let wanted = gateways.subscribe();
     let publisher = Publisher::new(LogLimits::default());
     let cluster = Cluster::new(intake, gateways);
-    let (pipeline, _) = Pipeline::in_cluster(publisher.clone(), cluster);
+    let (pipeline, _) = Pipeline::in_cluster(publisher.clone(), cluster, "novaedge-system");
     (pipeline, publisher, wanted)
 }
 

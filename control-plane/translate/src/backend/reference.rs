@@ -23,6 +23,8 @@ pub(crate) struct Refs<'a, 'v> {
     kind: Kind,
     namespace: &'a str,
     traffic: Traffic,
+    /// The Ingress whose annotations say how the backend at hand is spoken to.
+    tuned_by: Option<Box<str>>,
     found: Found,
 }
 
@@ -52,6 +54,7 @@ impl<'a, 'v> Refs<'a, 'v> {
             kind,
             namespace,
             traffic,
+            tuned_by: None,
             found: Found::default(),
         }
     }
@@ -88,6 +91,24 @@ impl<'a, 'v> Refs<'a, 'v> {
             self.found.faults.push(fault.clone());
         }
         resolved
+    }
+
+    /// The same for an Ingress, whose annotations may say how the backend is spoken to: its name, if they do.
+    pub(crate) fn tuned_backend(
+        &mut self,
+        field: &str,
+        reference: &BackendObjectReference,
+        tuned_by: Option<&str>,
+    ) -> Result<NamespacedRef, Fault> {
+        self.tuned_by = tuned_by.map(Box::from);
+        let resolved = self.backend(field, reference);
+        self.tuned_by = None;
+        resolved
+    }
+
+    /// Notes a Service that is referred to.
+    pub(crate) fn refer_to(&mut self, service: ObjectKey) {
+        self.found.services.insert(service);
     }
 
     fn resolve(
@@ -188,6 +209,7 @@ impl<'a, 'v> Refs<'a, 'v> {
             service: key.clone(),
             port: number,
             traffic: self.traffic,
+            tuned_by: self.tuned_by.clone(),
         };
         if let Some(fault) = super::unusable(self.view, &service, &port, &key) {
             // The ProxyBackend says so itself, whoever uses it; the route's status says it, too.
@@ -245,8 +267,12 @@ fn port_fault(
         }
         PortError::Transport(others) => {
             let text = format!(
-                "port {number} of Service {service} is a {} port, which {kind}s cannot use; use another port or kind of route",
-                others.join(" and ")
+                "port {number} of Service {service} is a {} port, which {}s cannot use; use another port or kind of route",
+                others.join(" and "),
+                match kind {
+                    Kind::Ingress => "Ingresse",
+                    _ => kind.as_str(),
+                }
             );
             Fault::new(field, UNSUPPORTED_PROTOCOL, text)
         }

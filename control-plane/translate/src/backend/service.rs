@@ -107,6 +107,21 @@ pub(crate) fn port(service: &Service, number: u16, traffic: Traffic) -> Result<P
     Err(PortError::Transport(others))
 }
 
+/// The number of the TCP port with a name; an error are the names that there are.
+pub(crate) fn named(service: &Service, name: &str) -> Result<u16, Vec<String>> {
+    let spec = service.spec.as_ref();
+    let ports = spec.and_then(|spec| spec.ports.as_deref());
+    let ports = ports.unwrap_or_default();
+    let mut found = ports
+        .iter()
+        .filter(|port| port.name.as_deref() == Some(name) && transport(port) == "TCP");
+    let number = found.next().and_then(|port| u16::try_from(port.port).ok());
+    number.ok_or_else(|| {
+        let names = ports.iter().filter_map(|port| port.name.clone());
+        names.filter(|name| !name.is_empty()).collect()
+    })
+}
+
 /// The DNS name that an ExternalName Service stands for.
 pub(crate) fn external_name(service: &Service) -> Option<&str> {
     let spec = service.spec.as_ref()?;

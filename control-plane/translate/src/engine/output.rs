@@ -40,6 +40,14 @@ impl Collector {
         }
     }
 
+    /// Removes a native object, unless another unit has given one under the same name.
+    pub(super) fn take_back(&mut self, old: &Object) {
+        let id = old.id();
+        if self.output.natives.get(&id) == Some(old) {
+            self.native(Some(id), None);
+        }
+    }
+
     /// Replaces the status of an object.
     pub(super) fn status(&mut self, id: ObjectId, new: Option<DesiredStatus>) {
         let before = match new {

@@ -10,11 +10,14 @@ use crate::class::{ClassPlan, plan_class};
 use crate::gateway::{
     GatewayResult, StatusPlan, gateway_status, listener_set_status, plan_gateway,
 };
-use crate::layout::{Layout, plan_layout};
+use crate::layout::{Claim, Layout, plan_layout};
 use crate::output::DesiredStatus;
 use crate::plan::BackendKey;
-use crate::read::{Read, Unit};
-use crate::{backend, policy, route};
+use crate::read::{Read, Transport, Unit};
+use crate::{backend, ingress, policy, route};
+
+/// Ports that somebody claims.
+type PortClaims = BTreeSet<((u16, Transport), Claim)>;
 
 impl Translator {
     /// Computes a unit, stores its result, and returns what others may have read of it and now differs.
@@ -23,6 +26,14 @@ impl Translator {
             Unit::Class(key) => {
                 let new = self.planned(unit, |view| plan_class(view, key));
                 self.put_class(unit, key, new)
+            }
+            Unit::IngressClass(key) => self.compute_ingress_class(unit, key),
+            Unit::IngressClaims(key) => self.compute_ingress_claims(unit, key),
+            Unit::IngressPorts(key) => self.compute_ingress_ports(unit, key),
+            Unit::Entrance(key) => self.compute_entrance(unit, key),
+            Unit::IngressStatus(key) => {
+                let new = self.planned(unit, |view| Some(ingress::ingress_status(view, key)));
+                self.put_status(unit, Kind::Ingress, key, new, DesiredStatus::Ingress)
             }
             Unit::Layout(key) => {
                 let new = self.planned(unit, |view| plan_layout(view, key));
@@ -104,7 +115,13 @@ impl Translator {
         };
         let (before, after) = (claims(old.as_ref()), claims(new));
         let mut changed = vec![Read::Layout(key.clone())];
-        for (port, claim) in before.difference(&after) {
+        changed.extend(self.claim_ports(&before, &after));
+        changed
+    }
+
+    /// Replaces claims on ports; returns the ports that they change.
+    pub(super) fn claim_ports(&mut self, before: &PortClaims, after: &PortClaims) -> Vec<Read> {
+        for (port, claim) in before.difference(after) {
             if let Some(claims) = self.plans.claims.get_mut(port) {
                 claims.remove(claim);
                 if claims.is_empty() {
@@ -112,23 +129,19 @@ impl Translator {
                 }
             }
         }
-        for (port, claim) in after.difference(&before) {
+        for (port, claim) in after.difference(before) {
             self.plans
                 .claims
                 .entry(*port)
                 .or_default()
                 .insert(claim.clone());
         }
-        let ports: BTreeSet<_> = before
-            .symmetric_difference(&after)
-            .map(|(port, _)| *port)
-            .collect();
-        changed.extend(
-            ports
-                .into_iter()
-                .map(|(port, transport)| Read::Port(port, transport)),
-        );
-        changed
+        let changed = before.symmetric_difference(after);
+        let ports: BTreeSet<_> = changed.map(|(port, _)| *port).collect();
+        ports
+            .into_iter()
+            .map(|(port, transport)| Read::Port(port, transport))
+            .collect()
     }
 
     fn put_gateway(
@@ -217,13 +230,14 @@ impl Translator {
             .native(old_native, new.as_ref().and_then(native));
         let ours = new.as_ref().filter(|plan| !plan.parents.is_empty());
         let status = ours.map(|plan| DesiredStatus::Route(Arc::clone(&plan.parents)));
-        self.collector.status(
-            ObjectId {
-                kind,
-                key: key.clone(),
-            },
-            status,
-        );
+        let id = ObjectId {
+            kind,
+            key: key.clone(),
+        };
+        // An Ingress has a status of another kind, and a unit for it.
+        if kind != Kind::Ingress {
+            self.collector.status(id, status);
+        }
         self.collector
             .findings(unit, new.as_ref().map_or(&[], |plan| &plan.diagnostics));
         let change = self.plans.ledger.replace(old.as_deref(), new.as_deref());
@@ -273,7 +287,11 @@ impl Translator {
     }
 }
 
-fn replace<K: Ord + Clone, V>(map: &mut BTreeMap<K, V>, key: &K, new: Option<V>) -> Option<V> {
+pub(super) fn replace<K: Ord + Clone, V>(
+    map: &mut BTreeMap<K, V>,
+    key: &K,
+    new: Option<V>,
+) -> Option<V> {
     match new {
         Some(new) => map.insert(key.clone(), new),
         None => map.remove(key),

@@ -7,7 +7,7 @@ use super::is_token;
 use crate::route::fault::Fault;
 
 /// A CORS filter.
-pub(super) fn convert(given: &HttpCorsFilter, field: &str) -> Result<ProxyCors, Fault> {
+pub(crate) fn convert(given: &HttpCorsFilter, field: &str) -> Result<ProxyCors, Fault> {
     for (index, origin) in given.allow_origins.iter().enumerate() {
         if let Some(fault) = origin_fault(origin) {
             let text = format!("origin \"{origin}\" cannot be used: {fault}");

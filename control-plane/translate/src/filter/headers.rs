@@ -102,7 +102,7 @@ pub(crate) fn is_token(text: &str) -> bool {
 }
 
 /// Whether the text may stand as a header's value (RFC 9110 section 5.5).
-fn is_value(text: &str) -> bool {
+pub(crate) fn is_value(text: &str) -> bool {
     text.bytes()
         .all(|byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
 }

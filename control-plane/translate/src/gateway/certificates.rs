@@ -64,7 +64,7 @@ pub(crate) struct Certificate {
 impl Certificate {
     /// A finding when it has expired, soon will, or is not valid yet. It is served all the same: clients refuse it, and
     /// some do not.
-    pub(super) fn timing(
+    pub(crate) fn timing(
         &self,
         view: &View<'_>,
         holder: &ObjectId,

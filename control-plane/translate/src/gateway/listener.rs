@@ -148,12 +148,17 @@ fn refusal(scope: &Scope<'_, '_>, entry: &Entry, spec: &Listener) -> Option<Said
         return None;
     }
     let claims = scope.view.claims(spec.port, transport(spec));
-    let owner = port_owner(&claims, scope.gateway)?;
+    let gateway = ObjectId {
+        kind: Kind::Gateway,
+        key: scope.gateway.clone(),
+    };
+    let owner = port_owner(&claims, &gateway)?;
     let message = format!(
-        "{} port {} is taken by Gateway {}, and all Gateways share this machine's addresses; use another port, or give both Gateways spec.addresses of their own",
+        "{} port {} is taken by {} {}, and all Gateways share this machine's addresses; use another port, or give both Gateways spec.addresses of their own",
         transport(spec).as_str(),
         spec.port,
-        owner.gateway
+        owner.gateway.kind,
+        owner.gateway.key
     );
     Some(("PortUnavailable", message))
 }

@@ -6,12 +6,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-const ROUTES: [Kind; 5] = [
+const ROUTES: [Kind; 6] = [
     Kind::HttpRoute,
     Kind::GrpcRoute,
     Kind::TlsRoute,
     Kind::TcpRoute,
     Kind::UdpRoute,
+    Kind::Ingress,
 ];
 
 fn route(kind: Kind, name: &str) -> String {
@@ -24,6 +25,7 @@ fn backend(service: &str, port: u16, traffic: Traffic) -> String {
         service,
         port,
         traffic,
+        tuned_by: None,
     };
     proxy_backend(&key).name
 }
@@ -40,6 +42,21 @@ fn is_name(name: &str) -> bool {
                 .all(|byte| alphanumeric(*byte) || *byte == b'-')
     };
     name.len() <= NAME_LIMIT && name.split('.').all(label)
+}
+
+#[test]
+fn a_backend_of_an_ingress_is_told_from_those_of_services() {
+    let key = |ingress: Option<&str>, service: &str| BackendKey {
+        service: ObjectKey::new("web", service),
+        port: 80,
+        traffic: Traffic::Http,
+        tuned_by: ingress.map(Box::from),
+    };
+    assert_eq!(proxy_backend(&key(None, "api")).name, "api-80");
+    assert_eq!(proxy_backend(&key(Some("shop"), "api")).name, "shop.api-80");
+    let long = "x".repeat(250);
+    let name = proxy_backend(&key(Some(&long), "api")).name;
+    assert!(is_name(&name), "{name}");
 }
 
 #[test]

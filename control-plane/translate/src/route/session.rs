@@ -74,7 +74,8 @@ pub(super) fn convert(
     }))
 }
 
-fn short(seed: &str) -> String {
+/// A few digits that follow from a seed.
+pub(crate) fn short(seed: &str) -> String {
     let mut text = String::with_capacity(12);
     for byte in Sha256::digest(seed.as_bytes()).into_iter().take(6) {
         write!(text, "{byte:02x}").expect("writing to a String never fails");

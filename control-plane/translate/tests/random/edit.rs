@@ -6,7 +6,8 @@ use novaedge_api::gateway::GatewayStatusAddress;
 use novaedge_api::meta::{Kind, Object, ObjectId, ObjectKey};
 use novaedge_api::validate::validate;
 use novaedge_store::Change;
-use novaedge_translate::{Delta, GatewayFleet, RejectedRules, Translator};
+use novaedge_translate::config::SYSTEM_NAMESPACE;
+use novaedge_translate::{Delta, GatewayFleet, RejectedRules, Translator, names};
 
 use crate::pool::Pool;
 use crate::rng::Rng;
@@ -147,6 +148,12 @@ impl World {
         for id in self.of_kind(Kind::Gateway).filter(|_| rng.chance(70)) {
             fleet.insert(id.key.clone(), GatewayFleet::default());
         }
+        for class in self.of_kind(Kind::IngressClass).filter(|_| rng.chance(70)) {
+            for namespace in ["default", SYSTEM_NAMESPACE] {
+                let key = names::ingress_gateway(namespace, &class.key.name);
+                fleet.insert(key, GatewayFleet::default());
+            }
+        }
         for entry in fleet.values_mut() {
             entry.acknowledged_generation = Some(i64::try_from(rng.below(3)).unwrap());
             for set in self.of_kind(Kind::ListenerSet) {
@@ -167,7 +174,9 @@ impl World {
     }
 
     fn random_rejections(&self, rng: &mut Rng) -> RejectedRules {
-        let routes = self.of_kind(Kind::HttpRoute).filter(|_| rng.chance(40));
+        let routes = self.of_kind(Kind::HttpRoute);
+        let routes = routes.chain(self.of_kind(Kind::Ingress));
+        let routes = routes.filter(|_| rng.chance(40));
         routes
             .map(|id| (id.clone(), BTreeMap::from([(0, "too large".to_owned())])))
             .collect()

@@ -167,6 +167,7 @@ impl Wanted {
             Self::Gateway(DesiredStatus::BackendTlsPolicy(ancestors)) => {
                 json!({"ancestors": ancestors})
             }
+            Self::Gateway(DesiredStatus::Ingress(status)) => json!(status),
         }
     }
 }

@@ -170,6 +170,7 @@ fn status_of(object: &Object) -> Value {
         Object::TcpRoute(object) => json!(object.status),
         Object::UdpRoute(object) => json!(object.status),
         Object::BackendTlsPolicy(object) => json!(object.status),
+        Object::Ingress(object) => json!(object.status),
         _ => Value::Null,
     }
 }

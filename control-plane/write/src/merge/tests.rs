@@ -181,3 +181,27 @@ fn nothing_is_like_null_and_like_an_empty_list() {
         None
     );
 }
+
+#[test]
+fn addresses_of_an_ingress_come_change_and_go() {
+    let kind = Kind::Ingress;
+    let at = |ips: &[&str]| {
+        let points: Vec<Value> = ips.iter().map(|ip| json!({"ip": ip})).collect();
+        json!({"loadBalancer": {"ingress": points}})
+    };
+    let nothing = json!({"loadBalancer": {}});
+    // As the API server shows a status that nobody has written.
+    assert_eq!(merge(kind, Some(&nothing), &nothing, NOW), None);
+    assert_eq!(merge(kind, Some(&nothing), &Value::Null, NOW), None);
+    check(kind, &at(&["192.0.2.1"]), &nothing, &at(&["192.0.2.1"]));
+    check(
+        kind,
+        &at(&["192.0.2.2"]),
+        &at(&["192.0.2.1"]),
+        &at(&["192.0.2.2"]),
+    );
+    let gone = merge(kind, Some(&nothing), &at(&["192.0.2.1"]), NOW);
+    assert_eq!(gone, Some(json!({"loadBalancer": {"ingress": null}})));
+    // One that is no longer ours is somebody else's to write.
+    assert_eq!(merge(kind, None, &at(&["192.0.2.1"]), NOW), None);
+}
