@@ -11,7 +11,10 @@ use crate::served::NARROW;
 /// The Secrets and ConfigMaps that `object` refers to, whether they exist or may be referred to or not.
 pub(crate) fn narrow_references(object: &Object) -> BTreeSet<ObjectId> {
     match object {
-        Object::Gateway(_) | Object::ListenerSet(_) | Object::BackendTlsPolicy(_) => {
+        Object::Gateway(_)
+        | Object::ListenerSet(_)
+        | Object::BackendTlsPolicy(_)
+        | Object::Ingress(_) => {
             let mut found = references(object);
             found.retain(|id| NARROW.contains(&id.kind));
             found
@@ -159,6 +162,20 @@ mod tests {
         check(
             "gateway.networking.k8s.io/v1",
             "ListenerSet",
+            &spec,
+            &["Secret/here/own"],
+        );
+    }
+
+    #[test]
+    fn ingresses_refer_to_their_certificates() {
+        let spec = json!({
+            "tls": [{"hosts": ["a.example"], "secretName": "own"}, {"hosts": ["b.example"]}],
+            "defaultBackend": {"service": {"name": "s", "port": {"number": 80}}},
+        });
+        check(
+            "networking.k8s.io/v1",
+            "Ingress",
             &spec,
             &["Secret/here/own"],
         );

@@ -12,10 +12,12 @@ use novaedge_api::{gateway, native};
 pub(crate) const CRD_GROUPS: [&str; 2] = [gateway::GROUP, native::GROUP];
 
 /// Kinds that every cluster serves.
-const BUILT_IN: [(Kind, &str, &str); 3] = [
+const BUILT_IN: [(Kind, &str, &str); 5] = [
     (Kind::Service, "v1", "services"),
     (Kind::EndpointSlice, "discovery.k8s.io/v1", "endpointslices"),
     (Kind::Namespace, "v1", "namespaces"),
+    (Kind::Ingress, "networking.k8s.io/v1", "ingresses"),
+    (Kind::IngressClass, "networking.k8s.io/v1", "ingressclasses"),
 ];
 
 /// Kinds of which only the objects are read that others refer to.

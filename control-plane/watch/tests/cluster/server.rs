@@ -296,12 +296,14 @@ impl Shared {
 
 impl Data {
     fn serves(&self, path: &str) -> bool {
-        const ALWAYS: [&str; 6] = [
+        const ALWAYS: [&str; 8] = [
             "/api/v1/namespaces",
             "/api/v1/services",
             "/api/v1/secrets",
             "/api/v1/configmaps",
             "/apis/discovery.k8s.io/v1/endpointslices",
+            "/apis/networking.k8s.io/v1/ingresses",
+            "/apis/networking.k8s.io/v1/ingressclasses",
             DEFINITIONS,
         ];
         let custom = path

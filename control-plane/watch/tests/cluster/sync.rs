@@ -42,6 +42,8 @@ async fn the_first_batch_has_everything_and_waits_for_every_cache() {
         "Service v1",
         "EndpointSlice v1",
         "Namespace v1",
+        "Ingress v1",
+        "IngressClass v1",
     ];
     assert_eq!(versions, expect);
     assert_eq!(
