@@ -85,6 +85,7 @@ fn objects_are_in_our_namespace_and_carry_our_labels() {
             "ClusterRole",
             "ClusterRoleBinding",
             "GatewayClass",
+            "IngressClass",
             "CustomResourceDefinition",
         ];
         if cluster_wide.contains(&one.kind()) {
