@@ -75,6 +75,7 @@ impl WantedGateway {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use novaedge_api::native::ProxyGatewaySpec;
 
     use super::*;
 
@@ -90,7 +91,7 @@ mod tests {
             let key = ObjectKey::new("n", "made");
             let gateway = ProxyGateway {
                 metadata: names::native_metadata(key, kind, &owner(kind)),
-                ..ProxyGateway::new("made", Default::default())
+                ..ProxyGateway::new("made", ProxyGatewaySpec::default())
             };
             let wanted = WantedGateway::of(&gateway);
             assert_eq!(

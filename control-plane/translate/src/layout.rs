@@ -36,7 +36,7 @@ pub(crate) struct Layout {
     /// The ListenerSets that name the Gateway, by precedence.
     pub(crate) sets: Vec<SetEntry>,
     /// Ports claimed from other Gateways on the same machine.
-    pub(crate) claims: BTreeSet<((u16, Transport), Claim)>,
+    pub(crate) claims: PortClaims,
 }
 
 impl Layout {
@@ -101,6 +101,9 @@ pub(crate) struct SetEntry {
     /// Whether the Gateway lets it in.
     pub(crate) allowed: bool,
 }
+
+/// Claims on ports.
+pub(crate) type PortClaims = BTreeSet<((u16, Transport), Claim)>;
 
 /// A claim on a port by a Gateway or the Ingresses of a class. The order is precedence: the older first, then Gateways,
 /// then by namespace and name.
@@ -265,7 +268,7 @@ fn claims<'a>(
     listeners: &[Entry],
     addresses: &Addresses,
     spec: impl Fn(&Entry) -> Option<&'a Listener>,
-) -> BTreeSet<((u16, Transport), Claim)> {
+) -> PortClaims {
     let claim = Claim {
         created: created(&gateway.metadata),
         gateway: ObjectId {

@@ -9,7 +9,7 @@ use crate::class::ClassPlan;
 use crate::engine::RejectedRules;
 use crate::gateway::{GatewayResult, SetDetail};
 use crate::ingress::{Crowds, Entrance, IngressClaims, IngressClassPlan};
-use crate::layout::{Claim, Layout};
+use crate::layout::{Claim, Layout, PortClaims};
 use crate::output::GatewayFleet;
 use crate::plan::{BackendKey, BackendPlan, ParentPlan, PolicyPlan, RoutePlan};
 use crate::read::Transport;
@@ -42,7 +42,7 @@ pub(crate) struct Plans {
     /// The same by class, with who claims what.
     pub(crate) crowds: Crowds,
     /// Ports that the Ingresses of a class claim.
-    pub(crate) ingress_ports: BTreeMap<ObjectKey, BTreeSet<((u16, Transport), Claim)>>,
+    pub(crate) ingress_ports: BTreeMap<ObjectKey, PortClaims>,
     /// Entrances by class.
     pub(crate) entrances: BTreeMap<ObjectKey, Arc<Entrance>>,
     /// What the agents say.

@@ -10,14 +10,11 @@ use crate::class::{ClassPlan, plan_class};
 use crate::gateway::{
     GatewayResult, StatusPlan, gateway_status, listener_set_status, plan_gateway,
 };
-use crate::layout::{Claim, Layout, plan_layout};
+use crate::layout::{Layout, PortClaims, plan_layout};
 use crate::output::DesiredStatus;
 use crate::plan::BackendKey;
-use crate::read::{Read, Transport, Unit};
+use crate::read::{Read, Unit};
 use crate::{backend, ingress, policy, route};
-
-/// Ports that somebody claims.
-type PortClaims = BTreeSet<((u16, Transport), Claim)>;
 
 impl Translator {
     /// Computes a unit, stores its result, and returns what others may have read of it and now differs.

@@ -17,7 +17,7 @@ use super::index::Crowd;
 use crate::clash;
 use crate::config::Mode;
 use crate::diagnostic::Diagnostic;
-use crate::layout::{Claim, port_owner};
+use crate::layout::{Claim, PortClaims, port_owner};
 use crate::names;
 use crate::read::Transport;
 use crate::view::View;
@@ -40,10 +40,7 @@ pub(crate) struct Entrance {
 }
 
 /// Ports that a class claims from Gateways on the same machine; none when it is not ours.
-pub(crate) fn plan_ports(
-    view: &View<'_>,
-    key: &ObjectKey,
-) -> Option<BTreeSet<((u16, Transport), Claim)>> {
+pub(crate) fn plan_ports(view: &View<'_>, key: &ObjectKey) -> Option<PortClaims> {
     let class = view.ingress_class(key)?;
     let mut ports = BTreeSet::new();
     if view.config().mode != Mode::Standalone || !class.accepted {

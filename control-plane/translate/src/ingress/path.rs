@@ -50,10 +50,9 @@ impl Path {
                 kind: PathKind::Exact,
                 value: plain(path)?.to_owned(),
             }),
-            ("Prefix", _) => Self::prefix(path),
             ("ImplementationSpecific", _) if path.is_empty() => Ok(Self::root()),
-            ("ImplementationSpecific", Expressions::Off) => Self::prefix(path),
             ("ImplementationSpecific", Expressions::On) => Self::expression(path),
+            ("Prefix" | "ImplementationSpecific", _) => Self::prefix(path),
             _ => Err(format!(
                 "\"{type_}\" is no type of path; write Exact, Prefix or ImplementationSpecific"
             )),
