@@ -9,6 +9,7 @@ mod pods;
 
 pub(crate) use access::deepest;
 pub use access::{Access, IN_CLUSTER, default_kubeconfig, in_pod};
+pub(crate) use api::escaped;
 pub use api::{Asked, Verb};
 pub use error::ClusterError;
 pub use forward::Whole;

@@ -226,8 +226,8 @@ fn item_kind(page: &Value) -> Option<String> {
     Some(kind.strip_suffix("List")?.to_owned())
 }
 
-/// Text as a part of a path or a query.
-pub(super) fn escaped(text: &str) -> String {
+/// Text as a part of a path or a query, which it cannot lead out of.
+pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

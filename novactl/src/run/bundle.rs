@@ -62,7 +62,12 @@ pub(super) async fn bundle(
             source: error,
         },
     };
-    let file = OpenOptions::new().write(true).create_new(true).open(&path);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // Names and addresses in it are not for everybody on this host.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path);
     let seconds = u64::try_from(now.as_second()).unwrap_or_default();
     let archive = Archive::new(BufWriter::new(file.map_err(failed)?), &name, seconds);
     let mut gathering = Gathering { archive, to };

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Reach, Share, Wanted, ours};
 use crate::{
     certificate::CertificateFacts,
-    cluster::{Asked, Cluster, ClusterError, Verb},
+    cluster::{Asked, Cluster, ClusterError, Verb, escaped},
     object::{Inventory, Parent, Resource, text},
 };
 
@@ -120,7 +120,8 @@ impl ClusterSource {
     ) -> Result<Option<CertificateFacts>, ClusterError> {
         let path = format!(
             "/api/v1/namespaces/{}/secrets/{}",
-            secret.namespace, secret.name
+            escaped(&secret.namespace),
+            escaped(&secret.name)
         );
         let asked = Asked::core(Verb::Get, "secrets", &secret.namespace);
         match self.cluster.get(&path, &asked).await {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::bed::{Bed, GATEWAY, list};
+use super::bed::{Bed, GATEWAY, answer, list, novactl};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_is_listed_with_its_age() {
@@ -82,6 +82,29 @@ async fn namespaces_are_those_of_flags_and_context() {
         "default",
     ];
     assert!(bed.ok(&line).contains("example-gateway"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_kubeconfigs_are_one() {
+    let bed = Bed::start().await;
+    let first = "apiVersion: v1\nkind: Config\ncurrent-context: shop\n";
+    let file = bed.home.path().join("first");
+    std::fs::write(&file, first).expect("the folder is writable");
+    let both = format!("{}:{}", file.display(), bed.file().display());
+    let run = |line: &[&str]| {
+        let mut command = novactl(line);
+        command
+            .current_dir(bed.home.path())
+            .env("KUBECONFIG", &both);
+        tokio::task::block_in_place(|| answer(command.output()))
+    };
+    let found = run(&["gateway-api", "gateways"]);
+    assert!(
+        found.err.contains("No Gateway in namespace shop"),
+        "{found:?}"
+    );
+    let found = run(&["gateway-api", "gateways", "--context", "here"]);
+    assert!(found.out.contains("example-gateway"), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! `novactl bundle` of a standalone system.
 
-use std::process::Command;
+use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
 use super::system::{System, answer, novactl};
 
@@ -18,6 +18,8 @@ fn a_standalone_system_is_bundled_without_its_keys() {
         answer.out.contains("/planted/0")
     });
     assert_eq!(system.ok(&["bundle", "-o", "b.tar.gz"]), "b.tar.gz\n");
+    let file = std::fs::metadata(system.path().join("b.tar.gz")).expect("a bundle");
+    assert_eq!(file.permissions().mode() & 0o777, 0o600);
     let unpacked = tempfile::tempdir().expect("a folder");
     let archive = system.path().join("b.tar.gz");
     let status = Command::new("tar")

@@ -10,7 +10,7 @@ use novactl::{
 };
 use novaedge_e2e::{
     certificates::Ca,
-    cluster::{SYSTEM, alone, bed, kubectl, ready_pods, try_kubectl, within},
+    cluster::{SYSTEM, bed, kubectl, ready_pods, try_kubectl, within},
 };
 use serde_json::Value;
 
@@ -111,7 +111,6 @@ impl Drop for Example {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster (make cluster-up, then make e2e)"]
 async fn the_lines_of_the_first_document_work_as_they_stand_there() {
-    alone().await;
     let _example = Example::apply();
     let classes = ok(&["gateway-api", "gatewayclasses"]).await;
     assert!(

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Gathering;
 use crate::{
-    cluster::{AGENT, Asked, CONTROL_PLANE, Cluster, ClusterError, Pod, Verb, Whole},
+    cluster::{AGENT, Asked, CONTROL_PLANE, Cluster, ClusterError, Pod, Verb, Whole, escaped},
     object::{number, text},
 };
 
@@ -40,7 +40,7 @@ impl Gathering<'_, '_> {
             ("events", "/api/v1", "system/events.yaml"),
         ];
         for (plural, group, file) in lists {
-            let path = format!("{group}/namespaces/{system}/{plural}");
+            let path = format!("{group}/namespaces/{}/{plural}", escaped(system));
             let asked = Asked::core(Verb::List, plural, system);
             self.listed(cluster, &path, "", &asked, file).await?;
         }
