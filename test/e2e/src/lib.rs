@@ -9,6 +9,7 @@ pub mod clients;
 pub mod cluster;
 pub mod fixture;
 pub mod manifests;
+pub mod novactl;
 pub mod origins;
 pub mod pages;
 pub mod programs;

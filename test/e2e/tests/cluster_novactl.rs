@@ -2,57 +2,12 @@
 
 use std::{fs, path::Path};
 
-use clap::Parser as _;
-use novactl::{
-    Arguments, Verdict,
-    run::{Progress, Terminal},
-    table::Paint,
-};
 use novaedge_e2e::{
     certificates::Ca,
-    cluster::{SYSTEM, bed, kubectl, ready_pods, try_kubectl, within},
+    cluster::{bed, kubectl, ready_pods, try_kubectl, within},
+    novactl::{novactl, ok},
 };
 use serde_json::Value;
-
-/// What a command line came to.
-#[derive(Debug)]
-struct Answer {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-/// novactl, as its `main` runs it.
-async fn novactl(line: &[&str]) -> Answer {
-    let words = ["novactl"].iter().chain(line);
-    let arguments = Arguments::try_parse_from(words).expect("a command line");
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut to = Terminal {
-        out: &mut out,
-        remarks: &mut err,
-        paint: Paint::Plain,
-        progress: Progress::Hidden,
-    };
-    let done = novactl::run(arguments, &mut to).await;
-    let (code, failure) = match done {
-        Ok(Verdict::Well) => (0, String::new()),
-        Ok(Verdict::Wrong) => (1, String::new()),
-        Err(failure) => (2, failure.to_string()),
-    };
-    let text = |bytes| String::from_utf8(bytes).expect("text");
-    Answer {
-        code,
-        out: text(out),
-        err: text(err) + &failure,
-    }
-}
-
-/// The same for a line that has to succeed.
-async fn ok(line: &[&str]) -> String {
-    let answer = novactl(line).await;
-    assert_eq!(answer.code, 0, "{line:?}: {answer:?}");
-    answer.out
-}
 
 /// The example of the first document, in the namespace that it names; gone when this is dropped.
 struct Example {
@@ -281,50 +236,4 @@ async fn a_bundle_of_the_cluster_has_no_secrets() {
             assert!(text.contains(inside), "{start} of {pod}: {text}");
         }
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a cluster (make cluster-up, then make e2e)"]
-async fn who_lacks_a_right_is_told_which() {
-    // This account has no rights but to look at snapshots from within the cluster.
-    let token = kubectl(&[
-        "--namespace",
-        SYSTEM,
-        "create",
-        "token",
-        "novaedge-inspector",
-    ]);
-    let config = kubectl(&["config", "view", "--raw", "--minify", "-o", "json"]);
-    let mut config: Value = serde_json::from_str(&config).expect("JSON");
-    config["users"][0]["user"] = serde_json::json!({"token": token});
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("config");
-    fs::write(&file, config.to_string()).expect("the folder is writable");
-    let file = file.to_str().expect("a path of text");
-    let context = config["current-context"]
-        .as_str()
-        .expect("a context")
-        .to_owned();
-    for (line, words) in [
-        (
-            ["gateway-api", "gateways"],
-            "you may not list gateways.gateway.networking.k8s.io in namespace default",
-        ),
-        (
-            ["agents", "-ojson"],
-            "you may not list pods in namespace novaedge-system",
-        ),
-    ] {
-        let answer = novactl(&[line[0], line[1], "--kubeconfig", file]).await;
-        assert_eq!(answer.code, 2, "{answer:?}");
-        let words = format!("context {context}: {words}");
-        assert!(answer.err.contains(&words), "{answer:?}");
-    }
-    config["users"][0]["user"] = serde_json::json!({"token": "nobody's"});
-    fs::write(file, config.to_string()).expect("the folder is writable");
-    let answer = novactl(&["gateway-api", "gateways", "--kubeconfig", file]).await;
-    assert!(
-        answer.err.contains("does not take your credentials"),
-        "{answer:?}"
-    );
 }
