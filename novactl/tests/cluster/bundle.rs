@@ -86,6 +86,11 @@ async fn planted() -> Bed {
         answers.values.insert("/apis/novaedge.io".to_owned(), natives);
         let resources = json!({"resources": [{"name": "proxyroutes", "kind": "ProxyRoute"}]});
         answers.values.insert("/apis/novaedge.io/v1alpha1".to_owned(), resources);
+        let ingresses = json!({"versions": [{"version": "v1"}]});
+        answers.values.insert("/apis/networking.k8s.io".to_owned(), ingresses);
+        let resources = json!({"resources": [{"name": "ingresses", "kind": "Ingress"}]});
+        answers.values.insert("/apis/networking.k8s.io/v1".to_owned(), resources);
+        list(answers, "/apis/networking.k8s.io", "v1", "ingresses", vec![route()]);
         list(answers, "/apis/novaedge.io", "v1alpha1", "proxyroutes", vec![route()]);
         let pods = answers.values.get_mut(PODS).expect("pods");
         pods["items"].as_array_mut().expect("a list").push(agent_pod());
@@ -125,7 +130,7 @@ async fn all_is_in_it_but_secrets() {
     assert_eq!(answer.out, "report.tar.gz\n", "{answer:?}");
     // The cluster of the test serves no kinds but these of the native ones.
     let missing: Vec<&str> = answer.err.lines().collect();
-    assert_eq!(missing.len(), 3, "{answer:?}");
+    assert_eq!(missing.len(), 4, "{answer:?}");
     let files = unpacked(&bed.home.path().join("report.tar.gz"));
     for (name, part) in [
         ("README.txt", "Missing or cut:"),
@@ -140,6 +145,7 @@ async fn all_is_in_it_but_secrets() {
         ("objects/Gateway.yaml", "example-gateway"),
         ("objects/HTTPRoute.yaml", "name: planted"),
         ("objects/ProxyRoute.yaml", "name: planted"),
+        ("objects/Ingress.yaml", "name: planted"),
         ("objects/events.yaml", "refused token="),
         ("objects/Service.yaml", "items:"),
         ("objects/EndpointSlice.yaml", "items:"),

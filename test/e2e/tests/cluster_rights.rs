@@ -30,6 +30,7 @@ impl Rights {
                 namespace,
                 "- {apiGroups: [gateway.networking.k8s.io, novaedge.io], resources: ['*'], verbs: [list]}\n\
                  - {apiGroups: [''], resources: [services, events], verbs: [list]}\n\
+                 - {apiGroups: [networking.k8s.io], resources: [ingresses, ingressclasses], verbs: [list]}\n\
                  - {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list]}\n"
             )
         );

@@ -12,8 +12,10 @@ use crate::{
 };
 
 /// Kinds beside those whose statuses are written.
-const FURTHER: [Kind; 4] = [
+const FURTHER: [Kind; 6] = [
     Kind::ReferenceGrant,
+    Kind::IngressClass,
+    Kind::Ingress,
     Kind::ProxyGateway,
     Kind::ProxyRoute,
     Kind::ProxyBackend,
@@ -85,12 +87,12 @@ impl Gathering<'_, '_> {
         self.pods(cluster).await
     }
 
-    /// Native objects and grants.
+    /// Native objects, Ingresses and grants.
     async fn further(&mut self, cluster: &Cluster) -> io::Result<()> {
         let served = match cluster.served(&FURTHER).await {
             Ok(served) => served,
             Err(error) => {
-                self.missing("Native objects", &error);
+                self.missing("Native objects and Ingresses", &error);
                 return Ok(());
             }
         };
