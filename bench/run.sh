@@ -5,7 +5,7 @@
 # OUT is the folder for the results, BINARIES that of release binaries; given BINARIES, nothing is built.
 set -eu
 cd "$(dirname "$0")/.."
-all="propagation translation lookup dataplane"
+all="propagation translation lookup metrics dataplane"
 more="abuse soak cluster cluster-traefik"
 out=${OUT:-docs/benchmarks}
 
@@ -14,7 +14,7 @@ if [ -z "${BINARIES:-}" ]; then
     BINARIES=${CARGO_TARGET_DIR:-target}/programs
     deploy/release.sh "$BINARIES"
     cargo build --release --locked -p novaedge-bench --bins
-    for name in propagation translation lookup dataplane abuse soak cluster; do
+    for name in propagation translation lookup metrics dataplane abuse soak cluster; do
         cp "${CARGO_TARGET_DIR:-target}/release/$name" "$BINARIES/"
     done
 fi
@@ -30,7 +30,7 @@ run() {
         ulimit -n "$(ulimit -H -n)"
         "$BINARIES/dataplane" --out "$out" --binaries "$BINARIES"
         ;;
-    translation | lookup) "$BINARIES/$1" --out "$out" ;;
+    translation | lookup | metrics) "$BINARIES/$1" --out "$out" ;;
     # A quarter of an hour, so it runs only when named.
     abuse)
         # Thousands of connections at once.

@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use novaedge_proto::v1;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::leaving::Leaving;
@@ -26,6 +26,7 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 /// How long an agent that leaves may be asked to serve on.
 const LONGEST_DELAY: Duration = Duration::from_hours(1);
 const TEXT: &str = "text/plain; charset=utf-8";
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Answer = (StatusCode, &'static str, String);
 
@@ -34,6 +35,8 @@ pub(crate) struct Admin {
     pub(crate) served: watch::Receiver<Option<v1::Version>>,
     pub(crate) leaving: Leaving,
     pub(crate) metrics: Arc<Sources>,
+    /// Whose turn it is to be told the metrics.
+    pub(crate) turn: Mutex<()>,
 }
 
 /// Serves until dropped.
@@ -53,8 +56,8 @@ pub(crate) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
         connections.spawn(async move {
             let _place = place;
             let service = service_fn(|request| {
-                let response = admin.answer(&request, peer.ip());
-                async move { Ok::<_, Infallible>(response) }
+                let admin = Arc::clone(&admin);
+                async move { Ok::<_, Infallible>(admin.answer(request, peer.ip()).await) }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -68,10 +71,12 @@ pub(crate) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
 }
 
 impl Admin {
-    fn answer(&self, request: &Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
-        let (status, kind, body) = match request.uri().path() {
-            "/drain" => self.leave(request, peer),
-            path => self.content(path),
+    async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
+        let is_scrape = request.uri().path() == "/metrics";
+        let (status, kind, body) = if is_scrape {
+            self.metrics().await
+        } else {
+            self.answer_at_once(&request, peer)
         };
         let mut response = Response::new(Full::new(Bytes::from(body)));
         *response.status_mut() = status;
@@ -79,6 +84,13 @@ impl Admin {
             .headers_mut()
             .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
         response
+    }
+
+    fn answer_at_once(&self, request: &Request<Incoming>, peer: IpAddr) -> Answer {
+        match request.uri().path() {
+            "/drain" => self.leave(request, peer),
+            path => self.content(path),
+        }
     }
 
     /// Only the pod itself may send an agent away, and no page in a browser of this machine: browsers
@@ -105,6 +117,19 @@ impl Admin {
         (StatusCode::ACCEPTED, TEXT, "leaving\n".into())
     }
 
+    /// Snapshots are applied on this thread, so many metrics are written on another one, by one scrape at a time.
+    async fn metrics(&self) -> Answer {
+        let _turn = self.turn.lock().await;
+        let sources = Arc::clone(&self.metrics);
+        match tokio::task::spawn_blocking(move || render(&sources)).await {
+            Ok(text) => (StatusCode::OK, OPENMETRICS, text),
+            Err(error) => {
+                let why = format!("metrics cannot be shown: {error}\n");
+                (StatusCode::INTERNAL_SERVER_ERROR, TEXT, why)
+            }
+        }
+    }
+
     fn content(&self, path: &str) -> Answer {
         let text = TEXT;
         match path {
@@ -121,11 +146,6 @@ impl Admin {
                 });
                 (StatusCode::OK, "application/json", format!("{body}\n"))
             }
-            "/metrics" => (
-                StatusCode::OK,
-                "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                render(&self.metrics),
-            ),
             _ => {
                 let known = "try /livez, /readyz, /version, /metrics or POST /drain\n";
                 (StatusCode::NOT_FOUND, text, known.into())
@@ -156,6 +176,8 @@ mod tests {
             leaving: leaving.clone(),
             metrics: Arc::new(Sources {
                 workers: Vec::new(),
+                traffic: crate::metrics::Traffic::default(),
+                live: crate::metrics::nothing(),
                 checked: Arc::default(),
                 memory: Arc::default(),
                 served: served.subscribe(),
@@ -163,6 +185,7 @@ mod tests {
                 open_files: None,
                 more: None,
             }),
+            turn: Mutex::default(),
         };
         let request = Request::post("/drain?delay=1").body(());
         let request = request.expect("a request");

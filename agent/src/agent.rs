@@ -8,18 +8,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use novaedge_balance::{Site, Verdicts};
 use novaedge_check::Checks;
 use novaedge_proto::v1;
-use novaedge_proxy::{Live, Runtime, TlsConfigs};
-use novaedge_router::Tables;
+use novaedge_proxy::Live;
 use novaedge_subscribe::{
     Applier as _, Jitter, LastGood, LastGoodConfig, Step, SubscribeError, Subscriber,
     SubscriberConfig,
 };
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +28,7 @@ use crate::dns::{ControlPlaneDns, Dns};
 use crate::files::{Share, raise_limit};
 use crate::leaving::Leaving;
 use crate::memory;
-use crate::metrics::{Asked, Sources, Subscription};
+use crate::metrics::{Asked, Sources, Subscription, Traffic, nothing};
 use crate::pressure::{self, Memory};
 use crate::worker::{self, COMMANDS, Command, WorkerConfig, WorkerCounters};
 
@@ -91,15 +89,13 @@ impl Agent {
         let memory = Arc::new(Memory::default());
         config.http.pressure = memory.pressure.clone();
         let open_files = fit_open_files(&mut config, count);
-        let live: Live = Arc::new(ArcSwap::from_pointee(Runtime {
-            tables: Arc::new(Tables::default()),
-            tls: Arc::new(TlsConfigs::default()),
-        }));
+        let live = nothing();
         let admin = config.admin.map(bind_admin).transpose()?;
         let leaving = Leaving::new();
         let subscriber = subscriber(&config, leaving.watch())?;
         let (ended_sender, ended) = mpsc::channel(count + 2);
         let http = Arc::new(config.http.clone());
+        let traffic = Traffic::default();
         let (mut workers, mut counters) = (Vec::new(), Vec::new());
         for index in 0..count {
             let (sender, commands) = mpsc::channel(COMMANDS);
@@ -109,7 +105,8 @@ impl Agent {
                 connections: config.connections_per_worker,
                 http: Arc::clone(&http),
                 l4: config.l4.clone(),
-                counters: Arc::new(WorkerCounters::default()),
+                counters: Arc::new(WorkerCounters::new(index, &traffic)),
+                traffic: traffic.clone(),
             };
             workers.push(sender);
             counters.push(Arc::clone(&worker.counters));
@@ -146,18 +143,20 @@ impl Agent {
             status: subscriber.status(),
         });
         let metrics = Arc::new(Sources {
-            workers: counters.clone(),
+            workers: counters,
+            traffic: traffic.clone(),
+            live: Arc::clone(&live),
             checked,
             memory,
             served: served.clone(),
             subscription,
             open_files,
-            more: config.more_counters.clone(),
+            more: config.more_metrics.clone(),
         });
         let subscriber = subscriber.map(|one| one.answering(Arc::new(Asked(Arc::clone(&metrics)))));
         let control = ControlThread {
             retire: Box::pin(leaving.clone().retire(workers.clone())),
-            control: Control::new(live, workers, counters, served_sender),
+            control: Control::new(live, workers, traffic, served_sender),
             subscriber,
             fed,
             admin: admin.map(|socket| {
@@ -167,6 +166,7 @@ impl Agent {
                         served,
                         leaving,
                         metrics,
+                        turn: Mutex::default(),
                     },
                 )
             }),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use novaedge_meter::Exposition;
 use novaedge_subscribe::TlsFiles;
 
 /// The configuration of an [`crate::Agent`].
@@ -39,14 +40,14 @@ pub struct AgentConfig {
     /// Limits of the layer 4 data path; `workers` and `site` in it are set by the agent, and `udp_sessions`
     /// lowered to what the limit of open files allows.
     pub l4: novaedge_l4::Limits,
-    /// Counters of what shares the process, shown beside the agent's own.
-    pub more_counters: Option<Arc<dyn MoreCounters>>,
+    /// Metrics of what shares the process, shown beside the agent's own.
+    pub more_metrics: Option<Arc<dyn MoreMetrics>>,
 }
 
-/// Counters that somebody else keeps.
-pub trait MoreCounters: fmt::Debug + Send + Sync {
-    /// Name without `_total`, help without full stop, and value of each.
-    fn samples(&self) -> Vec<(&'static str, &'static str, u64)>;
+/// Metrics that somebody else keeps.
+pub trait MoreMetrics: fmt::Debug + Send + Sync {
+    /// Adds them, under names that the agent does not have.
+    fn expose(&self, all: &mut Exposition);
 }
 
 impl AgentConfig {
@@ -65,7 +66,7 @@ impl AgentConfig {
             memory_limit: None,
             http: novaedge_proxy::Config::default(),
             l4: novaedge_l4::Limits::default(),
-            more_counters: None,
+            more_metrics: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use novaedge_proto::v1;
 use novaedge_proxy::{Live, Runtime};
@@ -11,9 +11,10 @@ use novaedge_subscribe::{Applier, Step, Upsert};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use crate::metrics::Traffic;
 use crate::snapshot::build_tls;
 use crate::sockets::{BindError, Listening, Port, open};
-use crate::worker::{Command, WorkerCounters};
+use crate::worker::Command;
 
 /// How long a worker may take to close a socket before the step goes on without its word.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ pub(crate) struct Control {
     builder: TablesBuilder,
     live: Live,
     workers: Vec<mpsc::Sender<Command>>,
-    counters: Vec<Arc<WorkerCounters>>,
+    traffic: Traffic,
     open: BTreeSet<SocketKey>,
     /// Sockets of the tables in force that could not be opened.
     failed: BTreeSet<SocketKey>,
@@ -46,14 +47,14 @@ impl Control {
     pub(crate) fn new(
         live: Live,
         workers: Vec<mpsc::Sender<Command>>,
-        counters: Vec<Arc<WorkerCounters>>,
+        traffic: Traffic,
         served: watch::Sender<Option<v1::Version>>,
     ) -> Self {
         Self {
             builder: TablesBuilder::new(),
             live,
             workers,
-            counters,
+            traffic,
             open: BTreeSet::new(),
             failed: BTreeSet::new(),
             late: BTreeSet::new(),
@@ -103,9 +104,7 @@ impl Control {
             }
         }
         self.close_old(&tables).await;
-        for worker in &self.counters {
-            worker.http.forget(&removed);
-        }
+        self.forget(&removed);
         rejected.sort_by(|a, b| a.name.cmp(&b.name));
         tracing::info!(
             sequence = version.sequence,
@@ -116,6 +115,18 @@ impl Control {
         );
         self.served.send_replace(Some(version));
         rejected
+    }
+
+    /// Metrics of what is gone are not shown for long.
+    fn forget(&self, removed: &[String]) {
+        if removed.is_empty() {
+            return;
+        }
+        let (removed, now) = (removed.iter().map(String::as_str), Instant::now());
+        let removed: HashSet<&str> = removed.collect();
+        let is_gone = |name: &str| removed.contains(name);
+        self.traffic.http.forget(is_gone, now);
+        self.traffic.l4.forget(is_gone, now);
     }
 
     /// Notes the versions of what may be refused late. Returns the names of those that the step brought.

@@ -22,4 +22,5 @@ mod worker;
 
 pub use self::agent::{Agent, AgentError};
 pub use self::client::{LeaveError, ask_to_leave};
-pub use self::config::{AgentConfig, DEFAULT_DRAIN_TIMEOUT, MoreCounters};
+pub use self::config::{AgentConfig, DEFAULT_DRAIN_TIMEOUT, MoreMetrics};
+pub use self::metrics::catalog as metrics_catalog;

@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::accept::{accept, accept_quic};
 use crate::dns::Dns;
 use crate::memory;
+use crate::metrics::Traffic;
 use crate::proxy_header;
 use crate::snapshot::LiveSource;
 use crate::sockets::Listening;
@@ -56,6 +57,7 @@ pub(crate) struct WorkerConfig {
     pub(crate) http: Arc<novaedge_proxy::Config>,
     pub(crate) l4: novaedge_l4::Limits,
     pub(crate) counters: Arc<WorkerCounters>,
+    pub(crate) traffic: Traffic,
 }
 
 /// The counters of a worker, read by the metrics endpoint.
@@ -73,6 +75,16 @@ pub(crate) struct WorkerCounters {
     pub(crate) accept_errors: AtomicU64,
     /// TCP connections that ended at the header of the PROXY protocol.
     pub(crate) proxy_headers_refused: proxy_header::Refused,
+}
+
+impl WorkerCounters {
+    pub(crate) fn new(index: usize, traffic: &Traffic) -> Self {
+        let http = novaedge_proxy::Metrics::new(index, Arc::clone(&traffic.http));
+        Self {
+            http: Arc::new(http),
+            ..Self::default()
+        }
+    }
 }
 
 /// What the connections of a worker share.
@@ -199,6 +211,7 @@ async fn serve(config: WorkerConfig, mut commands: mpsc::Receiver<Command>) {
             resolver,
             config.l4,
             Arc::clone(&config.counters.l4),
+            config.traffic.l4,
         ),
         pressure: config.http.pressure.clone(),
         seat: Seat {

@@ -2,7 +2,6 @@
 //! one owner. Every replica does all of it, but only the one that leads writes to the API server.
 
 mod convert;
-mod metrics;
 mod replicas;
 
 use std::{
@@ -33,10 +32,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::metrics::Sources;
 use crate::{
     admin::{self, Admin},
-    findings::Findings,
+    metrics::{ClusterMetrics, Metrics},
     pipeline::{
         self, Pipeline, QUEUE,
         cluster::{Cluster, Word},
@@ -147,8 +145,8 @@ impl KubernetesControlPlane {
         let (leads, intake) = starting.writers();
         let transport = starting.endpoint(grpc, accounts, leads.clone()).await?;
         let acks = starting.peers(transport, address.port());
-        let (health, findings) = starting.flow(intake, leads, acks);
-        starting.admin(admin, health, findings);
+        let (health, metrics) = starting.flow(intake, leads, acks);
+        starting.admin(admin, health, metrics);
         Ok(Self {
             grpc: address,
             shutdown: starting.shutdown,
@@ -238,7 +236,7 @@ impl Starting {
         intake: Intake,
         leads: watch::Receiver<bool>,
         acks: watch::Receiver<FleetAcks>,
-    ) -> (watch::Receiver<Health>, watch::Receiver<Findings>) {
+    ) -> (watch::Receiver<Health>, Metrics) {
         let gateways = watch::Sender::new(Gateways::new());
         let agents = watch::Sender::new(Agents::new());
         let rejected = watch::Sender::new(BTreeMap::new());
@@ -260,6 +258,16 @@ impl Starting {
         let settings = novaedge_watch::Settings::default();
         let source = ClusterSource::new(self.client.clone(), settings);
         let health = source.health();
+        let metrics = Metrics {
+            publisher: self.publisher.clone(),
+            findings,
+            pipeline: pipeline.metrics(),
+            cluster: Some(ClusterMetrics {
+                write: Arc::clone(&self.written),
+                health: health.clone(),
+                watches: source.metrics(),
+            }),
+        };
         let (watched, from_watches) = mpsc::channel(QUEUE);
         let (batches, queue) = mpsc::channel(QUEUE);
         self.run(source.run(watched, self.shutdown.clone()));
@@ -269,7 +277,7 @@ impl Starting {
         self.run(pipeline.run_in_cluster(queue, word));
         self.run(reconciler.run(self.shutdown.clone()));
         self.run_until_shutdown(convert::acks(acks, agents, rejected));
-        (health, findings)
+        (health, metrics)
     }
 
     /// The gRPC endpoint: TLS, and agents that prove who they are. Returns how other replicas are reached.
@@ -356,21 +364,11 @@ impl Starting {
     }
 
     /// The admin endpoint.
-    fn admin(
-        &mut self,
-        listener: TcpListener,
-        health: watch::Receiver<Health>,
-        findings: watch::Receiver<Findings>,
-    ) {
+    fn admin(&mut self, listener: TcpListener, health: watch::Receiver<Health>, metrics: Metrics) {
         let publisher = self.publisher.clone();
-        let sources = Sources {
-            publisher: publisher.clone(),
-            write: Arc::clone(&self.written),
-            findings,
-        };
         let admin = Admin {
             unready: Box::new(move || unready(&publisher, &health.borrow())),
-            metrics: Box::new(move || sources.render()),
+            metrics: Box::new(move || metrics.render()),
         };
         self.run_until_shutdown(admin::serve(listener, admin));
     }

@@ -15,6 +15,7 @@ pub mod server;
 
 pub mod admin;
 pub mod kubernetes;
+pub mod metrics;
 
 pub mod translate;
 

@@ -8,6 +8,7 @@ mod rejection;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -32,6 +33,7 @@ pub(crate) use self::rejection::rejections;
 use self::rejection::{Culprit, culprit, problem};
 pub use crate::findings::Findings;
 use crate::{
+    metrics::PipelineMetrics,
     problem::{Problem, ProblemBook, Scope},
     source::Batch,
 };
@@ -110,6 +112,11 @@ impl Pipeline {
         (pipeline, findings)
     }
 
+    /// What the pipeline counts.
+    pub fn metrics(&self) -> Arc<PipelineMetrics> {
+        Arc::clone(self.engine.metrics())
+    }
+
     /// Runs until the source is gone.
     pub async fn run(mut self, mut batches: mpsc::Receiver<Batch>) {
         let mut acks = self.publisher.acks();
@@ -118,6 +125,7 @@ impl Pipeline {
             tokio::select! {
                 batch = batches.recv() => {
                     let Some(mut batch) = batch else { return };
+                    self.engine.metrics().queued.set(batches.len() as u64);
                     while let Ok(later) = batches.try_recv() {
                         batch.merge(later);
                     }

@@ -21,6 +21,7 @@ use crate::{
     findings::Findings,
     folder::{FolderSource, Watch},
     local::machine_addresses,
+    metrics::Metrics,
     pipeline::{Pipeline, QUEUE},
     source::{Source as _, SourceError},
     status::StatusWriter,
@@ -45,7 +46,7 @@ pub struct Config {
 /// A running control plane.
 pub struct ControlPlane {
     address: SocketAddr,
-    publisher: Publisher,
+    metrics: Metrics,
     findings: watch::Receiver<Findings>,
     shutdown: CancellationToken,
     tasks: JoinSet<Result<(), ControlPlaneError>>,
@@ -120,6 +121,12 @@ impl ControlPlane {
             machine_addresses,
         );
         let (batches, queue) = mpsc::channel(QUEUE);
+        let metrics = Metrics {
+            publisher: publisher.clone(),
+            findings: findings.clone(),
+            pipeline: pipeline.metrics(),
+            cluster: None,
+        };
         let shutdown = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let source = FolderSource::new(config.folder, config.watch).without(config.state_dir);
@@ -139,7 +146,7 @@ impl ControlPlane {
         tasks.spawn(async move { Ok(server.serve(listener, token.cancelled_owned()).await?) });
         Ok(Self {
             address,
-            publisher,
+            metrics,
             findings,
             shutdown,
             tasks,
@@ -154,7 +161,12 @@ impl ControlPlane {
 
     /// The snapshots that are published.
     pub fn publisher(&self) -> &Publisher {
-        &self.publisher
+        &self.metrics.publisher
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Statuses and problems, as they change.

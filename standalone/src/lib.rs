@@ -3,9 +3,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use novaedge_agent::{Agent, AgentConfig, AgentError, MoreCounters};
-use novaedge_control_plane::{ControlPlane, ControlPlaneError, Findings, folder::Watch};
-use novaedge_publish::Publisher;
+use novaedge_agent::{Agent, AgentConfig, AgentError, MoreMetrics};
+use novaedge_control_plane::{
+    ControlPlane, ControlPlaneError, Findings, folder::Watch, metrics::Metrics,
+};
+use novaedge_meter::Exposition;
 use tokio::sync::watch;
 
 /// Settings of a standalone system.
@@ -56,7 +58,7 @@ impl Standalone {
         agent.control_plane = Some(format!("http://{}", control_plane.address()));
         agent.state_dir = Some(config.state_dir.join("agent"));
         agent.admin = Some(config.admin);
-        agent.more_counters = Some(Arc::new(Published(control_plane.publisher().clone())));
+        agent.more_metrics = Some(Arc::new(Shared(control_plane.metrics().clone())));
         if let Some(workers) = config.workers {
             agent.workers = workers;
         }
@@ -96,12 +98,12 @@ impl Standalone {
     }
 }
 
-/// The counters of the control plane, for the agent's admin endpoint.
+/// The metrics of the control plane, for the agent's admin endpoint.
 #[derive(Debug)]
-struct Published(Publisher);
+struct Shared(Metrics);
 
-impl MoreCounters for Published {
-    fn samples(&self) -> Vec<(&'static str, &'static str, u64)> {
-        self.0.metrics().samples()
+impl MoreMetrics for Shared {
+    fn expose(&self, all: &mut Exposition) {
+        self.0.expose(all);
     }
 }

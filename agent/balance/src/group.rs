@@ -60,6 +60,17 @@ pub struct Pick {
     pub random: u64,
 }
 
+/// How many endpoints a group has, and how many of them it leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// All of them.
+    pub endpoints: usize,
+    /// Those whose checks fail.
+    pub unhealthy: usize,
+    /// The others that are left out for a while because they failed.
+    pub ejected: usize,
+}
+
 // === impl Group ===
 
 impl<E: AsRef<Member>> Group<E> {
@@ -180,6 +191,22 @@ impl<E: AsRef<Member>> Group<E> {
     /// How many endpoints are ejected.
     pub fn ejected(&self, now: Instant) -> usize {
         self.state.borrow().ejected(now)
+    }
+
+    /// How many endpoints there are, and how they are.
+    pub fn census(&self, now: Instant) -> Census {
+        let state = &mut *self.state.borrow_mut();
+        state.look(now);
+        let mut census = Census::default();
+        for member in state.members.iter().map(|member| (**member).as_ref()) {
+            census.endpoints += 1;
+            if member.unhealthy.get() {
+                census.unhealthy += 1;
+            } else if member.ejected_until(now).is_some() {
+                census.ejected += 1;
+            }
+        }
+        census
     }
 
     /// Whether so few endpoints are usable that all are used.

@@ -25,7 +25,7 @@ mod turns;
 
 pub use self::{
     gate::{Full, Gate, Permit},
-    group::{Group, Pick, Site},
+    group::{Census, Group, Pick, Site},
     health::{Check, Thresholds, Unhealthy, Verdicts},
     member::Member,
     outlier::Outcome,

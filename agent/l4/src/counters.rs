@@ -1,28 +1,13 @@
 //! What a worker counts. Written by one thread, read by any.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::rc::Rc;
 
-/// A number that one worker changes and the metrics endpoint reads.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+use novaedge_meter::{Counter, Durations, Handshakes, Long};
+use tokio::time::Instant;
 
-impl Counter {
-    /// The present value.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
+use crate::flow::Flow;
 
-    pub(crate) fn add(&self, amount: u64) {
-        self.0.fetch_add(amount, Ordering::Relaxed);
-    }
-
-    fn subtract(&self, amount: u64) {
-        self.0.fetch_sub(amount, Ordering::Relaxed);
-    }
-}
-
-/// The layer 4 counters of one worker. Field names are the metric names behind `novaedge_l4_`;
-/// bytes count payload, once, as the clients see it.
+/// The layer 4 counters of one worker, over all that it serves.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Connections taken on, since the start: TCP, TLS Terminate and TLS Passthrough.
@@ -33,12 +18,6 @@ pub struct Counters {
     pub bytes_sent_total: Counter,
     /// Bytes received from clients.
     pub bytes_received_total: Counter,
-    /// Milliseconds that the connections closed so far were open.
-    pub connection_duration_milliseconds_total: Counter,
-    /// TLS connections forwarded without ending TLS here.
-    pub tls_passthrough_total: Counter,
-    /// TLS connections closed because no listener or no route has their server name.
-    pub sni_routing_errors_total: Counter,
     /// Endpoints left out for a while, because they could not be connected to.
     pub backend_ejections_total: Counter,
     /// UDP sessions since the start.
@@ -49,7 +28,49 @@ pub struct Counters {
     pub udp_evicted_sessions_total: Counter,
     /// UDP datagrams that nobody got: no backend, full socket buffer, or refused by the endpoint.
     pub udp_dropped_datagrams_total: Counter,
+    /// TLS handshakes with clients whose TLS ends here.
+    pub handshakes: Handshakes,
+    /// Pipes that were open at the last look.
+    pub pipes: Counter,
     errors: [Counter; ErrorKind::ALL.len()],
+}
+
+/// The counters of one worker for what goes from a listener by a rule to a backend. Field names are the metric names
+/// behind `novaedge_l4_`; bytes count payload, once, as the clients see it.
+#[derive(Debug, Default)]
+pub struct FlowCounters {
+    /// Connections taken on, since the start: TCP, TLS Terminate and TLS Passthrough.
+    pub connections_total: Counter,
+    /// Connections open now.
+    pub active_connections: Counter,
+    /// Bytes sent to clients.
+    pub bytes_sent_total: Counter,
+    /// Bytes received from clients.
+    pub bytes_received_total: Counter,
+    /// How long connections that are closed were open.
+    pub connection_duration: Durations<Long>,
+    /// TLS connections forwarded without ending TLS here.
+    pub tls_passthrough_total: Counter,
+    /// TLS connections closed because no listener or no route has their server name.
+    pub sni_routing_errors_total: Counter,
+    /// UDP sessions since the start.
+    pub udp_sessions_total: Counter,
+    /// UDP sessions open now.
+    pub udp_active_sessions: Counter,
+    errors: [Counter; ErrorKind::ALL.len()],
+}
+
+impl FlowCounters {
+    /// Connections (or UDP sessions) that failed for this reason: `connection_errors_total`.
+    pub fn errors(&self, kind: ErrorKind) -> u64 {
+        self.errors.get(kind as usize).map_or(0, Counter::get)
+    }
+
+    pub(crate) fn error(&self, kind: ErrorKind) {
+        if let Some(counter) = self.errors.get(kind as usize) {
+            counter.increment();
+        }
+    }
 }
 
 impl Counters {
@@ -60,7 +81,7 @@ impl Counters {
 
     pub(crate) fn error(&self, kind: ErrorKind) {
         if let Some(counter) = self.errors.get(kind as usize) {
-            counter.add(1);
+            counter.increment();
         }
     }
 }
@@ -122,20 +143,72 @@ impl ErrorKind {
     }
 }
 
-/// Keeps a gauge one higher while it lives.
+/// Counts a connection from its beginning to its end, for its worker and for where it goes.
 #[derive(Debug)]
-pub(crate) struct Gauge<'a>(&'a Counter);
+pub(crate) struct OpenConnection<'a> {
+    counters: &'a Counters,
+    flow: Rc<Flow>,
+    since: Instant,
+}
 
-impl<'a> Gauge<'a> {
-    pub(crate) fn enter(counter: &'a Counter) -> Self {
-        counter.add(1);
-        Self(counter)
+impl<'a> OpenConnection<'a> {
+    pub(crate) fn new(counters: &'a Counters, flow: &Rc<Flow>) -> Self {
+        counters.connections_total.increment();
+        counters.active_connections.increment();
+        flow.counters.connections_total.increment();
+        flow.counters.active_connections.increment();
+        Self {
+            counters,
+            flow: Rc::clone(flow),
+            since: Instant::now(),
+        }
     }
 }
 
-impl Drop for Gauge<'_> {
+impl Drop for OpenConnection<'_> {
     fn drop(&mut self) {
-        self.0.subtract(1);
+        let flow = &self.flow.counters;
+        self.counters.active_connections.decrement();
+        flow.active_connections.decrement();
+        flow.connection_duration.observe(self.since.elapsed());
+    }
+}
+
+/// Counts a UDP session in the same way.
+#[derive(Debug)]
+pub(crate) struct OpenSession<'a> {
+    counters: &'a Counters,
+    flow: Rc<Flow>,
+}
+
+impl<'a> OpenSession<'a> {
+    pub(crate) fn new(counters: &'a Counters, flow: &Rc<Flow>) -> Self {
+        counters.udp_sessions_total.increment();
+        counters.udp_active_sessions.increment();
+        flow.counters.udp_sessions_total.increment();
+        flow.counters.udp_active_sessions.increment();
+        Self {
+            counters,
+            flow: Rc::clone(flow),
+        }
+    }
+}
+
+impl Drop for OpenSession<'_> {
+    fn drop(&mut self) {
+        self.counters.udp_active_sessions.decrement();
+        self.flow.counters.udp_active_sessions.decrement();
+    }
+}
+
+/// Bytes are counted for the worker and for where they go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tally<'a>(pub(crate) &'a Counter, pub(crate) &'a Counter);
+
+impl Tally<'_> {
+    pub(crate) fn add(self, bytes: u64) {
+        self.0.add(bytes);
+        self.1.add(bytes);
     }
 }
 
@@ -156,11 +229,15 @@ mod tests {
     }
 
     #[test]
-    fn a_gauge_falls_when_its_guard_goes() {
-        let counters = Counters::default();
-        let guard = Gauge::enter(&counters.active_connections);
+    fn a_connection_is_counted_to_its_end() {
+        let (counters, flow) = (Counters::default(), Rc::new(Flow::default()));
+        let open = OpenConnection::new(&counters, &flow);
         assert_eq!(counters.active_connections.get(), 1);
-        drop(guard);
+        assert_eq!(flow.counters.active_connections.get(), 1);
+        drop(open);
         assert_eq!(counters.active_connections.get(), 0);
+        assert_eq!(flow.counters.active_connections.get(), 0);
+        assert_eq!(flow.counters.connections_total.get(), 1);
+        assert_eq!(flow.counters.connection_duration.count(), 1);
     }
 }

@@ -11,6 +11,7 @@ mod buffers;
 mod client;
 mod counters;
 mod error;
+mod flow;
 mod limits;
 mod relay;
 mod source;
@@ -21,7 +22,8 @@ mod upstream;
 mod worker;
 
 pub use self::client::Client;
-pub use self::counters::{Counter, Counters, ErrorKind};
+pub use self::counters::{Counters, ErrorKind, FlowCounters};
+pub use self::flow::{FlowKey, Traffic};
 pub use self::limits::Limits;
 pub use self::source::{Resolve, Resolving, Source, TlsLookup, View};
 pub use self::tls::HttpsConnection;

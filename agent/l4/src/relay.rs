@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use crate::buffers::Buffers;
-use crate::counters::Counter;
+use crate::counters::Tally;
 
 /// Bytes that a direction moves before other connections have their turn.
 const TURN: u64 = 1024 * 1024;
@@ -55,9 +55,9 @@ pub(crate) struct RelayContext<'a> {
     pub(crate) pipes: &'a Pipes,
     pub(crate) idle_timeout: Duration,
     /// Bytes read from the client and written to the backend.
-    pub(crate) received: &'a Counter,
+    pub(crate) received: Tally<'a>,
     /// Bytes read from the backend and written to the client.
-    pub(crate) sent: &'a Counter,
+    pub(crate) sent: Tally<'a>,
 }
 
 /// Forwards until both directions have ended.

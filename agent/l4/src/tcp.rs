@@ -9,10 +9,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::client::Client;
+use crate::counters::Tally;
 use crate::error::Error;
+use crate::flow::Flow;
 use crate::relay::{RelayContext, RelayError, Stream, relay};
 use crate::source::Source;
-use crate::upstream::{BackendStream, Payload, Upstream, choose};
+use crate::upstream::{BackendStream, Payload, Upstream};
 use crate::worker::Worker;
 
 /// One side of a forwarded connection.
@@ -58,23 +60,27 @@ impl Side for tokio_rustls::client::TlsStream<TcpStream> {
 impl<S: Source> Worker<S> {
     /// Serves a connection of a TCP socket to its end.
     pub async fn serve_tcp(&self, stream: TcpStream, client: Client, key: SocketKey) {
-        let _open = self.open();
-        if let Err(error) = self.tcp(stream, client, key).await {
-            self.failed(&error, client.address, key);
-        }
-    }
-
-    async fn tcp(&self, stream: TcpStream, client: Client, key: SocketKey) -> Result<(), Error> {
-        let upstream = self.source.with(|view| {
+        let (flow, upstream) = self.source.with(|view| {
             self.tidy(view);
             match view.tables.sockets.get(&key).map(|socket| &**socket) {
                 Some(Socket::Tcp(socket)) => {
-                    choose(view, socket.rule.as_deref(), &socket.info, Payload::Plain)
+                    let rule = socket.rule.as_deref();
+                    self.choose(view, rule, &socket.info, Payload::Plain)
                 }
-                _ => Err(Error::NoRoute),
+                _ => (self.nowhere(), Err(Error::NoRoute)),
             }
-        })?;
-        self.forward(stream, client, &upstream, Vec::new()).await
+        });
+        let _open = self.open(&flow);
+        let served = match upstream {
+            Ok(upstream) => {
+                self.forward(stream, client, &flow, &upstream, Vec::new())
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = served {
+            self.failed(&flow, &error, client.address, key);
+        }
     }
 
     /// Connects to the backend, sends it `head`, then forwards.
@@ -82,6 +88,7 @@ impl<S: Source> Worker<S> {
         &self,
         stream: C,
         client: Client,
+        flow: &Flow,
         upstream: &Upstream,
         head: Vec<u8>,
     ) -> Result<(), Error> {
@@ -89,8 +96,8 @@ impl<S: Source> Worker<S> {
         let header = header(&upstream.backend, client, stream.socket());
         let address = client.address.ip();
         match self.connect(upstream, address, &header, &mut slot).await? {
-            BackendStream::Plain(backend) => self.exchange(stream, backend, head).await,
-            BackendStream::Tls(backend) => self.exchange(stream, *backend, head).await,
+            BackendStream::Plain(backend) => self.exchange(stream, backend, flow, head).await,
+            BackendStream::Tls(backend) => self.exchange(stream, *backend, flow, head).await,
         }
     }
 
@@ -98,19 +105,22 @@ impl<S: Source> Worker<S> {
         &self,
         mut client: C,
         mut backend: B,
+        flow: &Flow,
         head: Vec<u8>,
     ) -> Result<(), Error> {
+        let (all, here) = (&self.counters, &flow.counters);
+        let received = Tally(&all.bytes_received_total, &here.bytes_received_total);
         let sent = send_head(&mut backend, &head, self.limits.idle_timeout).await;
         let result = match sent {
             Ok(()) => {
-                self.counters.bytes_received_total.add(head.len() as u64);
+                received.add(head.len() as u64);
                 drop(head);
                 let context = RelayContext {
                     buffers: &self.buffers,
                     pipes: &self.pipes,
                     idle_timeout: self.limits.idle_timeout,
-                    received: &self.counters.bytes_received_total,
-                    sent: &self.counters.bytes_sent_total,
+                    received,
+                    sent: Tally(&all.bytes_sent_total, &here.bytes_sent_total),
                 };
                 relay(&mut client, &mut backend, context).await
             }

@@ -4,22 +4,25 @@ use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use novaedge_router::client_hello::{ClientHello, ClientHelloReader, Progress};
-use novaedge_router::{Socket, SocketKey, TlsTarget};
+use novaedge_router::{Socket, SocketKey, TlsListener, TlsTarget};
 use novaedge_turns::Turn;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::flow::Flow;
 use crate::source::{Source, View};
-use crate::upstream::{Payload, Upstream, choose};
+use crate::upstream::{Payload, Upstream};
 use crate::worker::Worker;
 
 /// Most ClientHellos come with one read; larger ones take more.
@@ -36,6 +39,13 @@ pub struct HttpsConnection {
     pub hello: ClientHello,
     /// The turn to begin the handshake.
     pub turn: Turn,
+}
+
+/// A connection whose ClientHello has been read.
+struct Hello {
+    stream: TcpStream,
+    received: Vec<u8>,
+    hello: ClientHello,
 }
 
 enum Choice {
@@ -55,30 +65,53 @@ impl<S: Source> Worker<S> {
         client: Client,
         key: SocketKey,
     ) -> Option<HttpsConnection> {
-        match self.tls(stream, client, key).await {
+        let mut stream = stream;
+        let read = self.hello(&mut stream).await;
+        let (flow, result) = match read {
+            Ok(None) => return None,
+            Err(error) => (self.nowhere(), Err(error)),
+            Ok(Some((received, hello))) => {
+                let (flow, choice) = self.source.with(|view| {
+                    self.tidy(view);
+                    self.choose_target(view, key, hello.sni.as_deref())
+                });
+                let hello = Hello {
+                    stream,
+                    received,
+                    hello,
+                };
+                let result = self.tls(hello, client, &flow, choice).await;
+                (flow, result)
+            }
+        };
+        match result {
             Ok(https) => https,
             Err(error) => {
-                self.failed(&error, client.address, key);
+                self.failed(&flow, &error, client.address, key);
                 None
             }
         }
     }
 
+    /// What the client says first. `None`: nothing at all.
+    async fn hello(&self, stream: &mut TcpStream) -> Result<Option<(Vec<u8>, ClientHello)>, Error> {
+        let reading = read_client_hello(stream);
+        let read = timeout(self.limits.client_hello_timeout, reading).await;
+        read.map_err(|_| Error::ClientHelloTimeout)?
+    }
+
     async fn tls(
         &self,
-        mut stream: TcpStream,
+        hello: Hello,
         client: Client,
-        key: SocketKey,
+        flow: &Rc<Flow>,
+        choice: Result<Choice, Error>,
     ) -> Result<Option<HttpsConnection>, Error> {
-        let reading = read_client_hello(&mut stream);
-        let read = timeout(self.limits.client_hello_timeout, reading).await;
-        let Some((received, hello)) = read.map_err(|_| Error::ClientHelloTimeout)?? else {
-            return Ok(None);
-        };
-        let choice = self.source.with(|view| {
-            self.tidy(view);
-            choose_target(view, key, hello.sni.as_deref())
-        });
+        let Hello {
+            stream,
+            received,
+            hello,
+        } = hello;
         match choice {
             Ok(Choice::Https) => {
                 return Ok(Some(HttpsConnection {
@@ -89,27 +122,26 @@ impl<S: Source> Worker<S> {
                 }));
             }
             Ok(Choice::Terminate(upstream, config)) => {
-                let _open = self.open();
-                let turn = self.turn().await?;
-                let accept = pin!(async move {
-                    TlsAcceptor::from(config)
-                        .accept_with(stream, |connection| feed(connection, &received))
-                        .await
-                });
-                let accepted = timeout(self.limits.handshake_timeout, turn.begin(accept)).await;
-                let inside = accepted
-                    .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-                    .map_err(Error::ClientHandshake)?;
-                self.forward(inside, client, &upstream, Vec::new()).await?;
+                let _open = self.open(flow);
+                let inside = self.accept(stream, received, config).await?;
+                self.forward(inside, client, flow, &upstream, Vec::new())
+                    .await?;
             }
             Ok(Choice::Passthrough(upstream)) => {
-                let _open = self.open();
-                self.counters.tls_passthrough_total.add(1);
-                self.forward(stream, client, &upstream, received).await?;
+                let _open = self.open(flow);
+                flow.counters.tls_passthrough_total.increment();
+                self.forward(stream, client, flow, &upstream, received)
+                    .await?;
             }
             Err(error) => {
-                if matches!(error, Error::NoListener(_) | Error::NoRoute) {
-                    self.counters.sni_routing_errors_total.add(1);
+                match error {
+                    Error::NoListener(_) | Error::NoRoute => {
+                        flow.counters.sni_routing_errors_total.increment();
+                    }
+                    Error::NoCertificate => {
+                        self.counters.handshakes.without_certificate.increment();
+                    }
+                    _ => {}
                 }
                 return Err(error);
             }
@@ -117,34 +149,70 @@ impl<S: Source> Worker<S> {
         Ok(None)
     }
 
+    /// Ends the client's TLS.
+    async fn accept(
+        &self,
+        stream: TcpStream,
+        received: Vec<u8>,
+        config: Arc<ServerConfig>,
+    ) -> Result<TlsStream<TcpStream>, Error> {
+        let handshakes = &self.counters.handshakes;
+        let turn = self.turn().await?;
+        let accept = pin!(async move {
+            TlsAcceptor::from(config)
+                .accept_with(stream, |connection| feed(connection, &received))
+                .await
+        });
+        let accepted = timeout(self.limits.handshake_timeout, turn.begin(accept)).await;
+        let accepted = accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let version = accepted.as_ref().ok();
+        let version = version.and_then(|stream| stream.get_ref().1.protocol_version());
+        match version {
+            Some(ProtocolVersion::TLSv1_2) => handshakes.tls12.increment(),
+            Some(_) => handshakes.tls13.increment(),
+            None => handshakes.failed.increment(),
+        }
+        accepted.map_err(Error::ClientHandshake)
+    }
+
     /// Waits for the turn to begin a handshake.
     async fn turn(&self) -> Result<Turn, Error> {
         let turn = timeout(self.limits.handshake_timeout, self.turns.next()).await;
         turn.map_err(|_| Error::NoTurn)
     }
-}
 
-fn choose_target(view: View<'_>, key: SocketKey, sni: Option<&str>) -> Result<Choice, Error> {
-    let Some(Socket::Tls(socket)) = view.tables.sockets.get(&key).map(|socket| &**socket) else {
-        return Err(Error::NoRoute);
-    };
-    let target = socket
-        .select(sni)
-        .ok_or_else(|| Error::NoListener(sni.map(str::to_owned)))?;
-    match target {
-        TlsTarget::Https(_) => Ok(Choice::Https),
-        TlsTarget::Terminate(listener) => {
-            let rule = listener.route(sni).map(|rule| &**rule);
-            let upstream = choose(view, rule, &listener.info, Payload::Plain)?;
-            let config = view
-                .tls
-                .server(&listener.info.name)
-                .ok_or(Error::NoCertificate)?;
-            Ok(Choice::Terminate(upstream, config))
-        }
-        TlsTarget::Passthrough(listener) => {
-            let rule = listener.route(sni).map(|rule| &**rule);
-            choose(view, rule, &listener.info, Payload::ClientTls).map(Choice::Passthrough)
+    /// Who ends TLS, and what to count the connection by.
+    fn choose_target(
+        &self,
+        view: View<'_>,
+        key: SocketKey,
+        sni: Option<&str>,
+    ) -> (Rc<Flow>, Result<Choice, Error>) {
+        let Some(Socket::Tls(socket)) = view.tables.sockets.get(&key).map(|socket| &**socket)
+        else {
+            return (self.nowhere(), Err(Error::NoRoute));
+        };
+        let rule = |listener: &TlsListener| listener.route(sni).cloned();
+        match socket.select(sni) {
+            None => {
+                let error = Error::NoListener(sni.map(str::to_owned));
+                (self.nowhere(), Err(error))
+            }
+            Some(TlsTarget::Https(_)) => (self.nowhere(), Ok(Choice::Https)),
+            Some(TlsTarget::Terminate(listener)) => {
+                let (rule, info) = (rule(listener), &listener.info);
+                let (flow, upstream) = self.choose(view, rule.as_deref(), info, Payload::Plain);
+                let choice = upstream.and_then(|upstream| {
+                    let config = view.tls.server(&info.name).ok_or(Error::NoCertificate)?;
+                    Ok(Choice::Terminate(upstream, config))
+                });
+                (flow, choice)
+            }
+            Some(TlsTarget::Passthrough(listener)) => {
+                let (rule, info) = (rule(listener), &listener.info);
+                let (flow, upstream) = self.choose(view, rule.as_deref(), info, Payload::ClientTls);
+                (flow, upstream.map(Choice::Passthrough))
+            }
         }
     }
 }

@@ -6,28 +6,30 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use novaedge_balance::Member;
 use novaedge_router::{Backend, Endpoint, Host, L4Rule, Socket, SocketKey, Tables, Target};
-use socket2::{Domain, Protocol, Type};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::balance::Slot;
-use crate::counters::Gauge;
+use crate::counters::{OpenSession, Tally};
 use crate::error::Error;
+use crate::flow::{Flow, Names};
 use crate::source::{Source, View};
 use crate::upstream::choose_backend;
 use crate::worker::Worker;
 
+mod link;
 mod listening;
 mod sessions;
 
+use link::{Link, connect};
 use listening::{Ends, Listening};
 use sessions::Sessions;
 
@@ -61,19 +63,18 @@ struct Session {
     /// The epoch of the tables that the session is known to agree with.
     epoch: Cell<u64>,
     backend: Arc<str>,
+    flow: Rc<Flow>,
     endpoint: Endpoint,
     /// Receives replies; ends with the session.
     _task: AbortOnDropHandle<()>,
 }
 
-/// The way to the endpoint.
-#[derive(Default)]
-struct Link {
-    /// `None` while the endpoint's name is resolved.
-    socket: RefCell<Option<Rc<UdpSocket>>>,
-    /// Set once the socket takes datagrams; those before wait.
-    writable: Cell<bool>,
-    waiting: RefCell<Vec<Vec<u8>>>,
+/// Where a session goes.
+struct Way {
+    backend: Arc<str>,
+    endpoint: Rc<Member>,
+    slot: Slot,
+    flow: Rc<Flow>,
 }
 
 impl<S: Source> Worker<S> {
@@ -151,9 +152,9 @@ impl<S: Source> Server<S> {
                 Ok((length, ends)) => {
                     let datagram = buffer.get(..length).unwrap_or_default();
                     self.worker.counters.bytes_received_total.add(length as u64);
-                    if let Err(error) = self.forward(ends, datagram) {
+                    if let Err((flow, error)) = self.forward(ends, datagram) {
                         self.worker.counters.udp_dropped_datagrams_total.add(1);
-                        self.worker.failed(&error, ends.client, self.key);
+                        self.worker.failed(&flow, &error, ends.client, self.key);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Burst::Part,
@@ -164,19 +165,22 @@ impl<S: Source> Server<S> {
         Burst::Full
     }
 
-    fn forward(self: &Rc<Self>, ends: Ends, datagram: &[u8]) -> Result<(), Error> {
+    fn forward(self: &Rc<Self>, ends: Ends, datagram: &[u8]) -> Result<(), (Rc<Flow>, Error)> {
         let now = Instant::now();
+        let length = datagram.len() as u64;
         self.worker.source.with(|view| {
             self.notice(view);
             if let Some(session) = self.sessions.borrow_mut().touch(ends, now)
                 && self.agrees(session, view)
             {
+                session.flow.counters.bytes_received_total.add(length);
                 session.link.send(&self.worker, datagram);
                 return Ok(());
             }
             // A session that no longer fits makes room for its successor.
             self.sessions.borrow_mut().remove(ends);
             let session = self.begin(view, ends)?;
+            session.flow.counters.bytes_received_total.add(length);
             session.link.send(&self.worker, datagram);
             let mut sessions = self.sessions.borrow_mut();
             if sessions.len() >= self.worker.limits.udp_sessions.max(1)
@@ -230,43 +234,72 @@ impl<S: Source> Server<S> {
         }
     }
 
-    fn begin(self: &Rc<Self>, view: View<'_>, ends: Ends) -> Result<Session, Error> {
-        let backend = choose_backend(view, self.rule(view))?;
+    fn begin(self: &Rc<Self>, view: View<'_>, ends: Ends) -> Result<Session, (Rc<Flow>, Error)> {
+        let chosen = choose_backend(view, self.rule(view));
+        let flow = self.flow(view, chosen.as_deref().ok());
+        let begun = chosen.and_then(|backend| self.link(&backend, ends, &flow));
+        begun.map_err(|error| (flow, error))
+    }
+
+    fn flow(&self, view: View<'_>, backend: Option<&Backend>) -> Rc<Flow> {
+        let socket = view.tables.sockets.get(&self.key);
+        let info = socket.and_then(|socket| match &**socket {
+            Socket::Udp(socket) => Some(&socket.info),
+            _ => None,
+        });
+        self.worker.flows.get(Names {
+            listener: info,
+            rule: self.rule(view),
+            backend,
+        })
+    }
+
+    fn link(
+        self: &Rc<Self>,
+        backend: &Backend,
+        ends: Ends,
+        flow: &Rc<Flow>,
+    ) -> Result<Session, Error> {
         let name = Arc::clone(&backend.name);
         if backend.send_proxy_protocol.is_some() {
             return Err(Error::SendsHeader(name));
         }
-        let slot = self.worker.balance.enter(&backend)?;
+        let slot = self.worker.balance.enter(backend)?;
         let link = Rc::new(Link::default());
-        let endpoint = link.connect(&backend, &slot, ends.client.ip())?;
+        let endpoint = link.connect(backend, &slot, ends.client.ip())?;
         let address = endpoint.endpoint().clone();
-        let way = (Arc::clone(&name), endpoint, slot);
+        let way = Way {
+            backend: Arc::clone(&name),
+            endpoint,
+            slot,
+            flow: Rc::clone(flow),
+        };
         let task = Rc::clone(self).session(ends, Rc::clone(&link), way);
         Ok(Session {
             link,
             epoch: Cell::new(self.epoch.get()),
             backend: name,
+            flow: Rc::clone(flow),
             endpoint: address,
             _task: AbortOnDropHandle::new(tokio::task::spawn_local(task)),
         })
     }
 
     /// Resolves the endpoint if need be, then passes replies on for ever.
-    async fn session(
-        self: Rc<Self>,
-        ends: Ends,
-        link: Rc<Link>,
-        (backend, endpoint, mut slot): (Arc<str>, Rc<Member>, Slot),
-    ) {
-        let counters = &self.worker.counters;
-        counters.udp_sessions_total.add(1);
-        let _gauge = Gauge::enter(&counters.udp_active_sessions);
+    async fn session(self: Rc<Self>, ends: Ends, link: Rc<Link>, way: Way) {
+        let Way {
+            backend,
+            endpoint,
+            mut slot,
+            flow,
+        } = way;
+        let _open = OpenSession::new(&self.worker.counters, &flow);
         slot.settle(&endpoint);
         let socket = match self.open(endpoint.endpoint(), &link).await {
             Ok(socket) => socket,
             Err(cause) => {
-                self.worker
-                    .failed(&Error::Connect { backend, cause }, ends.client, self.key);
+                let error = Error::Connect { backend, cause };
+                self.worker.failed(&flow, &error, ends.client, self.key);
                 // Taking it out drops this task's handle; the next datagram begins anew.
                 self.sessions.borrow_mut().remove(ends);
                 return;
@@ -278,7 +311,7 @@ impl<S: Source> Server<S> {
         }
         loop {
             let ready = socket.readable().await;
-            if ready.is_err() || self.reply_burst(&socket, ends) == Burst::Full {
+            if ready.is_err() || self.reply_burst(&socket, ends, &flow) == Burst::Full {
                 tokio::task::yield_now().await;
             }
             self.sessions.borrow_mut().touch(ends, Instant::now());
@@ -304,15 +337,16 @@ impl<S: Source> Server<S> {
         Err(last)
     }
 
-    fn reply_burst(&self, socket: &UdpSocket, ends: Ends) -> Burst {
+    fn reply_burst(&self, socket: &UdpSocket, ends: Ends, flow: &Flow) -> Burst {
         let counters = &self.worker.counters;
+        let sent_bytes = Tally(&counters.bytes_sent_total, &flow.counters.bytes_sent_total);
         let mut buffer = self.worker.datagram.borrow_mut();
         for _ in 0..BURST {
             match socket.try_recv(&mut buffer) {
                 Ok(length) => {
                     let reply = buffer.get(..length).unwrap_or_default();
                     match self.socket.try_send(reply, ends) {
-                        Ok(sent) => counters.bytes_sent_total.add(sent as u64),
+                        Ok(sent) => sent_bytes.add(sent as u64),
                         Err(_) => counters.udp_dropped_datagrams_total.add(1),
                     }
                 }
@@ -323,85 +357,4 @@ impl<S: Source> Server<S> {
         }
         Burst::Full
     }
-}
-
-impl Link {
-    /// Connects to the first endpoint that has an address and a way to it, or settles on the first
-    /// one that is named by DNS.
-    fn connect(&self, backend: &Backend, slot: &Slot, client: IpAddr) -> Result<Rc<Member>, Error> {
-        let mut cause = None;
-        for endpoint in slot.order(backend, client) {
-            let Some(address) = endpoint.endpoint().socket_addr() else {
-                return Ok(endpoint);
-            };
-            match connect(address) {
-                Ok(socket) => {
-                    self.settle(socket);
-                    return Ok(endpoint);
-                }
-                Err(error) => cause = Some(error),
-            }
-        }
-        Err(Error::no_connection(backend, cause))
-    }
-
-    fn settle(&self, socket: UdpSocket) -> Rc<UdpSocket> {
-        let socket = Rc::new(socket);
-        *self.socket.borrow_mut() = Some(Rc::clone(&socket));
-        socket
-    }
-
-    fn send<S>(&self, worker: &Worker<S>, datagram: &[u8]) {
-        let sent = if let Some(socket) = self
-            .socket
-            .borrow()
-            .as_ref()
-            .filter(|_| self.writable.get())
-        {
-            send(socket, datagram)
-        } else {
-            let mut waiting = self.waiting.borrow_mut();
-            let room = waiting.len() < MAX_WAITING;
-            if room {
-                waiting.push(datagram.to_vec());
-            }
-            room
-        };
-        if !sent {
-            worker.counters.udp_dropped_datagrams_total.add(1);
-        }
-    }
-
-    fn flush<S>(&self, worker: &Worker<S>, socket: &UdpSocket) {
-        self.writable.set(true);
-        for datagram in self.waiting.take() {
-            if !send(socket, &datagram) {
-                worker.counters.udp_dropped_datagrams_total.add(1);
-            }
-        }
-    }
-}
-
-fn send(socket: &UdpSocket, datagram: &[u8]) -> bool {
-    match socket.try_send(datagram) {
-        Ok(_) => true,
-        // The error belongs to a datagram before; reading it has cleared it.
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            socket.try_send(datagram).is_ok()
-        }
-        Err(_) => false,
-    }
-}
-
-/// A socket that sends to this address and receives from it alone.
-fn connect(address: SocketAddr) -> io::Result<UdpSocket> {
-    let any: IpAddr = match address {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let domain = Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
-    socket.bind(&SocketAddr::new(any, 0).into())?;
-    socket.connect(&address.into())?;
-    UdpSocket::from_std(socket.into())
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use novaedge_balance::Outcome;
@@ -16,6 +17,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::balance::Slot;
 use crate::error::Error;
+use crate::flow::{Flow, Names};
 use crate::source::{Resolve, Source, View};
 use crate::worker::Worker;
 
@@ -60,7 +62,7 @@ pub(crate) fn choose_backend(view: View<'_>, rule: Option<&L4Rule>) -> Result<Ar
 }
 
 /// Picks the backend of the next connection, and its TLS settings.
-pub(crate) fn choose(
+fn choose(
     view: View<'_>,
     rule: Option<&L4Rule>,
     listener: &ListenerInfo,
@@ -97,6 +99,24 @@ fn refusal(invalid: &Invalid) -> Error {
 }
 
 impl<S: Source> Worker<S> {
+    /// Picks the backend of the next connection, and what to count it by.
+    pub(crate) fn choose(
+        &self,
+        view: View<'_>,
+        rule: Option<&L4Rule>,
+        listener: &ListenerInfo,
+        payload: Payload,
+    ) -> (Rc<Flow>, Result<Upstream, Error>) {
+        let upstream = choose(view, rule, listener, payload);
+        let backend = upstream.as_ref().ok();
+        let flow = self.flows.get(Names {
+            listener: Some(listener),
+            rule,
+            backend: backend.map(|upstream| &*upstream.backend),
+        });
+        (flow, upstream)
+    }
+
     /// Connects to the next endpoint, or to one behind it, and begins with `header`. Each endpoint is tried
     /// once.
     pub(crate) async fn connect(

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use novaedge_router::SocketKey;
 use novaedge_splice::Pipes;
 use novaedge_turns::Turns;
-use tokio::time::Instant;
 
 use crate::balance::Balance;
 use crate::buffers::Buffers;
-use crate::counters::{Counters, Gauge};
+use crate::counters::{Counters, OpenConnection};
 use crate::error::Error;
+use crate::flow::{Flow, Flows, Names, Traffic};
 use crate::limits::Limits;
 use crate::source::{Resolve, Source, View};
 
@@ -27,6 +27,7 @@ pub struct Worker<S> {
     pub(crate) resolver: Rc<dyn Resolve>,
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) flows: Flows,
     pub(crate) buffers: Buffers,
     pub(crate) pipes: Pipes,
     pub(crate) balance: Balance,
@@ -37,18 +38,21 @@ pub struct Worker<S> {
 }
 
 impl<S: Source> Worker<S> {
-    /// `index` tells the workers of a process apart; `counters` can be read from any thread.
+    /// `index` tells the workers of a process apart; `counters` and `traffic`, which all share, can be read from any
+    /// thread.
     pub fn new(
         index: usize,
         source: S,
         resolver: Rc<dyn Resolve>,
         limits: Limits,
         counters: Arc<Counters>,
+        traffic: Arc<Traffic>,
     ) -> Rc<Self> {
         Rc::new(Self {
             source,
             resolver,
             counters,
+            flows: Flows::new(index, traffic),
             buffers: Buffers::new(limits.buffer, limits.spare_buffers),
             pipes: Pipes::new(limits.pipe, limits.pipes),
             balance: Balance::new(index, limits.workers, limits.site.clone()),
@@ -67,17 +71,19 @@ impl<S: Source> Worker<S> {
     }
 
     /// Counts an open connection until the guard goes.
-    pub(crate) fn open(&self) -> OpenConnection<'_> {
-        self.counters.connections_total.add(1);
-        OpenConnection {
-            counters: &self.counters,
-            _gauge: Gauge::enter(&self.counters.active_connections),
-            since: Instant::now(),
-        }
+    pub(crate) fn open(&self, flow: &Rc<Flow>) -> OpenConnection<'_> {
+        self.counters.pipes.set(self.pipes.open() as u64);
+        OpenConnection::new(&self.counters, flow)
     }
 
-    pub(crate) fn failed(&self, error: &Error, peer: SocketAddr, key: SocketKey) {
+    /// The counters of what nobody serves.
+    pub(crate) fn nowhere(&self) -> Rc<Flow> {
+        self.flows.get(Names::default())
+    }
+
+    pub(crate) fn failed(&self, flow: &Flow, error: &Error, peer: SocketAddr, key: SocketKey) {
         self.counters.error(error.kind());
+        flow.counters.error(error.kind());
         tracing::debug!(
             socket = %key,
             %peer,
@@ -85,20 +91,5 @@ impl<S: Source> Worker<S> {
             error = error as &dyn std::error::Error,
             "connection failed",
         );
-    }
-}
-
-pub(crate) struct OpenConnection<'a> {
-    counters: &'a Counters,
-    _gauge: Gauge<'a>,
-    since: Instant,
-}
-
-impl Drop for OpenConnection<'_> {
-    fn drop(&mut self) {
-        let open = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.counters
-            .connection_duration_milliseconds_total
-            .add(open);
     }
 }

@@ -86,7 +86,14 @@ impl Bed {
             endpoints(origins),
         ]);
         let names = Rc::new(NoNames);
-        let worker = Worker::new(0, bed.snapshot.clone(), names, limits, counters);
+        let worker = Worker::new(
+            0,
+            bed.snapshot.clone(),
+            names,
+            limits,
+            counters,
+            Arc::default(),
+        );
         let key = SocketKey {
             address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             port,

@@ -13,6 +13,7 @@ use novaedge_splice::Pipe;
 use tokio::time::{Instant, Sleep};
 
 use crate::downstream::{ClientBody, InFlight};
+use crate::ending::{Ending, How};
 use crate::error::BodyError;
 use crate::upstream::AnswerBody;
 
@@ -45,6 +46,8 @@ struct Guarded {
     on_end: Option<Box<dyn OnEnd>>,
     deadline: Option<Pin<Box<Sleep>>>,
     in_flight: Option<InFlight>,
+    /// The request that this is the answer to.
+    ending: Option<Ending>,
 }
 
 impl Body {
@@ -117,14 +120,19 @@ impl Body {
         self.guarded(None, Some(Box::pin(tokio::time::sleep_until(deadline))))
     }
 
-    /// Counts the request as in flight until the body is gone. One that is all there is too short to matter.
-    pub(crate) fn holding(self, in_flight: InFlight) -> Self {
-        if matches!(self.kind, Kind::Empty | Kind::Full(_)) {
+    /// Counts the request as in flight until the body is gone, and tells how it ended. One that is all there is too short to
+    /// matter.
+    pub(crate) fn holding(self, in_flight: InFlight, ending: Option<Ending>) -> Self {
+        if matches!(self.kind, Kind::Full(_)) || self.is_end_stream() {
+            if let Some(ending) = ending {
+                ending.end(How::Complete);
+            }
             return self;
         }
         let mut guarded = self.guarded(None, None);
         if let Kind::Guarded(guarded) = &mut guarded.kind {
             guarded.in_flight = Some(in_flight);
+            guarded.ending = ending;
         }
         guarded
     }
@@ -175,6 +183,7 @@ impl Body {
                     on_end,
                     deadline,
                     in_flight: None,
+                    ending: None,
                 })),
             },
         }
@@ -257,7 +266,7 @@ impl Guarded {
             Poll::Pending => {}
             Poll::Ready(Some(Ok(_))) => self.came(),
             Poll::Ready(None) => self.end(),
-            Poll::Ready(Some(Err(_))) => self.on_end = None,
+            Poll::Ready(Some(Err(_))) => self.fail(),
         }
         polled
     }
@@ -270,7 +279,7 @@ impl Guarded {
             }
             Poll::Pending => {}
             Poll::Ready(Ok(_)) => self.came(),
-            Poll::Ready(Err(_)) => self.on_end = None,
+            Poll::Ready(Err(_)) => self.fail(),
         }
         Some(polled)
     }
@@ -282,9 +291,16 @@ impl Guarded {
             .as_mut()
             .is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
         if late {
-            self.on_end = None;
+            self.fail();
         }
         late
+    }
+
+    fn fail(&mut self) {
+        self.on_end = None;
+        if let Some(ending) = self.ending.take() {
+            ending.end(How::BackendGone);
+        }
     }
 
     /// Bytes came. The codecs stop asking when a body of known length is complete, without the last `None`.
@@ -298,6 +314,9 @@ impl Guarded {
         self.deadline = None;
         if let Some(on_end) = self.on_end.take() {
             on_end.ended();
+        }
+        if let Some(ending) = self.ending.take() {
+            ending.end(How::Complete);
         }
     }
 }

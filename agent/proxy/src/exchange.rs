@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::authority::authority;
 use crate::body::Body;
 use crate::client::{Client, Requester};
+use crate::ending::Ending;
 use crate::error::{BodyError, ForwardError};
 use crate::forward::{Forwarded, Outgoing, Route, protocol};
 use crate::headers;
@@ -37,13 +38,19 @@ pub(crate) struct Inbound {
     pub upgrade: Option<Wish>,
 }
 
+/// An answer to pass on, and what to tell when it has ended.
+pub(crate) struct Served {
+    pub response: Box<Response<Body>>,
+    pub ending: Ending,
+}
+
 /// Serves a request. The tables are looked up once: a swap meanwhile does not touch it.
 pub(crate) async fn serve(
     worker: &Rc<Worker>,
     client: &Client,
     inbound: Inbound,
     interims: Option<&Interims>,
-) -> Box<Response<Body>> {
+) -> Served {
     let current = worker.current();
     let Inbound { request, upgrade } = inbound;
     let grpc = headers::is_grpc(request.headers());
@@ -55,16 +62,14 @@ pub(crate) async fn serve(
         interims,
     };
     let started = Instant::now();
-    let mut found = Found::default();
-    let result = exchange.run(request, upgrade, started, &mut found).await;
-    let response = result.unwrap_or_else(|refusal| exchange.refuse(*refusal, grpc, multiplexed));
-    if let Some(listener) = found.listener {
-        current.count(listener, found.rule, &worker.metrics, |series| {
-            series.route.response(response.status());
-            series.listener.durations.observe(started.elapsed());
-        });
-    }
-    response
+    let mut ending = Ending::begin(worker, started);
+    let result = exchange.run(request, upgrade, started, &mut ending).await;
+    let response = result.unwrap_or_else(|refusal| {
+        ending.refused(refusal.reason);
+        exchange.refuse(*refusal, grpc, multiplexed)
+    });
+    ending.answered(response.status());
+    Served { response, ending }
 }
 
 /// Why the gateway answers itself, and the CORS fields that its answer needs to be readable.
@@ -97,12 +102,12 @@ struct Exchange<'a> {
 // === impl Exchange ===
 
 impl Exchange<'_> {
-    async fn run<'t>(
-        &'t self,
+    async fn run(
+        &self,
         request: Box<Request<Body>>,
         upgrade: Option<Wish>,
         started: Instant,
-        found: &mut Found<'t>,
+        ending: &mut Ending,
     ) -> Result<Box<Response<Body>>, Box<Refusal>> {
         if self.worker.config.pressure.level() == Level::Critical {
             return Err(Reason::Overloaded.into());
@@ -110,7 +115,10 @@ impl Exchange<'_> {
         let (parts, body) = request.into_parts();
         let authority = authority(&parts).map_err(|_| Reason::InvalidHost)?;
         let judge = self.judge();
-        let won = judge.find(&parts, &authority.host, found)?;
+        let mut found = Found::default();
+        let won = judge.find(&parts, &authority.host, &mut found);
+        ending.found(self.worker, &found);
+        let won = won?;
         let (listener, matched) = (won.listener, won.matched);
         let rule = matched.rule;
         let sessions = Sessions::of(&matched);
@@ -254,6 +262,7 @@ impl Exchange<'_> {
             worker: self.worker,
             backend,
             state: self.worker.backend(backend),
+            started,
             protocol: protocol(rule.grpc, backend),
             tls: self.current.backend_client(backend, certificate)?,
             client: requester.address,
@@ -282,7 +291,6 @@ impl Exchange<'_> {
 
     fn refuse(&self, refusal: Refusal, grpc: bool, multiplexed: bool) -> Box<Response<Body>> {
         let reason = refusal.reason;
-        self.worker.metrics.own_answer(reason);
         let mut response = if grpc {
             reason.grpc_response()
         } else {

@@ -19,6 +19,7 @@ use crate::error::ForwardError;
 use crate::hash_key;
 use crate::headers;
 use crate::interim::Interims;
+use crate::reason::Reason;
 use crate::replay::Replay;
 use crate::tls::BackendClient;
 use crate::upstream::{
@@ -46,6 +47,8 @@ pub(crate) struct Route<'a> {
     pub worker: &'a Worker,
     pub backend: &'a Backend,
     pub state: Rc<BackendState>,
+    /// When the request came: its first try begins at once.
+    pub started: Instant,
     pub protocol: Protocol,
     pub tls: Option<Arc<BackendClient>>,
     pub client: IpAddr,
@@ -98,19 +101,21 @@ impl Route<'_> {
             None => first.take().unwrap_or_else(Body::empty),
         };
         if retries == 0 {
-            let endpoint = self.choose(key, &[])?;
+            let began = self.started;
+            let endpoint = self.choose(began, key, &[])?;
             return self
-                .attempt(&endpoint, outgoing, pass(), replay.as_ref())
+                .attempt(began, &endpoint, outgoing, pass(), replay.as_ref())
                 .await;
         }
         let mut tried: SmallVec<[Rc<Endpoint>; 4]> = SmallVec::new();
         let mut left = retries;
         // Room for a retry, until its answer begins.
         let mut retry = None;
+        let mut began = self.started;
         loop {
-            let endpoint = self.choose(key, &tried)?;
+            let endpoint = self.choose(began, key, &tried)?;
             let result = self
-                .attempt(&endpoint, outgoing.clone(), pass(), replay.as_ref())
+                .attempt(began, &endpoint, outgoing.clone(), pass(), replay.as_ref())
                 .await;
             let replayable = replay.as_ref().is_none_or(Replay::is_possible);
             if left == 0 || !self.wants_retry(&result, &method) || self.is_too_late() {
@@ -130,10 +135,11 @@ impl Route<'_> {
             left -= 1;
             drop(result);
             tried.push(endpoint);
-            self.worker.metrics.retries.increment();
+            self.state.metrics().retries.increment();
             if !self.backoff().is_zero() {
                 tokio::time::sleep(self.backoff()).await;
             }
+            began = Instant::now();
         }
     }
 
@@ -171,7 +177,12 @@ impl Route<'_> {
         )
     }
 
-    fn choose(&self, key: u64, tried: &[Rc<Endpoint>]) -> Result<Rc<Endpoint>, ForwardError> {
+    fn choose(
+        &self,
+        now: Instant,
+        key: u64,
+        tried: &[Rc<Endpoint>],
+    ) -> Result<Rc<Endpoint>, ForwardError> {
         let endpoints = self.state.endpoints(self.backend);
         let pinned = self.pinned.filter(|_| tried.is_empty());
         if let Some(id) = pinned
@@ -181,21 +192,34 @@ impl Route<'_> {
             return Ok(Rc::clone(endpoint));
         }
         self.state
-            .choose(key, tried, &self.worker.random)
-            .ok_or(ForwardError::NoEndpoints)
+            .choose(now, key, tried, &self.worker.random)
+            .ok_or_else(|| {
+                self.state.metrics().failed(Reason::NoEndpoints);
+                ForwardError::NoEndpoints
+            })
     }
 
     /// One try. The backend learns how it ended.
     async fn attempt(
         &self,
+        began: Instant,
         endpoint: &Rc<Endpoint>,
         outgoing: Box<Outgoing>,
         body: Body,
         replay: Option<&Replay>,
     ) -> Result<Forwarded, ForwardError> {
-        let began = self.backend.balancing.learns().then(Instant::now);
         let result = self.attempt_in_time(endpoint, outgoing, body, replay).await;
-        if let Some(began) = began {
+        let ended = Instant::now();
+        let metrics = self.state.metrics();
+        metrics.durations.observe(ended - began);
+        match &result {
+            Ok(forwarded) if forwarded.answer.response.status().is_server_error() => {
+                metrics.server_errors.increment();
+            }
+            Ok(_) => {}
+            Err(error) => metrics.failed(Reason::from(error)),
+        }
+        if self.backend.balancing.learns() {
             let outcome = match &result {
                 Ok(forwarded) if forwarded.answer.response.status().is_server_error() => {
                     Some(Outcome::ServerError)
@@ -203,7 +227,7 @@ impl Route<'_> {
                 Ok(_) => Some(Outcome::Success),
                 Err(error) => error.outcome(),
             };
-            if self.state.learn(endpoint, outcome, began) == Learned::Ejection {
+            if self.state.learn(endpoint, outcome, [began, ended]) == Learned::Ejection {
                 self.worker.metrics.upstream_ejections.increment();
                 tracing::info!(
                     backend = %self.backend.name,

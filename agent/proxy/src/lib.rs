@@ -6,7 +6,7 @@
 //! Client connections speak HTTP/1.x with a codec of our own, HTTP/2 with hyper's and HTTP/3 with h3's.
 //!
 //! Modules, in reading order: [`worker`] (what a core owns), `downstream` (client connections), `client`
-//! and `authority` (what is known before routing), `request_head`, `judge` and `exchange` (one request), [`explain`] (what would become of one), `forward` (tries, timeouts),
+//! and `authority` (what is known before routing), `request_head`, `judge`, `exchange` and `ending` (one request), [`explain`] (what would become of one), `forward` (tries, timeouts),
 //! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`], `websocket`, `upload`, `replay` and
 //! `interim` (parts of an exchange), `http1` (what both sides of HTTP/1.x share), [`reason`] (own answers), [`body`], [`error`], [`config`], [`drain`], [`pressure`], [`metrics`].
 //!
@@ -29,6 +29,7 @@ mod client;
 pub mod config;
 mod downstream;
 pub mod drain;
+mod ending;
 pub mod error;
 mod exchange;
 pub mod explain;

@@ -3,20 +3,28 @@
 //! Each worker has counters of its own, written by its core alone; readers on other threads see them
 //! with relaxed order and add the workers up.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
 
 use http::StatusCode;
+use novaedge_meter::{Durations, Handshakes, Http, ResourceName, Sets};
+use novaedge_router::{HttpRule, ListenerInfo};
 
+pub use self::names::RuleKey;
 use crate::reason::Reason;
 
-/// Routes that are counted by name, per worker. Those beyond count as one, [`OTHER_ROUTES`].
-const MAX_ROUTES: usize = 16_384;
+pub use novaedge_meter::Counter;
 
-/// The name that routes beyond the limit of names are counted by.
-pub const OTHER_ROUTES: &str = "route/other";
+mod names;
+
+/// Rules on listeners that are counted by name. Those beyond count as one.
+const MAX_RULES: usize = 16_384;
+
+/// Listeners that are counted by name.
+const MAX_LISTENERS: usize = 4_096;
+
+/// Backends that are counted by name.
+const MAX_BACKENDS: usize = 16_384;
 
 /// The counters of one worker.
 #[derive(Debug, Default)]
@@ -30,8 +38,12 @@ pub struct Metrics {
     pub connections_timed_out: Counter,
     /// Client connections ended because what came was no request, or one with too large a head.
     pub heads_refused: Counter,
-    /// TLS handshakes with clients that failed.
-    pub handshakes_failed: Counter,
+    /// TLS handshakes with clients over TCP.
+    pub handshakes: Handshakes,
+    /// TLS handshakes with clients over QUIC.
+    pub quic_handshakes: Handshakes,
+    /// Handshakes of QUIC under way.
+    pub quic_handshakes_waiting: Counter,
     /// Connections to backends opened.
     pub upstream_opened: Counter,
     /// Connections to backends that could not be opened.
@@ -42,8 +54,6 @@ pub struct Metrics {
     pub upstream_ejections: Counter,
     /// Names of endpoints that were resolved and not kept, because enough were.
     pub names_not_kept: Counter,
-    /// Tries to forward a request after the first.
-    pub retries: Counter,
     /// Tries that were not made, because the request body had been too large to keep.
     pub retries_without_body: Counter,
     /// Tries not made because retries are too many of the backend's requests already.
@@ -60,137 +70,183 @@ pub struct Metrics {
     pub upgrades: Counter,
     /// Connections that left HTTP, ended because nothing moved on them.
     pub upgrades_timed_out: Counter,
-    /// Answers of the gateway itself, by [`Reason::index`].
-    pub own_answers: [Counter; Reason::ALL.len()],
-    traffic: Mutex<Traffic>,
+    /// Pipes for long bodies that were open at the last look.
+    pub pipes: Counter,
+    /// Tasks that waited for their turn at the last look.
+    pub turns_waiting: Counter,
+    /// The number of the worker.
+    worker: usize,
+    traffic: Arc<Traffic>,
 }
 
+/// What all workers count by name.
+#[derive(Debug)]
+pub struct Traffic {
+    /// Requests by listener and rule.
+    pub rules: Sets<RuleKey, RuleMetrics>,
+    /// Requests by listener alone.
+    pub listeners: Sets<ResourceName, ListenerMetrics>,
+    /// Requests to backends.
+    pub backends: Sets<ResourceName, BackendMetrics>,
+}
+
+/// The counters of one rule on one listener and worker. What a usual request touches is one line of the cache.
 #[derive(Debug, Default)]
-struct Traffic {
-    listeners: BTreeMap<Arc<str>, Arc<ListenerMetrics>>,
-    routes: BTreeMap<RouteKey, Arc<RouteMetrics>>,
-}
-
-/// A rule on a listener, by resource names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RouteKey {
-    /// The listener.
-    pub listener: Arc<str>,
-    /// The rule; `None`: no rule matched.
-    pub route: Option<Arc<str>>,
+#[repr(C, align(64))]
+pub struct RuleMetrics {
+    /// Requests whose answer is 4xx.
+    pub client_errors: Counter,
+    /// Requests whose answer is 5xx.
+    pub server_errors: Counter,
+    /// From the head of a request to the end of its answer.
+    pub durations: Durations<Http>,
 }
 
 /// The counters of one listener on one worker.
 #[derive(Debug, Default)]
 pub struct ListenerMetrics {
-    /// From the head of a request to the head of its answer.
-    pub durations: Durations,
+    /// Requests under way.
+    pub active: Counter,
+    /// Requests whose client went away before the end of the answer.
+    pub aborted_by_client: Counter,
+    /// Requests whose answer broke off on the side of the backend.
+    pub aborted_by_backend: Counter,
+    /// Answers of the gateway itself, by [`Reason::index`].
+    pub own_answers: [Counter; Reason::ALL.len()],
 }
 
-/// The counters of one rule on one listener and worker.
+/// The counters of one backend on one worker.
 #[derive(Debug, Default)]
-pub struct RouteMetrics {
-    /// Responses by class: index 1 is 1xx, up to 5; index 0 is anything else.
-    pub responses: [Counter; 6],
+pub struct BackendMetrics {
+    /// From the beginning of a try to the head of its answer.
+    pub durations: Durations<Http>,
+    /// Tries whose answer is 5xx.
+    pub server_errors: Counter,
+    /// Tries without an answer, by [`Reason::index`].
+    pub failures: [Counter; Reason::ALL.len()],
+    /// Tries after the first.
+    pub retries: Counter,
+    /// What was there at the last look.
+    pub pool: PoolMetrics,
 }
 
-/// A histogram of durations.
+/// Connections and endpoints of a backend, as one worker saw them at its last look.
 #[derive(Debug, Default)]
-pub struct Durations {
-    /// By the index of the first bound that is not below, in [`Durations::BOUNDS`]; the last is for all
-    /// that is longer.
-    pub buckets: [Counter; Durations::BOUNDS.len() + 1],
-    /// Microseconds of all together.
-    pub sum: Counter,
+pub struct PoolMetrics {
+    /// Connections that are open.
+    pub open: Counter,
+    /// Of these, those without a request.
+    pub idle: Counter,
+    /// Requests that wait for a connection.
+    pub pending: Counter,
+    /// Endpoints.
+    pub endpoints: Counter,
+    /// Of these, those whose health checks fail.
+    pub unhealthy: Counter,
+    /// Of these, those left out for a while because requests failed.
+    pub ejected: Counter,
 }
 
-/// A number that only grows, and that one core alone changes.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+impl Default for Traffic {
+    fn default() -> Self {
+        Self {
+            rules: Sets::new(MAX_RULES),
+            listeners: Sets::new(MAX_LISTENERS),
+            backends: Sets::new(MAX_BACKENDS),
+        }
+    }
+}
 
-impl Counter {
-    /// Adds one.
-    pub fn increment(&self) {
-        self.add(1);
+impl Traffic {
+    /// Forgets after a while what was counted for resources that are gone, by name.
+    pub fn forget(&self, is_gone: impl Fn(&str) -> bool, now: Instant) {
+        self.rules.forget(
+            |key| is_gone(key.listener.resource()) || is_gone(&key.resource),
+            now,
+        );
+        self.listeners.forget(|key| is_gone(key.resource()), now);
+        self.backends.forget(|key| is_gone(key.resource()), now);
     }
 
-    pub(crate) fn add(&self, amount: u64) {
-        // There is one writer, so nothing is lost between the load and the store, and the processor
-        // need not lock the bus for a read-modify-write.
-        let before = self.0.load(Ordering::Relaxed);
-        self.0.store(before.wrapping_add(amount), Ordering::Relaxed);
+    /// Answers of the gateway itself for this reason.
+    pub fn own_answers(&self, reason: Reason) -> u64 {
+        let mut sum = 0;
+        self.listeners.each(Instant::now(), |_, parts| {
+            let counters = parts.filter_map(|part| part.own_answers.get(reason.index()));
+            sum += counters.map(Counter::get).sum::<u64>();
+        });
+        sum
     }
 
-    /// The number now.
-    #[must_use]
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    /// Tries to forward a request after the first.
+    pub fn retries(&self) -> u64 {
+        let mut sum = 0;
+        self.backends.each(Instant::now(), |_, parts| {
+            sum += parts.map(|part| part.retries.get()).sum::<u64>();
+        });
+        sum
+    }
+
+    /// How often a worker met a name beyond the limits.
+    pub fn folded(&self) -> u64 {
+        self.rules.folded() + self.listeners.folded() + self.backends.folded()
     }
 }
 
 impl Metrics {
-    /// The counters of a listener, by resource name. Not for every request: it takes a lock.
+    /// The counters of a worker, by its number among all that share `traffic`.
     #[must_use]
-    pub fn listener(&self, name: &Arc<str>) -> Arc<ListenerMetrics> {
-        let mut traffic = self.traffic();
-        Arc::clone(traffic.listeners.entry(Arc::clone(name)).or_default())
-    }
-
-    /// The counters of a rule. Not for every request: it takes a lock.
-    #[must_use]
-    pub fn route(&self, key: RouteKey) -> Arc<RouteMetrics> {
-        let mut traffic = self.traffic();
-        let routes = &mut traffic.routes;
-        if routes.len() >= MAX_ROUTES && !routes.contains_key(&key) {
-            // Whoever serves by these tables holds on to the counters of its routes.
-            routes.retain(|_, counters| Arc::strong_count(counters) > 1);
-        }
-        let key = if routes.len() < MAX_ROUTES || routes.contains_key(&key) {
-            key
-        } else {
-            RouteKey {
-                route: Some(OTHER_ROUTES.into()),
-                ..key
-            }
-        };
-        Arc::clone(routes.entry(key).or_default())
-    }
-
-    /// Forgets what was counted for listeners and rules that are gone, by resource name.
-    pub fn forget(&self, gone: &[String]) {
-        let mut traffic = self.traffic();
-        let Traffic { listeners, routes } = &mut *traffic;
-        for name in gone {
-            let name: Arc<str> = name.as_str().into();
-            if listeners.remove(&name).is_some() {
-                routes.retain(|key, _| key.listener != name);
-                continue;
-            }
-            for listener in listeners.keys() {
-                routes.remove(&RouteKey {
-                    listener: Arc::clone(listener),
-                    route: Some(Arc::clone(&name)),
-                });
-            }
+    pub fn new(worker: usize, traffic: Arc<Traffic>) -> Self {
+        Self {
+            worker,
+            traffic,
+            ..Self::default()
         }
     }
 
-    /// All listeners that have counted something, by resource name.
+    /// What all workers count by name.
     #[must_use]
-    pub fn listeners(&self) -> BTreeMap<Arc<str>, Arc<ListenerMetrics>> {
-        self.traffic().listeners.clone()
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
-    /// All rules that have counted something.
-    #[must_use]
-    pub fn routes(&self) -> BTreeMap<RouteKey, Arc<RouteMetrics>> {
-        self.traffic().routes.clone()
+    /// The counters of a rule on a listener; without a rule, of what no rule took, and without a listener of what no
+    /// listener did. Not for every request: it takes a lock.
+    pub(crate) fn rule(
+        &self,
+        listener: Option<&ListenerInfo>,
+        rule: Option<&HttpRule>,
+    ) -> Arc<RuleMetrics> {
+        let key = RuleKey::new(listener, rule.map(|rule| &rule.id));
+        self.traffic.rules.part(key, self.worker, Instant::now())
     }
 
-    fn traffic(&self) -> MutexGuard<'_, Traffic> {
-        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The counters of a listener, or of requests without one. Not for every request: it takes a lock.
+    pub(crate) fn listener(&self, listener: Option<&ListenerInfo>) -> Arc<ListenerMetrics> {
+        let key = ResourceName::new(listener.map_or("", |info| &info.name));
+        let listeners = &self.traffic.listeners;
+        listeners.part(key, self.worker, Instant::now())
     }
 
+    /// The counters of a backend. Not for every request: it takes a lock.
+    pub(crate) fn backend(&self, name: &str) -> Arc<BackendMetrics> {
+        let key = ResourceName::new(name);
+        let backends = &self.traffic.backends;
+        backends.part(key, self.worker, Instant::now())
+    }
+}
+
+impl RuleMetrics {
+    pub(crate) fn answered(&self, status: StatusCode) {
+        if status.is_client_error() {
+            self.client_errors.increment();
+        } else if status.is_server_error() {
+            self.server_errors.increment();
+        }
+    }
+}
+
+impl ListenerMetrics {
     pub(crate) fn own_answer(&self, reason: Reason) {
         if let Some(counter) = self.own_answers.get(reason.index()) {
             counter.increment();
@@ -198,89 +254,42 @@ impl Metrics {
     }
 }
 
-impl RouteMetrics {
-    pub(crate) fn response(&self, status: StatusCode) {
-        let class = usize::from(status.as_u16() / 100);
-        if let Some(counter) = self.responses.get(if class < 6 { class } else { 0 }) {
+impl BackendMetrics {
+    pub(crate) fn failed(&self, reason: Reason) {
+        if let Some(counter) = self.failures.get(reason.index()) {
             counter.increment();
         }
     }
 }
 
-impl Durations {
-    /// Upper bounds of the buckets, in microseconds.
-    pub const BOUNDS: [u64; 14] = [
-        500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
-        2_500_000, 5_000_000, 10_000_000,
-    ];
-
-    pub(crate) fn observe(&self, duration: Duration) {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        let at = Self::BOUNDS.partition_point(|bound| *bound < micros);
-        if let Some(bucket) = self.buckets.get(at) {
-            bucket.increment();
-        }
-        self.sum.add(micros);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    fn key(listener: &str, route: usize) -> RouteKey {
-        RouteKey {
-            listener: listener.into(),
-            route: Some(route.to_string().into()),
-        }
+    #[test]
+    fn a_usual_request_touches_one_line_of_a_rule() {
+        assert_eq!(align_of::<RuleMetrics>(), 64);
+        // Errors, sum, and the buckets to 75 ms.
+        assert_eq!(std::mem::offset_of!(RuleMetrics, durations), 16);
     }
 
     #[test]
-    fn a_duration_counts_in_the_bucket_of_the_next_bound() {
-        let durations = Durations::default();
-        for micros in [0, 500, 501, 10_000_000, 10_000_001] {
-            durations.observe(Duration::from_micros(micros));
-        }
-        let counts = durations.buckets.each_ref().map(Counter::get);
-        assert_eq!(counts[..2], [2, 1]);
-        assert_eq!(counts[13..], [1, 1]);
-        assert_eq!(durations.sum.get(), 20_001_002);
-    }
-
-    #[test]
-    fn routes_that_are_gone_make_room_and_those_beyond_the_limit_count_as_one() {
+    fn what_is_gone_is_forgotten_after_a_while() {
         let metrics = Metrics::default();
-        let held: Vec<_> = (0..MAX_ROUTES)
-            .map(|route| metrics.route(key("l", route)))
-            .collect();
-        let beyond = metrics.route(key("l", MAX_ROUTES));
-        assert!(Arc::ptr_eq(
-            &beyond,
-            &metrics.route(key("l", MAX_ROUTES + 1))
-        ));
-        assert!(Arc::ptr_eq(&held[7], &metrics.route(key("l", 7))));
-        drop(held);
-        metrics.route(key("l", MAX_ROUTES)).response(StatusCode::OK);
-        let routes = metrics.routes();
-        assert_eq!(routes.len(), 2);
-        assert_eq!(routes[&key("l", MAX_ROUTES)].responses[2].get(), 1);
-    }
-
-    #[test]
-    fn what_is_gone_is_forgotten() {
-        let metrics = Metrics::default();
-        for listener in ["a", "b"] {
-            let name = listener.into();
-            metrics.listener(&name).durations.observe(Duration::ZERO);
-            for route in 0..3 {
-                metrics.route(key(listener, route)).response(StatusCode::OK);
-            }
-        }
-        metrics.forget(&["1".into(), "b".into(), "never".into()]);
-        let left: Vec<_> = metrics.routes().into_keys().collect();
-        assert_eq!(left, [key("a", 0), key("a", 2)]);
-        assert_eq!(metrics.listeners().len(), 1);
-        let again = metrics.route(key("a", 1));
-        assert_eq!(again.responses[2].get(), 0);
+        metrics.listener(None).own_answer(Reason::NoListener);
+        metrics.backend("backend/ns/a").failed(Reason::Overflow);
+        let traffic = metrics.traffic();
+        let count = |now| {
+            let mut count = 0;
+            traffic.listeners.each(now, |_, _| count += 1);
+            traffic.backends.each(now, |_, _| count += 1);
+            count
+        };
+        let now = Instant::now();
+        traffic.forget(|name| name == "backend/ns/a", now);
+        assert_eq!(count(now), 2);
+        assert_eq!(count(now + Duration::from_hours(1)), 1);
     }
 }

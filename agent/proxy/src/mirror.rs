@@ -82,6 +82,7 @@ impl Mirroring<'_> {
                 worker: &worker,
                 backend: &backend,
                 state: worker.backend(&backend),
+                started: Instant::now(),
                 protocol: protocol(grpc, &backend),
                 tls,
                 client,

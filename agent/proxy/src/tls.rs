@@ -89,6 +89,12 @@ impl TlsConfigs {
         (Arc::new(next), rejected)
     }
 
+    /// The certificates in use by the names of their resources, and when they expire, in seconds since 1970.
+    pub fn expiries(&self) -> impl Iterator<Item = (&str, i64)> {
+        let identities = self.identities.iter();
+        identities.filter_map(|(name, identity)| Some((&**name, identity.not_after()?)))
+    }
+
     /// The configuration of an HTTPS listener (with ALPN), or of a TLS listener that ends TLS
     /// (without). `None`: there is no such listener, or none of its certificates can be used.
     #[must_use]

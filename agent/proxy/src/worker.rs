@@ -1,6 +1,6 @@
 //! One core's part of the data path.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use novaedge_http1::{HeadLimits, date::date};
-use novaedge_router::{Backend, HttpListener, HttpRule, Limits, Tables};
+use novaedge_meter::ByName;
+use novaedge_router::{Backend, Limits, Tables};
 use novaedge_splice::Pipes;
 use novaedge_turns::Turns;
 use rustc_hash::FxHashMap;
@@ -18,9 +19,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::downstream::Connections;
+use crate::ending::Series;
 use crate::error::ForwardError;
 use crate::headers::Via;
-use crate::metrics::{ListenerMetrics, Metrics, RouteKey, RouteMetrics};
+use crate::judge::Found;
+use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::resolve::{DnsCache, Resolve};
 use crate::tls::{BackendClient, TlsConfigs};
@@ -62,20 +65,16 @@ pub struct Worker {
     live: RefCell<arc_swap::Cache<Live, Arc<Runtime>>>,
     current: RefCell<Rc<Current>>,
     backends: RefCell<FxHashMap<Arc<str>, Rc<BackendState>>>,
+    /// Counters of rules, which outlive the tables.
+    series: ByName<Series, 2>,
+    /// The counters of requests before it is known whose they are.
+    nobody: OnceCell<Rc<Series>>,
     stop: CancellationToken,
 }
 
 /// The runtime that requests of this core use now. Cloning it touches no memory of other cores.
 pub(crate) struct Current {
     pub runtime: Arc<Runtime>,
-    /// The tables keep listeners and rules alive, so their addresses name them as long as this map lives.
-    series: RefCell<FxHashMap<(*const HttpListener, *const HttpRule), Series>>,
-}
-
-/// The counters of one rule on one listener.
-pub(crate) struct Series {
-    pub listener: Arc<ListenerMetrics>,
-    pub route: Arc<RouteMetrics>,
 }
 
 impl Worker {
@@ -120,6 +119,8 @@ impl Worker {
             live: RefCell::new(arc_swap::Cache::new(live)),
             current: RefCell::new(Rc::new(Current::new(runtime))),
             backends: RefCell::default(),
+            series: ByName::default(),
+            nobody: OnceCell::new(),
             stop: CancellationToken::new(),
             config,
         });
@@ -183,11 +184,28 @@ impl Worker {
         // Cores start at different endpoints, so that they do not all use the first one first.
         let start = self.random.below(backend.endpoints.len());
         let name = Arc::clone(&backend.name);
-        let state = Rc::new(BackendState::new(name, start, &self.config.site));
+        let metrics = self.metrics.backend(&name);
+        let state = BackendState::new(name, start, &self.config.site, metrics);
+        let state = Rc::new(state);
         self.backends
             .borrow_mut()
             .insert(Arc::clone(&backend.name), Rc::clone(&state));
         state
+    }
+
+    /// The counters of a request that nobody has taken yet.
+    pub(crate) fn nobody(&self) -> Rc<Series> {
+        let series = || self.series(&Found::default());
+        Rc::clone(self.nobody.get_or_init(series))
+    }
+
+    /// The counters of what was found.
+    pub(crate) fn series(&self, found: &Found<'_>) -> Rc<Series> {
+        let names = [
+            found.listener.map(|listener| &listener.info.name),
+            found.rule.map(|rule| &rule.id.resource),
+        ];
+        self.series.get(names, || Series::new(self, *found))
     }
 
     /// What this worker may give a backend.
@@ -227,6 +245,10 @@ impl Worker {
                 until_sweep = TICKS_PER_SWEEP;
                 self.sweep_backends();
             }
+            self.metrics.pipes.set(self.pipes.open() as u64);
+            self.metrics.turns_waiting.set(self.turns.waiting() as u64);
+            let handshakes = self.quic_handshakes.get() as u64;
+            self.metrics.quic_handshakes_waiting.set(handshakes);
         }
     }
 
@@ -251,6 +273,9 @@ impl Worker {
             .collect();
         for (name, state) in states {
             let ejected = state.sweep(now);
+            if let Some(backend) = tables.backends.get(&name) {
+                state.measure(backend, now);
+            }
             if ejected > 0 {
                 self.metrics.upstream_ejections.add(ejected.into());
                 tracing::info!(
@@ -273,10 +298,7 @@ impl std::fmt::Debug for Worker {
 
 impl Current {
     fn new(runtime: Arc<Runtime>) -> Self {
-        Self {
-            runtime,
-            series: RefCell::default(),
-        }
+        Self { runtime }
     }
 
     /// The TLS client of a backend, if the backend wants TLS.
@@ -293,27 +315,5 @@ impl Current {
             .tls
             .backend(&backend.name, certificate.map(|name| &**name));
         client.map(Some).ok_or(ForwardError::TlsConfiguration)
-    }
-
-    /// Counts with the counters of a rule on a listener of these tables, or of no rule.
-    pub(crate) fn count(
-        &self,
-        listener: &Arc<HttpListener>,
-        rule: Option<&Arc<HttpRule>>,
-        metrics: &Metrics,
-        count: impl FnOnce(&Series),
-    ) {
-        let key = (
-            Arc::as_ptr(listener),
-            rule.map_or(std::ptr::null(), Arc::as_ptr),
-        );
-        let mut series = self.series.borrow_mut();
-        count(series.entry(key).or_insert_with(|| Series {
-            listener: metrics.listener(&listener.info.name),
-            route: metrics.route(RouteKey {
-                listener: Arc::clone(&listener.info.name),
-                route: rule.map(|rule| Arc::clone(&rule.id.resource)),
-            }),
-        }));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use novaedge_meter::{Durations, Short};
+
 /// Counters since the start of the process. Reading one takes no lock.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -12,6 +14,12 @@ pub struct Metrics {
     pub(crate) protocol_errors: Counter,
     pub(crate) writes: Counter,
     pub(crate) write_failures: Counter,
+    /// From the publication of a version to its being in force.
+    pub propagation: Durations<Short>,
+    /// From the last message of a step to its being in force.
+    pub apply: Durations<Short>,
+    /// Milliseconds since 1970 when the last step came into force.
+    pub(crate) applied_ms: novaedge_meter::Counter,
 }
 
 /// A number that only grows.
@@ -32,6 +40,11 @@ impl Metrics {
     /// Tries to open a stream.
     pub fn connections(&self) -> u64 {
         self.connections.get()
+    }
+
+    /// When the last step came into force, in milliseconds since 1970; 0 before the first.
+    pub fn applied_ms(&self) -> u64 {
+        self.applied_ms.get()
     }
 
     /// Steps put in force, the one from disk included.

@@ -1,5 +1,7 @@
 //! Puts the messages of a step together.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use novaedge_proto::v1;
 use prost::Message as _;
@@ -24,6 +26,9 @@ pub struct StepMessage {
     /// Whether it is the last one of the step.
     #[prost(bool, tag = "5")]
     pub last: bool,
+    /// Microseconds since the version was published; 0: not said.
+    #[prost(uint64, tag = "6")]
+    pub age_us: u64,
 }
 
 /// Why the messages make no step. The stream is of no use then.
@@ -73,6 +78,8 @@ pub struct Staged {
     pub upserts: Vec<Upsert>,
     /// Names of resources that are gone.
     pub removed: Vec<String>,
+    /// How long ago the version was published, when its last message was sent.
+    pub age: Option<Duration>,
 }
 
 /// The messages of a step until its last one.
@@ -110,6 +117,7 @@ impl Staging {
                 version,
                 upserts: Vec::new(),
                 removed: Vec::new(),
+                age: None,
             },
             Some(step) if step.nonce != nonce => {
                 return Err(StagingError::Interrupted {
@@ -134,6 +142,8 @@ impl Staging {
         step.removed.extend(message.removed);
         if message.last {
             self.size = 0;
+            let age = message.age_us;
+            step.age = (age > 0).then(|| Duration::from_micros(age));
             return Ok(Some(step));
         }
         self.step = Some(step);
@@ -154,6 +164,7 @@ mod tests {
             }),
             removed: vec![name.into()],
             last,
+            age_us: 0,
             ..StepMessage::default()
         }
     }

@@ -1,6 +1,11 @@
 //! One stream to the control plane.
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -124,7 +129,14 @@ pub(crate) async fn serve<A: Applier>(
         let Some(staged) = staging.accept(message)? else {
             continue;
         };
-        for message in held.take(staged, applier).await? {
+        let (received, age) = (Instant::now(), staged.age);
+        let answers = held.take(staged, applier).await?;
+        let took = received.elapsed();
+        held.metrics.apply.observe(took);
+        if let Some(age) = age {
+            held.metrics.propagation.observe(age + took);
+        }
+        for message in answers {
             let sent = tokio::select! {
                 sent = outbound.send(message) => sent,
                 () = stop.cancelled() => return Ok(()),
@@ -290,6 +302,9 @@ impl Held {
             .retain(|(name, _)| !rejected.contains_key(name));
         self.rejected.extend(rejected.clone());
         self.metrics.steps.add(1);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.ok().and_then(|now| u64::try_from(now.as_millis()).ok());
+        self.metrics.applied_ms.set(now.unwrap_or(0));
         self.metrics.rejections.add(rejected.len() as u64);
         self.status.send_modify(|status| {
             status.version = Some(change.version.clone());

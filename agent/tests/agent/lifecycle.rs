@@ -173,7 +173,7 @@ async fn the_admin_endpoint_tells_health_version_and_metrics() {
 }
 
 #[tokio::test]
-async fn requests_are_counted_by_listener_route_and_class() {
+async fn requests_are_counted_by_listener_route_and_rule() {
     let (agent, port) = (agent(), free_port());
     let body = v1::Route {
         r#ref: Some(v1::ObjectRef {
@@ -208,27 +208,39 @@ async fn requests_are_counted_by_listener_route_and_class() {
         assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
     }
     let metrics = admin(agent.admin_address().unwrap(), "/metrics");
+    let listener = "gateway_namespace=\"default\",gateway=\"g\",listener=\"http\"";
+    let shop =
+        format!("{listener},route_kind=\"HTTPRoute\",route_namespace=\"default\",route=\"shop\"");
+    let none = format!("{listener},route_kind=\"\",route_namespace=\"\",route=\"\"");
     for line in [
-        "novaedge_http_requests_total{listener=\"default/g/http\",route=\"HTTPRoute/default/shop/0\",code=\"5xx\"} 2",
-        "novaedge_http_requests_total{listener=\"default/g/http\",route=\"\",code=\"4xx\"} 1",
-        "novaedge_http_request_duration_seconds_count{listener=\"default/g/http\"} 3",
-        "novaedge_http_own_answers_total{reason=\"no_endpoints\"} 2",
-        "novaedge_http_own_answers_total{reason=\"no_route\"} 1",
-        "novaedge_snapshot_sequence 1",
+        format!("http_server_request_duration_seconds_count{{{shop}}} 2"),
+        format!("http_server_request_duration_seconds_count{{{none}}} 1"),
+        format!("novaedge_http_rule_requests_total{{{shop},rule=\"0\"}} 2"),
+        format!("novaedge_http_request_errors_total{{{shop},class=\"5xx\"}} 2"),
+        format!("novaedge_http_request_errors_total{{{none},class=\"4xx\"}} 1"),
+        format!("novaedge_http_own_answers_total{{{listener},reason=\"no_endpoints\"}} 2"),
+        format!("novaedge_http_own_answers_total{{{listener},reason=\"no_route\"}} 1"),
+        format!("http_server_active_requests{{{listener}}} 0"),
+        "novaedge_http_upstream_errors_total{backend_namespace=\"default\",backend=\"a\",reason=\"no_endpoints\"} 2".to_owned(),
+        "novaedge_snapshot_sequence 1".to_owned(),
     ] {
         assert!(
             metrics.lines().any(|one| one == line),
             "{line} in {metrics}"
         );
     }
+    // What is gone is scraped once more.
     let gone = step(2, Vec::new(), &["route/HTTPRoute/default/shop/0"]);
     assert_eq!(agent.apply(gone).await.unwrap(), []);
+    let answer = get(([127, 0, 0, 1], port).into(), "shop.example", "/");
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     let metrics = admin(agent.admin_address().unwrap(), "/metrics");
-    assert!(!metrics.contains("default/shop"), "{metrics}");
-    assert!(
-        metrics.contains("route=\"\",code=\"4xx\"} 1\n"),
-        "{metrics}"
-    );
+    for line in [
+        format!("http_server_request_duration_seconds_count{{{shop}}} 2"),
+        format!("http_server_request_duration_seconds_count{{{none}}} 2"),
+    ] {
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
     agent.drain(Duration::ZERO).await;
 }
 

@@ -163,7 +163,7 @@ async fn connections_of_several_clients_and_datagrams_have_no_header() {
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.connect(("127.0.0.1", udp)).unwrap();
     client.send(b"x").unwrap();
-    let refused = "novaedge_l4_connection_errors_total{kind=\"invalid_backend\"} 1\n";
+    let refused = "backend=\"a\",kind=\"invalid_backend\"} 1\n";
     let metrics = || admin(agent.admin_address().unwrap(), "/metrics");
     while !metrics().contains(refused) {
         tokio::time::sleep(Duration::from_millis(10)).await;

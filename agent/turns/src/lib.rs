@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -21,7 +22,10 @@ thread_local! {
 
 /// The turns of one worker. A clone gives the same turns.
 #[derive(Clone, Debug)]
-pub struct Turns(Arc<Semaphore>);
+pub struct Turns {
+    free: Arc<Semaphore>,
+    waiting: Rc<Cell<usize>>,
+}
 
 /// The right to keep the thread busy for a while.
 #[derive(Debug)]
@@ -71,7 +75,10 @@ impl Turns {
     /// Of a worker that is new.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
+        Self {
+            free: Arc::new(Semaphore::new(1)),
+            waiting: Rc::default(),
+        }
     }
 
     /// Waits for a turn.
@@ -80,10 +87,33 @@ impl Turns {
     ///
     /// Never: turns do not end.
     pub async fn next(&self) -> Turn {
-        let permit = Arc::clone(&self.0).acquire_owned().await;
+        let _waiting = Waiting::new(&self.waiting);
+        let permit = Arc::clone(&self.free).acquire_owned().await;
         Turn {
             permit: permit.expect("the semaphore is never closed"),
         }
+    }
+
+    /// How many wait for a turn now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.get()
+    }
+}
+
+/// Counts one that waits.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Instant,
 };
 
 use tokio::sync::watch;
@@ -10,6 +11,7 @@ use tokio::sync::watch;
 use crate::{
     closure::{Changed, Graph, Members, Update},
     log::{Applied, LogLimits, SnapshotLog, SnapshotVersion},
+    metrics::Counter,
     scope::Scope,
 };
 
@@ -21,6 +23,26 @@ pub(crate) const MAX_SCOPES: usize = 64;
 pub(crate) struct Feed {
     log: RwLock<SnapshotLog>,
     version: watch::Sender<SnapshotVersion>,
+    /// When the current version was published.
+    published: Mutex<Option<Instant>>,
+    /// Answers of agents, with and without rejections.
+    pub(crate) acks: Counter,
+    pub(crate) nacks: Counter,
+}
+
+/// What is published for a scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedSummary {
+    /// The scope: its namespaces, or `all`; those that it has not begin with `!`.
+    pub scope: String,
+    /// Resources of the snapshot.
+    pub resources: usize,
+    /// Encoded bytes of them.
+    pub bytes: usize,
+    /// Answers of agents that refuse nothing.
+    pub acks: u64,
+    /// Answers of agents that refuse something.
+    pub nacks: u64,
 }
 
 /// Why there is no log for a scope.
@@ -41,6 +63,29 @@ impl Feed {
         Self {
             log: RwLock::new(SnapshotLog::new(limits)),
             version: watch::Sender::new(SnapshotVersion::default()),
+            published: Mutex::default(),
+            acks: Counter::default(),
+            nacks: Counter::default(),
+        }
+    }
+
+    /// When the current version was published; `None` before the first.
+    pub(crate) fn published(&self) -> Option<Instant> {
+        *self
+            .published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn summary(&self, scope: &Scope) -> FeedSummary {
+        let log = self.log();
+        let resources = log.resources().values();
+        FeedSummary {
+            scope: scope.label(),
+            resources: log.len(),
+            bytes: resources.map(|resource| resource.bytes().len()).sum(),
+            acks: self.acks.get(),
+            nacks: self.nacks.get(),
         }
     }
 
@@ -62,6 +107,8 @@ impl Feed {
         let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
         let applied = change(&mut log);
         if let Some(version) = applied.version {
+            let published = self.published.lock();
+            *published.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             self.version.send_replace(version);
         }
         applied
@@ -89,6 +136,12 @@ impl Scopes {
     /// How many scopes have a log of their own.
     pub(crate) fn len(&self) -> usize {
         self.scoped.len()
+    }
+
+    /// What is published for each scope.
+    pub(crate) fn summaries(&self) -> impl Iterator<Item = FeedSummary> + '_ {
+        let scoped = self.scoped.iter();
+        scoped.map(|(scope, (_, feed))| feed.summary(scope))
     }
 
     /// The feed of a scope; the first time it is made from `all`. It stays, so that agents which come back

@@ -49,6 +49,7 @@ mod testing;
 pub use acks::{Acks, AgentAck};
 pub use authenticate::{Authenticate, AuthenticateError, Caller, Credentials, Role};
 pub use encoded::{Refused, RefusedError};
+pub use feed::FeedSummary;
 pub use fleet::{FleetAcks, FleetAgent};
 pub use log::LogLimits;
 pub use metrics::Metrics;

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use novaedge_meter::{Description, Exposition};
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -11,7 +13,7 @@ impl Counter {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -33,13 +35,21 @@ macro_rules! counters {
                 }
             )+
 
-            /// Name (without `_total`), help (without full stop) and value of each counter.
-            pub fn samples(&self) -> Vec<(&'static str, &'static str, u64)> {
-                vec![$((
+            /// What each counter is.
+            pub const DESCRIPTIONS: &[Description] = &[$(
+                Description::counter(
                     concat!("novaedge_publish_", stringify!($name)),
-                    concat!($($help),+).trim().trim_end_matches('.'),
-                    self.$name(),
-                ),)+]
+                    &[],
+                    concat!($($help),+),
+                ),
+            )+];
+
+            /// Adds all counters.
+            pub fn expose(&self, all: &mut Exposition) {
+                let values = [$(self.$name(),)+];
+                for (what, value) in Self::DESCRIPTIONS.iter().zip(values) {
+                    all.single(what, value);
+                }
             }
         }
     };
@@ -103,13 +113,15 @@ mod tests {
         let metrics = Metrics::default();
         metrics.steps_sent.add(2);
         metrics.drains_cut.add(1);
-        let samples = metrics.samples();
-        let help = "Steps of which all messages were handed to the transport";
-        assert_eq!(samples[0], ("novaedge_publish_steps_sent", help, 2));
-        assert!(
-            samples
-                .iter()
-                .any(|(name, _, value)| (*name, *value) == ("novaedge_publish_drains_cut", 1))
-        );
+        let mut all = Exposition::default();
+        metrics.expose(&mut all);
+        let text = all.finish();
+        for line in [
+            "# HELP novaedge_publish_steps_sent Steps of which all messages were handed to the transport",
+            "novaedge_publish_steps_sent_total 2",
+            "novaedge_publish_drains_cut_total 1",
+        ] {
+            assert!(text.lines().any(|one| one == line), "{line} in {text}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     acks::Acks,
     agents::Agents,
     encoded::{EncodedResource, Refused},
-    feed::{Feed, Scopes, TooManyScopes},
+    feed::{Feed, FeedSummary, Scopes, TooManyScopes},
     fleet::FleetAcks,
     log::{LogLimits, SnapshotLog, SnapshotVersion},
     metrics::Metrics,
@@ -142,6 +142,13 @@ impl Publisher {
     /// How many sets of namespaces have a snapshot of their own now.
     pub fn scopes_served(&self) -> usize {
         self.scopes().len()
+    }
+
+    /// What is published: for all Gateways first, then for each set of namespaces that has its own.
+    pub fn feeds(&self) -> Vec<FeedSummary> {
+        let all = self.shared.all.summary(&Scope::All);
+        let scopes = self.scopes();
+        std::iter::once(all).chain(scopes.summaries()).collect()
     }
 
     /// The log of all Gateways, for as long as the guard lives. Not to be held across an await.

@@ -37,6 +37,19 @@ impl Scope {
         }
     }
 
+    /// As a label of metrics.
+    pub(crate) fn label(&self) -> String {
+        let list = |namespaces: &BTreeSet<String>| {
+            let names: Vec<&str> = namespaces.iter().map(String::as_str).collect();
+            names.join(",")
+        };
+        match self {
+            Self::All => "all".to_owned(),
+            Self::Only(namespaces) => list(namespaces),
+            Self::AllBut(namespaces) => format!("!{}", list(namespaces)),
+        }
+    }
+
     /// Its two lists on the wire: the namespaces that it has, and those that it has not. When the first
     /// is empty, it has all but the second.
     pub(crate) fn to_wire(&self) -> (Vec<String>, Vec<String>) {

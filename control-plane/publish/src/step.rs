@@ -17,6 +17,10 @@ const VERSION: u32 = 2;
 const UPSERTS: u32 = 3;
 const REMOVED: u32 = 4;
 const LAST: u32 = 5;
+const AGE_US: u32 = 6;
+
+/// Bytes of the largest age.
+const MAX_AGE: usize = 10;
 
 /// One message of a step, in the same encoding as `v1::SnapshotStep`.
 #[derive(Debug, Clone)]
@@ -31,6 +35,8 @@ pub struct StepMessage {
     pub removed: Vec<Arc<str>>,
     /// Whether this message completes the step.
     pub last: bool,
+    /// Microseconds since the version was published; 0: not said.
+    pub age_us: u64,
 }
 
 impl StepMessage {
@@ -39,7 +45,11 @@ impl StepMessage {
         let upserts = self.upserts.iter().map(|r| upsert_len(r)).sum::<usize>();
         let removed = self.removed.iter().map(|n| removed_len(n)).sum::<usize>();
         let last = if self.last { key_len(LAST) + 1 } else { 0 };
-        head_len(&self.nonce, &self.version) + upserts + removed + last
+        let age = match self.age_us {
+            0 => 0,
+            age => key_len(AGE_US) + encoded_len_varint(age),
+        };
+        head_len(&self.nonce, &self.version) + upserts + removed + last + age
     }
 
     /// Writes the encoding. The resources are copied, not encoded again.
@@ -56,6 +66,10 @@ impl StepMessage {
             encode_key(LAST, WireType::Varint, buffer);
             encode_varint(1, buffer);
         }
+        if self.age_us > 0 {
+            encode_key(AGE_US, WireType::Varint, buffer);
+            encode_varint(self.age_us, buffer);
+        }
     }
 }
 
@@ -69,8 +83,10 @@ pub fn chunk(nonce: &Arc<str>, delta: &Delta, limit: usize) -> Vec<StepMessage> 
         upserts: Vec::new(),
         removed: Vec::new(),
         last: false,
+        age_us: 0,
     };
-    let head = head_len(nonce, &empty.version) + key_len(LAST) + 1;
+    let tail = key_len(LAST) + 1 + key_len(AGE_US) + MAX_AGE;
+    let head = head_len(nonce, &empty.version) + tail;
     let mut messages = Vec::new();
     let mut message = empty.clone();
     let mut size = head;

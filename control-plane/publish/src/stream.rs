@@ -68,6 +68,7 @@ pub(crate) async fn serve<I>(
         feed: peer.feed,
         place: None,
         unsent: VecDeque::new(),
+        published: None,
         deadline: Instant::now() + context.ack_deadline,
     };
     let end = stream.run(inbound, &outbound).await;
@@ -98,6 +99,8 @@ struct AgentStream<'a> {
     place: Option<Place>,
     /// Messages of the step in flight that the transport has not taken yet.
     unsent: VecDeque<StepMessage>,
+    /// When the version of the step in flight was published, if the agent waited for it.
+    published: Option<std::time::Instant>,
     deadline: Instant,
 }
 
@@ -144,7 +147,11 @@ impl AgentStream<'_> {
     }
 
     fn prepare_step(&mut self) -> Result<(), Status> {
-        let step = self.session.next_step(&self.feed.log());
+        let has_followed = self.session.acknowledged().is_some();
+        let log = self.feed.log();
+        let step = self.session.next_step(&log);
+        self.published = self.feed.published().filter(|_| has_followed);
+        drop(log);
         let Some(step) = step.map_err(|error| self.breach(&error))? else {
             return Ok(());
         };
@@ -163,9 +170,13 @@ impl AgentStream<'_> {
     }
 
     fn send(&mut self, permit: mpsc::Permit<'_, Result<StepMessage, Status>>) {
-        let Some(message) = self.unsent.pop_front() else {
+        let Some(mut message) = self.unsent.pop_front() else {
             return;
         };
+        if let Some(published) = self.published.filter(|_| message.last) {
+            let age = published.elapsed().as_micros();
+            message.age_us = u64::try_from(age).unwrap_or(u64::MAX).max(1);
+        }
         let metrics = self.context.publisher.metrics();
         metrics.messages_sent.add(1);
         metrics.bytes_sent.add(message.encoded_len() as u64);
@@ -219,6 +230,11 @@ impl AgentStream<'_> {
                     ));
                 }
                 publisher.metrics().acks.add(1);
+                let answers = match rejected {
+                    0 => &self.feed.acks,
+                    _ => &self.feed.nacks,
+                };
+                answers.add(1);
                 publisher.metrics().rejections.add(rejected as u64);
                 let cut = texts_cut as u64;
                 publisher.metrics().rejection_texts_cut.add(cut);

@@ -6,12 +6,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
 };
 
 use novaedge_api::meta::{Object, ObjectId, ObjectKey};
 use novaedge_compile::{CompileDelta, Compiler, GatewayPorts};
+use novaedge_meter::{Durations, Short};
 use novaedge_store::Change;
 use novaedge_translate::{Delta, GatewayFleet, Mode, RejectedRules, TranslateConfig, Translator};
+
+use crate::metrics::PipelineMetrics;
 
 /// How often translation begins anew for one batch of changes, each time at the cost of all objects;
 /// then the rest of the batch is left out untried.
@@ -26,6 +31,7 @@ pub(super) struct Engine {
     clock: Option<i64>,
     /// Local ports by ProxyGateway, as they were told last.
     ports: BTreeMap<ObjectKey, GatewayPorts>,
+    metrics: Arc<PipelineMetrics>,
     /// Panics when it says so.
     #[cfg(test)]
     pub trip: fn(&[Change]) -> bool,
@@ -55,9 +61,15 @@ impl Engine {
             inputs: BTreeMap::new(),
             clock: None,
             ports: BTreeMap::new(),
+            metrics: Arc::default(),
             #[cfg(test)]
             trip: |_| false,
         }
+    }
+
+    /// What it counts.
+    pub fn metrics(&self) -> &Arc<PipelineMetrics> {
+        &self.metrics
     }
 
     /// What is known now.
@@ -143,10 +155,13 @@ impl Engine {
     }
 
     fn tell(&mut self, what: impl FnOnce(&mut Translator) -> Delta) -> Step {
+        let metrics = Arc::clone(&self.metrics);
         let step = shielded(|| {
-            let delta = what(&mut self.translator);
+            let delta = timed(&metrics.translate, || what(&mut self.translator));
             let store = self.translator.store();
-            let compiled = self.compiler.update(&delta.natives, store, &[]);
+            let compiled = timed(&metrics.compile, || {
+                self.compiler.update(&delta.natives, store, &[])
+            });
             Step { delta, compiled }
         });
         step.unwrap_or_else(|| {
@@ -160,7 +175,9 @@ impl Engine {
         shielded(|| {
             #[cfg(test)]
             assert!(!(self.trip)(changes), "tripped");
-            run(&mut self.translator, &mut self.compiler, changes.to_vec())
+            let metrics = Arc::clone(&self.metrics);
+            let changes = changes.to_vec();
+            run(&mut self.translator, &mut self.compiler, changes, &metrics)
         })
     }
 
@@ -184,7 +201,8 @@ impl Engine {
             self.translator.set_clock(seconds);
         }
         let inputs = self.inputs.values().cloned().map(Change::Upsert).collect();
-        run(&mut self.translator, &mut self.compiler, inputs);
+        let metrics = Arc::clone(&self.metrics);
+        run(&mut self.translator, &mut self.compiler, inputs, &metrics);
     }
 }
 
@@ -195,11 +213,26 @@ fn compiler(config: &TranslateConfig) -> Compiler {
     }
 }
 
-fn run(translator: &mut Translator, compiler: &mut Compiler, changes: Vec<Change>) -> Step {
+fn run(
+    translator: &mut Translator,
+    compiler: &mut Compiler,
+    changes: Vec<Change>,
+    metrics: &PipelineMetrics,
+) -> Step {
     let ids: Vec<ObjectId> = changes.iter().map(Change::id).collect();
-    let delta = translator.update(changes);
-    let compiled = compiler.update(&delta.natives, translator.store(), &ids);
+    let delta = timed(&metrics.translate, || translator.update(changes));
+    let compiled = timed(&metrics.compile, || {
+        compiler.update(&delta.natives, translator.store(), &ids)
+    });
     Step { delta, compiled }
+}
+
+/// Does something, and counts how long it takes.
+fn timed<T>(durations: &Durations<Short>, work: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let done = work();
+    durations.observe(began.elapsed());
+    done
 }
 
 /// Runs `work`; none when it panicked. What it worked on is to be thrown away then.

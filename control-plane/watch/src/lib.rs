@@ -4,6 +4,7 @@
 //! sync and the Secrets and ConfigMaps that they refer to have been read; then it sends what changes, as it comes.
 
 mod batch;
+mod metrics;
 mod source;
 
 mod state;
@@ -24,4 +25,5 @@ mod failure;
 mod raw;
 
 pub use batch::{Batch, Discovered, Finding, Health, Severity};
+pub use metrics::Metrics;
 pub use source::{ClusterSource, Natives, Settings};

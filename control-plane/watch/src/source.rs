@@ -1,6 +1,7 @@
 //! The source: one task with all watches, requests and caches.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Backoff;
 use crate::batch::{Batch, Health};
 use crate::failure::Failure;
+use crate::metrics::Metrics;
 use crate::raw::{Raw, RawMeta};
 use crate::request;
 use crate::schedule::Schedule;
@@ -72,6 +74,7 @@ pub struct ClusterSource {
     client: Client,
     settings: Settings,
     health: watch::Sender<Health>,
+    metrics: Arc<Metrics>,
 }
 
 impl ClusterSource {
@@ -81,7 +84,13 @@ impl ClusterSource {
             client,
             settings,
             health: watch::Sender::default(),
+            metrics: Arc::default(),
         }
+    }
+
+    /// What the watches count.
+    pub fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
     }
 
     /// How the watches are, now and from now on.
@@ -108,6 +117,8 @@ impl ClusterSource {
             failing: BTreeMap::new(),
             complete_by: None,
             in_sync: false,
+            metrics: self.metrics,
+            waiting_since: None,
         };
         running.begin();
         running.run(batches, shutdown).await;
@@ -146,6 +157,9 @@ struct Running {
     complete_by: Option<Instant>,
     /// Whether the first batch may be sent.
     in_sync: bool,
+    metrics: Arc<Metrics>,
+    /// Since when there is a batch to send.
+    waiting_since: Option<Instant>,
 }
 
 impl Running {
@@ -169,6 +183,9 @@ impl Running {
                 permit = batches.reserve(), if self.in_sync && self.state.has_batch() => {
                     let Ok(permit) = permit else { return };
                     permit.send(self.state.take_batch());
+                    if let Some(since) = self.waiting_since.take() {
+                        self.metrics.lag.observe(since.elapsed());
+                    }
                     self.health.send_if_modified(|health| !std::mem::replace(&mut health.in_sync, true));
                 }
                 () = batches.closed() => return,
@@ -177,6 +194,11 @@ impl Running {
                 () = sleep_until(wake) => {}
             }
             self.hear_more();
+            if self.state.has_batch() {
+                self.waiting_since.get_or_insert_with(Instant::now);
+            } else {
+                self.waiting_since = None;
+            }
         }
     }
 
@@ -236,6 +258,7 @@ impl Running {
 
     /// Keeps account of which watches fail.
     fn note<K>(&mut self, name: &str, event: &Event<K>, now: Instant) {
+        self.metrics.note(name, event);
         match event {
             Event::Restarted => {}
             Event::Failed(failure) => {

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use novaedge_meter::{Description, Exposition};
+
 /// A number that others may read at any time.
 #[derive(Debug, Default)]
 pub(crate) struct Number(AtomicU64);
@@ -20,7 +22,7 @@ impl Number {
     }
 }
 
-/// Defines the counters from one table: a method for each, and a list of all.
+/// Defines the counters from one table: a method for each.
 macro_rules! counters {
     ($($(#[doc = $help:literal])+ $name:ident,)+) => {
         /// Counters since the start of the process. Reading one takes no lock.
@@ -39,14 +41,6 @@ macro_rules! counters {
                 }
             )+
 
-            /// Name (without `_total`), help (without full stop) and value of each counter.
-            pub fn samples(&self) -> Vec<(&'static str, &'static str, u64)> {
-                vec![$((
-                    concat!("novaedge_write_", stringify!($name)),
-                    concat!($($help),+).trim().trim_end_matches('.'),
-                    self.$name(),
-                ),)+]
-            }
         }
     };
 }
@@ -80,7 +74,61 @@ counters! {
     leaderships,
 }
 
+const OBJECTS: Description = Description::counter(
+    "novaedge_write_objects",
+    &["kind", "result"],
+    "Objects sent to the API server, by kind and by what became of them",
+);
+const LEASE: Description = Description::counter(
+    "novaedge_write_lease_attempts",
+    &["result"],
+    "Attempts on the lease of the leader",
+);
+const LEADERSHIPS: Description = Description::counter(
+    "novaedge_write_leaderships",
+    &[],
+    "Times that this process began to lead",
+);
+const QUEUED: Description = Description::gauge(
+    "novaedge_write_queued",
+    &[],
+    "Objects that wait to be written or are being written",
+);
+const LEADING: Description = Description::gauge(
+    "novaedge_leading",
+    &[],
+    "Whether this replica writes to the API server",
+);
+
 impl Metrics {
+    /// What each metric is.
+    pub const DESCRIPTIONS: &[Description] = &[OBJECTS, LEASE, LEADERSHIPS, QUEUED, LEADING];
+
+    /// Adds all metrics.
+    pub fn expose(&self, all: &mut Exposition) {
+        let mut objects = all.family(&OBJECTS);
+        for (kind, result, count) in [
+            ("status", "written", self.statuses_written()),
+            ("status", "conflict", self.status_conflicts()),
+            ("status", "error", self.status_errors()),
+            ("native", "applied", self.natives_applied()),
+            ("native", "deleted", self.natives_deleted()),
+            ("native", "error", self.native_errors()),
+            ("event", "written", self.events_written()),
+            ("event", "repeated", self.events_repeated()),
+            ("event", "dropped", self.events_dropped()),
+            ("event", "error", self.event_errors()),
+        ] {
+            objects.sample(&[kind, result], count);
+        }
+        let mut lease = all.family(&LEASE);
+        lease.sample(&["renewed"], self.lease_renewals());
+        lease.sample(&["error"], self.lease_errors());
+        all.single(&LEADERSHIPS, self.leaderships());
+        all.single(&QUEUED, self.queued());
+        all.single(&LEADING, u64::from(self.leading()));
+    }
+
     /// Objects that wait to be written or are being written.
     pub fn queued(&self) -> u64 {
         self.queued.get()
@@ -100,9 +148,14 @@ mod tests {
     fn every_counter_is_shown() {
         let metrics = Metrics::default();
         metrics.statuses_written.add(2);
-        assert_eq!(
-            metrics.samples().first(),
-            Some(&("novaedge_write_statuses_written", "Statuses written", 2))
-        );
+        let mut all = Exposition::default();
+        metrics.expose(&mut all);
+        let text = all.finish();
+        let line = "novaedge_write_objects_total{kind=\"status\",result=\"written\"} 2";
+        assert!(text.lines().any(|one| one == line), "{text}");
+        for what in Metrics::DESCRIPTIONS {
+            let line = format!("# TYPE {} ", what.name);
+            assert!(text.contains(&line), "{line} in {text}");
+        }
     }
 }

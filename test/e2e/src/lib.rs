@@ -13,4 +13,5 @@ pub mod novactl;
 pub mod origins;
 pub mod pages;
 pub mod programs;
+pub mod prometheus;
 pub mod system;

@@ -72,6 +72,11 @@ impl System {
         self.standalone.grpc()
     }
 
+    /// Where the admin endpoint listens.
+    pub fn admin(&self) -> SocketAddr {
+        self.standalone.admin().expect("there is one")
+    }
+
     /// The folder of statuses and the last good snapshot.
     pub fn state(&self) -> &Path {
         self.state.path()

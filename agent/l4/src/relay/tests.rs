@@ -1,3 +1,4 @@
+use novaedge_meter::Counter;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::net::TcpListener;
 
@@ -19,7 +20,9 @@ struct Bench {
     buffers: Buffers,
     pipes: Pipes,
     received: Counter,
+    received_here: Counter,
     sent: Counter,
+    sent_here: Counter,
 }
 
 impl Bench {
@@ -28,7 +31,9 @@ impl Bench {
             buffers: Buffers::new(1024, 4),
             pipes: Pipes::new(256 * 1024, 4),
             received: Counter::default(),
+            received_here: Counter::default(),
             sent: Counter::default(),
+            sent_here: Counter::default(),
         }
     }
 
@@ -41,8 +46,8 @@ impl Bench {
             buffers: &self.buffers,
             pipes: &self.pipes,
             idle_timeout: IDLE,
-            received: &self.received,
-            sent: &self.sent,
+            received: Tally(&self.received, &self.received_here),
+            sent: Tally(&self.sent, &self.sent_here),
         };
         relay(&mut client, &mut backend, context).await
     }
@@ -177,8 +182,8 @@ async fn a_broken_side_is_named() {
         buffers: &bench.buffers,
         pipes: &bench.pipes,
         idle_timeout: IDLE,
-        received: &bench.received,
-        sent: &bench.sent,
+        received: Tally(&bench.received, &bench.received_here),
+        sent: Tally(&bench.sent, &bench.sent_here),
     };
     let (_peer, mut stream) = duplex(10);
     let error = relay(&mut stream, &mut Broken, context).await.unwrap_err();

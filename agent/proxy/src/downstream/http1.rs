@@ -20,9 +20,10 @@ use super::wire::{Received, Unread, Wire};
 use crate::body::Body;
 use crate::client::Client;
 use crate::drain::{Drain, Stage};
-use crate::exchange::{self, Inbound};
+use crate::ending::{Ending, How};
+use crate::exchange::{self, Inbound, Served};
 use crate::headers;
-use crate::http1::{Form, MessageWriter, head_buffer};
+use crate::http1::{Form, MessageWriter, WriteError, head_buffer};
 use crate::interim::Interims;
 use crate::reason::Reason;
 use crate::upgrade::{PendingUpgrade, Promise, Wish};
@@ -117,10 +118,11 @@ impl Session<'_> {
         let telling = (asked.version == Version::HTTP_11).then_some(&interims);
         let inbound = Inbound { request, upgrade };
         let serving = exchange::serve(self.worker, &self.client, inbound, telling);
-        let Some(response) = self.unless_gone(pin!(serving), &interims).await else {
+        let Some(served) = self.unless_gone(pin!(serving), &interims).await else {
             return After::Gone;
         };
-        self.answer(&asked, response, promise).await
+        let Served { response, ending } = served;
+        self.answer(&asked, response, promise, Some(ending)).await
     }
 
     /// The answer, unless the client goes before it is there. Informational ones are written meanwhile.
@@ -147,6 +149,7 @@ impl Session<'_> {
         asked: &Asked,
         response: Box<Response<Body>>,
         promise: Option<Promise>,
+        ending: Option<Ending>,
     ) -> After {
         let (mut parts, body) = response.into_parts();
         let switched = parts.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -173,10 +176,13 @@ impl Session<'_> {
             length,
         );
         drop(parts);
-        if !self
+        let how = self
             .write(MessageWriter::answer(out, body, form, ANSWER_TURN))
-            .await
-        {
+            .await;
+        if let Some(ending) = ending {
+            ending.end(how);
+        }
+        if how != How::Complete {
             return After::Gone;
         }
         if switched {
@@ -192,16 +198,19 @@ impl Session<'_> {
         }
     }
 
-    /// Writes a message, unless the client goes meanwhile. Returns whether all of it was written.
-    async fn write(&self, mut writer: MessageWriter) -> bool {
+    /// Writes a message, unless the client goes meanwhile.
+    async fn write(&self, mut writer: MessageWriter) -> How {
         let mut sink = Rc::clone(&self.wire);
         poll_fn(|cx| match writer.poll(cx, &mut sink) {
-            Poll::Ready(Ok(())) => Poll::Ready(true),
+            Poll::Ready(Ok(())) => Poll::Ready(How::Complete),
             Poll::Ready(Err(error)) => {
                 tracing::trace!(?error, "answer broken off");
-                Poll::Ready(false)
+                Poll::Ready(match error {
+                    WriteError::Io(_) => How::ClientGone,
+                    WriteError::Body(_) | WriteError::Length => How::BackendGone,
+                })
             }
-            Poll::Pending => self.wire.poll_gone(cx).map(|()| false),
+            Poll::Pending => self.wire.poll_gone(cx).map(|()| How::ClientGone),
         })
         .await
     }
@@ -224,7 +233,8 @@ impl Session<'_> {
             return After::Close;
         }
         let mut response = if error == HeadError::Coding {
-            self.worker.metrics.own_answer(Reason::TransferCoding);
+            let none = self.worker.metrics.listener(None);
+            none.own_answer(Reason::TransferCoding);
             Reason::TransferCoding.response()
         } else {
             let mut response = Response::new(Body::full(format!("{error}\n")));
@@ -241,7 +251,7 @@ impl Session<'_> {
             persistence: Persistence::Close,
             trailers: false,
         };
-        match self.answer(&asked, Box::new(response), None).await {
+        match self.answer(&asked, Box::new(response), None, None).await {
             After::Next | After::Close => {
                 self.linger().await;
                 After::Gone

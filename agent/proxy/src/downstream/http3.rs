@@ -30,7 +30,8 @@ use crate::body::Body;
 use crate::client::Client;
 use crate::config::DownstreamLimits;
 use crate::drain::Drain;
-use crate::exchange::{self, Inbound};
+use crate::ending::{Ending, How};
+use crate::exchange::{self, Inbound, Served};
 use crate::headers;
 use crate::interim::Interims;
 use crate::worker::Worker;
@@ -90,7 +91,8 @@ impl QuicListener {
         loop {
             let incoming = self.endpoint.accept().await?;
             let Some(config) = self.config() else {
-                self.worker.metrics.handshakes_failed.increment();
+                let handshakes = &self.worker.metrics.quic_handshakes;
+                handshakes.without_certificate.increment();
                 incoming.refuse();
                 continue;
             };
@@ -146,9 +148,11 @@ impl Worker {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let connected = self.shake_hands(incoming, config, &drain).await;
         let Some(quic) = connected else {
-            self.metrics.handshakes_failed.increment();
+            self.metrics.quic_handshakes.failed.increment();
             return;
         };
+        // RFC 9001 section 4.2: there is no older version.
+        self.metrics.quic_handshakes.tls13.increment();
         let data = quic.handshake_data();
         let data = data.and_then(|data| data.downcast::<HandshakeData>().ok());
         let sni = data.and_then(|data| data.server_name);
@@ -319,7 +323,7 @@ impl InboundRequest {
             self.exchange(request, stream, in_flight).await
         } else {
             self.worker.metrics.heads_refused.increment();
-            self.answer(&mut stream.split().0, Crowded::response())
+            self.answer(&mut stream.split().0, Crowded::response(), None)
                 .await
         };
         if let Err(error) = ended {
@@ -363,26 +367,32 @@ impl InboundRequest {
             inbound,
             Some(&interims)
         ));
-        let response = loop {
+        let served = loop {
             let next = poll_fn(|cx| match serving.as_mut().poll(cx) {
-                Poll::Ready(response) => Poll::Ready(Ok(response)),
+                Poll::Ready(served) => Poll::Ready(Ok(served)),
                 Poll::Pending => interims
                     .take()
                     .map_or(Poll::Pending, |interim| Poll::Ready(Err(interim))),
             });
             match next.await {
-                Ok(response) => break response,
+                Ok(served) => break served,
                 Err(interim) => send.send_response(interim).await?,
             }
         };
         while let Some(interim) = interims.take() {
             send.send_response(interim).await?;
         }
-        let response = response.map(|body| body.holding(in_flight));
-        self.answer(&mut send, response).await
+        let Served { response, ending } = served;
+        let response = response.map(|body| body.holding(in_flight, None));
+        self.answer(&mut send, response, Some(ending)).await
     }
 
-    async fn answer(&self, send: &mut Sender, response: Response<Body>) -> Result<(), StreamError> {
+    async fn answer(
+        &self,
+        send: &mut Sender,
+        response: Response<Body>,
+        ending: Option<Ending>,
+    ) -> Result<(), StreamError> {
         let (head, mut body) = response.into_parts();
         let traffic = self.connection.traffic();
         send.send_response(Response::from_parts(head, ())).await?;
@@ -394,6 +404,9 @@ impl InboundRequest {
             let Ok(frame) = frame else {
                 // What is missing must not look like the end.
                 send.stop_stream(Code::H3_INTERNAL_ERROR);
+                if let Some(ending) = ending {
+                    ending.end(How::BackendGone);
+                }
                 return Ok(());
             };
             match frame.into_data() {
@@ -406,6 +419,10 @@ impl InboundRequest {
             }
             traffic.written();
         }
-        send.finish().await
+        send.finish().await?;
+        if let Some(ending) = ending {
+            ending.end(How::Complete);
+        }
+        Ok(())
     }
 }

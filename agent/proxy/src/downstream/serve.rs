@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use novaedge_router::client_hello::ClientHello;
 use novaedge_router::{Scheme, SocketKey, TlsTarget};
 use novaedge_turns::{Place, Turns, in_turn};
+use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -32,7 +33,7 @@ use super::{Connection, Crowded, End, Protocol};
 use crate::body::Body;
 use crate::client::Client;
 use crate::drain::{Drain, DrainWatch, Wish};
-use crate::exchange::{self, Inbound};
+use crate::exchange::{self, Inbound, Served};
 use crate::upgrade::{self, PendingUpgrade};
 use crate::websocket::{self, WEBSOCKET};
 use crate::worker::Worker;
@@ -93,7 +94,7 @@ impl Worker {
         let _counted = Counted::new(&self);
         let Some(config) = self.server_config(key, hello.sni.as_deref()) else {
             // Without a usable certificate there is nothing to say, not even an alert.
-            self.metrics.handshakes_failed.increment();
+            self.metrics.handshakes.without_certificate.increment();
             return;
         };
         let limit = self.config.downstream.handshake_timeout;
@@ -105,11 +106,16 @@ impl Worker {
         let stream = match handshake.map_err(io::Error::from).flatten() {
             Ok(stream) => stream,
             Err(error) => {
-                self.metrics.handshakes_failed.increment();
+                self.metrics.handshakes.failed.increment();
                 tracing::debug!(%error, %peer, "tls handshake failed");
                 return;
             }
         };
+        let handshakes = &self.metrics.handshakes;
+        match stream.get_ref().1.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => handshakes.tls12.increment(),
+            _ => handshakes.tls13.increment(),
+        }
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let client = Client::new(key, peer, Scheme::Https, hello.sni.as_deref());
         if is_http2 {
@@ -338,8 +344,9 @@ impl Service<Request<Incoming>> for Requests {
                 request: Box::new(request.map(Body::incoming)),
                 upgrade,
             };
-            let response = exchange::serve(&worker, &client, inbound, None).await;
-            Ok(response.map(|body| body.holding(in_flight)))
+            let served = exchange::serve(&worker, &client, inbound, None).await;
+            let Served { response, ending } = served;
+            Ok(response.map(|body| body.holding(in_flight, Some(ending))))
         })
     }
 }

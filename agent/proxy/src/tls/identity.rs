@@ -70,6 +70,13 @@ pub(super) fn convert(
 }
 
 impl Identity {
+    /// When the leaf in use ends to be valid, in seconds since 1970.
+    pub(super) fn not_after(&self) -> Option<i64> {
+        let leaf = self.key.as_ref()?.cert.first()?;
+        let (_, leaf) = parse_x509_certificate(leaf).ok()?;
+        Some(leaf.validity().not_after.timestamp())
+    }
+
     fn new(source: &Arc<Certificate>, before: Option<&Self>) -> Self {
         let (key, refusal) = match parse(source) {
             Ok(key) => (Some(Arc::new(key)), None),

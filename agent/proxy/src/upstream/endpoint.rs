@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use novaedge_balance::{Full, Group, Member, Outcome, Permit, Pick, Site};
+use novaedge_balance::{Census, Full, Group, Member, Outcome, Permit, Pick, Site};
 use novaedge_router::{Backend, Endpoint as Address, Host, Limits};
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -13,12 +13,14 @@ use tokio::time::Instant;
 use super::pool::{Pool, PoolSettings};
 use super::{Connector, Link, Protocol, Wanted};
 use crate::error::ForwardError;
+use crate::metrics::BackendMetrics;
 use crate::random::Random;
 use crate::tls::BackendClient;
 
 /// One backend. It survives table swaps, and keeps what it can when the endpoints change.
 pub(crate) struct BackendState {
     group: Group<Endpoint>,
+    metrics: Arc<BackendMetrics>,
 }
 
 /// One server with its pools.
@@ -46,10 +48,21 @@ pub(super) struct Active {
 
 impl BackendState {
     /// The backend of this name. Round robin begins with the endpoint at `start`.
-    pub(crate) fn new(name: Arc<str>, start: usize, site: &Site) -> Self {
+    pub(crate) fn new(
+        name: Arc<str>,
+        start: usize,
+        site: &Site,
+        metrics: Arc<BackendMetrics>,
+    ) -> Self {
         Self {
             group: Group::new(name, start, site),
+            metrics,
         }
+    }
+
+    /// What is counted of it.
+    pub(crate) fn metrics(&self) -> &BackendMetrics {
+        &self.metrics
     }
 
     /// The endpoints as the tables have them now.
@@ -64,12 +77,13 @@ impl BackendState {
     /// Chooses one of the endpoints, if possible none of `tried`. `key` is what policies by hash go by.
     pub(crate) fn choose(
         &self,
+        now: Instant,
         key: u64,
         tried: &[Rc<Endpoint>],
         random: &Random,
     ) -> Option<Rc<Endpoint>> {
         let pick = Pick {
-            now: Instant::now().into_std(),
+            now: now.into_std(),
             key,
             random: random.next(),
         };
@@ -101,17 +115,16 @@ impl BackendState {
         self.group.is_usable(endpoint, Instant::now().into_std())
     }
 
-    /// A try that began then ended so; `None` if that says nothing of the endpoint.
+    /// A try that began and ended then ended so; `None` if that says nothing of the endpoint.
     pub(crate) fn learn(
         &self,
         endpoint: &Endpoint,
         outcome: Option<Outcome>,
-        began: Instant,
+        [began, now]: [Instant; 2],
     ) -> Learned {
         let Some(outcome) = outcome else {
             return Learned::Nothing;
         };
-        let now = Instant::now();
         let took = now - began;
         // An endpoint that fails at once must not look fast.
         let cost = match outcome {
@@ -133,6 +146,41 @@ impl BackendState {
             endpoint.sweep(now);
         }
         ejected
+    }
+
+    /// Notes what connections and endpoints there are.
+    pub(crate) fn measure(&self, backend: &Backend, now: Instant) {
+        let mut loads = [0; 3];
+        for endpoint in self.endpoints(backend).iter() {
+            for pool in endpoint.pools.borrow().iter() {
+                for (sum, load) in loads.iter_mut().zip(pool.load()) {
+                    *sum += load as u64;
+                }
+            }
+        }
+        let pool = &self.metrics.pool;
+        let [open, idle, pending] = loads;
+        pool.open.set(open);
+        pool.idle.set(idle);
+        pool.pending.set(pending);
+        self.note(self.group.census(now.into_std()));
+    }
+
+    fn note(&self, census: Census) {
+        let pool = &self.metrics.pool;
+        pool.endpoints.set(census.endpoints as u64);
+        pool.unhealthy.set(census.unhealthy as u64);
+        pool.ejected.set(census.ejected as u64);
+    }
+}
+
+impl Drop for BackendState {
+    fn drop(&mut self) {
+        let pool = &self.metrics.pool;
+        for gauge in [&pool.open, &pool.idle, &pool.pending] {
+            gauge.set(0);
+        }
+        self.note(Census::default());
     }
 }
 

@@ -361,6 +361,14 @@ impl Pool {
         drop(closed);
     }
 
+    /// Connections open now, those of them without a request, and requests that wait for one.
+    pub(super) fn load(&self) -> [usize; 3] {
+        let multiplexed = self.multiplexed.borrow();
+        let quiet = multiplexed.iter().filter(|open| open.connection.is_idle());
+        let idle = self.idle.borrow().len() + quiet.count();
+        [self.open.get(), idle, self.waiting.get()]
+    }
+
     /// Connections open now.
     pub(super) fn open(&self) -> usize {
         self.open.get()

@@ -16,6 +16,7 @@ use novaedge_router::{SocketKey, Transport};
 use quinn::crypto::rustls::QuicClientConfig;
 use tokio::time::{Instant, sleep};
 
+use crate::counting::{Counted, counts};
 use crate::support::client::Http1;
 use crate::support::origin::{Origin, raw, read_head, text, write};
 use crate::support::resources::*;
@@ -279,7 +280,16 @@ fn the_server_name_chooses_listener_and_certificate() {
             assert_eq!(get3(&mut sender, other).await.status, 421);
         }
         assert!(quic.try_connect("c.example").await.is_err());
-        assert_eq!(quic.bed.metrics.handshakes_failed.get(), 1);
+        let handshakes = &quic.bed.metrics.quic_handshakes;
+        let failed = handshakes.without_certificate.get() + handshakes.failed.get();
+        assert_eq!(failed, 1);
+        assert_eq!(handshakes.tls13.get(), 1);
+        let expected = Counted {
+            requests: 3,
+            client_errors: 2,
+            ..Counted::default()
+        };
+        counts(&quic.bed, expected).await;
     });
 }
 

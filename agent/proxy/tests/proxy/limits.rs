@@ -183,7 +183,7 @@ fn when_memory_is_short_idle_connections_go_first_and_then_requests() {
         let got = refused.send(GET).await;
         assert_eq!((got.status, got.header("connection")), (503, Some("close")));
         assert!(refused.is_closed().await);
-        assert_eq!(bed.metrics.own_answers[Reason::Overloaded.index()].get(), 1);
+        assert_eq!(bed.metrics.traffic().own_answers(Reason::Overloaded), 1);
         pressure.set(Level::None);
         assert_eq!(get(&bed, "/", "").await.status, 200);
     });
@@ -216,7 +216,7 @@ fn a_backend_gets_no_more_requests_than_it_may_have() {
     run(async {
         let (bed, statuses) = at_once(5, |backend| backend.max_requests = 2).await;
         assert_eq!(statuses, [200, 200, 503, 503, 503]);
-        assert_eq!(bed.metrics.own_answers[Reason::Overflow.index()].get(), 3);
+        assert_eq!(bed.metrics.traffic().own_answers(Reason::Overflow), 3);
     });
 }
 
@@ -268,10 +268,7 @@ fn a_body_that_is_too_long_is_refused_before_it_is_forwarded() {
             assert_eq!(send2(&mut sender, request).await.status, expect);
         }
         assert_eq!(origin.seen.borrow().len(), 2);
-        assert_eq!(
-            bed.metrics.own_answers[Reason::BodyTooLarge.index()].get(),
-            2
-        );
+        assert_eq!(bed.metrics.traffic().own_answers(Reason::BodyTooLarge), 2);
     });
 }
 
@@ -315,10 +312,7 @@ fn a_client_that_stops_within_its_body_is_not_waited_for() {
             client.write(&rest[at * 20..][..20]).await;
         }
         assert_eq!(client.read().await.body, "500");
-        assert_eq!(
-            bed.metrics.own_answers[Reason::BodyTimeout.index()].get(),
-            1
-        );
+        assert_eq!(bed.metrics.traffic().own_answers(Reason::BodyTimeout), 1);
     });
 }
 

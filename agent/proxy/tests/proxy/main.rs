@@ -4,6 +4,7 @@
 mod support;
 
 mod balancing;
+mod counting;
 mod drain;
 mod filters;
 mod floods;

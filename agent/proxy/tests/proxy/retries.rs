@@ -110,7 +110,7 @@ fn retries_are_few_of_the_requests_of_a_backend_that_fails() {
             for request in requests.collect::<Vec<_>>() {
                 assert_eq!(request.await.unwrap(), 503, "the answer of the backend");
             }
-            let retries = bed.metrics.retries.get();
+            let retries = bed.metrics.traffic().retries();
             // Those that may go on do so until they have no tries left.
             assert!(retries <= 5 * most, "{retries}");
             assert_eq!(retries > 0, most > 0);

@@ -22,6 +22,7 @@ fn step(upserts: &[(&str, u64)], removed: &[&str], snapshot: &[(&str, u64)]) -> 
         },
         upserts: upserts.collect(),
         removed: removed.iter().map(ToString::to_string).collect(),
+        age: None,
     }
 }
 

@@ -73,10 +73,11 @@ impl Metrics {
 
     /// Statuses, and native objects, that were written so far.
     pub fn written(&self) -> anyhow::Result<(f64, f64)> {
-        let natives = self.total("novaedge_write_natives_applied_total")?
-            + self.total("novaedge_write_natives_deleted_total")?;
+        let natives = self
+            .total(r#"novaedge_write_objects_total{kind="native",result="applied"}"#)?
+            + self.total(r#"novaedge_write_objects_total{kind="native",result="deleted"}"#)?;
         Ok((
-            self.total("novaedge_write_statuses_written_total")?,
+            self.total(r#"novaedge_write_objects_total{kind="status",result="written"}"#)?,
             natives,
         ))
     }
