@@ -162,7 +162,7 @@ mod tests {
         let _ = all.family(&NONE);
         let durations = Durations::<Http>::default();
         durations.observe(Duration::from_millis(6));
-        durations.observe(Duration::from_secs(60));
+        durations.observe(Duration::from_mins(1));
         all.family(&TOOK).durations(&["x", ""], &durations.sums());
         let text = all.finish();
         let expected = "# HELP open Open now\n# TYPE open gauge\nopen 3\n\

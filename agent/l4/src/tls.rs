@@ -42,7 +42,7 @@ pub struct HttpsConnection {
 }
 
 /// A connection whose ClientHello has been read.
-struct Hello {
+struct Greeted {
     stream: TcpStream,
     received: Vec<u8>,
     hello: ClientHello,
@@ -75,12 +75,12 @@ impl<S: Source> Worker<S> {
                     self.tidy(view);
                     self.choose_target(view, key, hello.sni.as_deref())
                 });
-                let hello = Hello {
+                let greeted = Greeted {
                     stream,
                     received,
                     hello,
                 };
-                let result = self.tls(hello, client, &flow, choice).await;
+                let result = self.tls(greeted, client, &flow, choice).await;
                 (flow, result)
             }
         };
@@ -102,16 +102,16 @@ impl<S: Source> Worker<S> {
 
     async fn tls(
         &self,
-        hello: Hello,
+        greeted: Greeted,
         client: Client,
         flow: &Rc<Flow>,
         choice: Result<Choice, Error>,
     ) -> Result<Option<HttpsConnection>, Error> {
-        let Hello {
+        let Greeted {
             stream,
             received,
             hello,
-        } = hello;
+        } = greeted;
         match choice {
             Ok(Choice::Https) => {
                 return Ok(Some(HttpsConnection {

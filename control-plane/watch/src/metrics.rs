@@ -51,17 +51,15 @@ impl Metrics {
     /// Adds all metrics.
     pub fn expose(&self, all: &mut Exposition) {
         let kinds = self.kinds().clone();
-        let numbers: [(&Description, fn(&Counts) -> u64); 3] = [
-            (&EVENTS, |counts| counts.events),
-            (&LISTS, |counts| counts.lists),
-            (&FAILURES, |counts| counts.failures),
-        ];
-        for (what, read) in numbers {
+        let mut family = |what, read: fn(&Counts) -> u64| {
             let mut family = all.family(what);
             for (kind, counts) in &kinds {
                 family.sample(&[kind], read(counts));
             }
-        }
+        };
+        family(&EVENTS, |counts| counts.events);
+        family(&LISTS, |counts| counts.lists);
+        family(&FAILURES, |counts| counts.failures);
         all.family(&LAG).durations(&[], &self.lag.sums());
     }
 

@@ -37,10 +37,11 @@ pub fn dashboards() -> Vec<Dashboard> {
     for entry in fs::read_dir(folder).expect("the folder is there") {
         let path = entry.expect("an entry").path();
         let text = fs::read_to_string(&path).expect("text");
+        let place = path.display();
         let json: Value =
-            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{place}: {error}"));
         let panels = json["panels"].as_array().cloned().unwrap_or_default();
-        assert!(!panels.is_empty(), "{path:?}: panels");
+        assert!(!panels.is_empty(), "{place}: panels");
         let name = path.file_name().expect("a file has a name");
         dashboards.push(Dashboard {
             name: name.to_string_lossy().into_owned(),
@@ -81,7 +82,7 @@ impl Dashboard {
 pub fn alerts() -> Vec<Alert> {
     let file: Value = serde_saphyr::from_str(&rules()).expect("YAML");
     let groups = file["groups"].as_array().expect("groups");
-    let rules = groups.iter().flat_map(|group| group["rules"].as_array());
+    let rules = groups.iter().filter_map(|group| group["rules"].as_array());
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let alerts: Vec<Alert> = rules
         .flatten()

@@ -141,7 +141,7 @@ impl Run {
     async fn scraped_again(&self) {
         let scraped = "min(count_over_time(novaedge_accepted_connections_total[1h]))";
         let before = self.prometheus.number(scraped).await.unwrap_or(0.0);
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
         loop {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let now = self.prometheus.number(scraped).await.unwrap_or(0.0);
