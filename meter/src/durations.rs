@@ -99,7 +99,9 @@ pub struct Sums<B> {
 impl<B: Bounds> Durations<B> {
     /// Counts one.
     pub fn observe(&self, duration: Duration) {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        // Without the 128 bits of `as_micros`.
+        let seconds = duration.as_secs().saturating_mul(1_000_000);
+        let micros = seconds.saturating_add(duration.subsec_micros().into());
         let at = B::MICROS.partition_point(|bound| *bound < micros);
         if let Some(bucket) = self.buckets.get(at) {
             bucket.increment();
