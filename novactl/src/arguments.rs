@@ -91,6 +91,9 @@ pub enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: SnapshotOutput,
     },
+    /// Shows live rates per Gateway, route and backend
+    #[command(after_help = examples::TOP)]
+    Top(Top),
     /// Shows snapshots: what the agents are sent, without private keys
     #[command(after_help = examples::SNAPSHOT)]
     Snapshot {
@@ -129,6 +132,23 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         folder: PathBuf,
     },
+}
+
+/// What `top` shows.
+#[derive(Clone, Debug, Args)]
+pub struct Top {
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub interval: u64,
+    /// Go on until interrupted
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Rows of each table, those with the most requests first
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub limit: usize,
+    /// How to print them
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: SnapshotOutput,
 }
 
 /// Which request to explain.

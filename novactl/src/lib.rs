@@ -8,6 +8,7 @@ pub mod arguments;
 pub mod age;
 pub mod output;
 pub mod table;
+pub mod top;
 
 pub mod certificate;
 pub mod object;

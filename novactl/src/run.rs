@@ -5,6 +5,7 @@ mod looking;
 mod objects;
 mod offline;
 mod stream;
+mod top;
 
 use std::{
     io::{self, Write},
@@ -130,6 +131,7 @@ pub async fn run(arguments: Arguments, to: &mut Terminal<'_>) -> Result<Verdict,
         }
         Command::Explain(arguments) => stream::explain(&looking, arguments, to).await,
         Command::Agents { output } => stream::agents(&looking, *output, to).await,
+        Command::Top(arguments) => top::top(&looking, arguments, to).await,
         Command::Snapshot { command } => stream::snapshot(&looking, command, to).await,
         Command::GatewayApi { command } => objects::gateway_api(&looking, command, to).await,
         Command::Conformance(arguments) => offline::conformance(&looking, arguments, to),

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, io, time::Duration};
 
 use hyper_util::rt::TokioIo;
 use novaedge_proto::v1::{
-    AgentStatus, FetchSnapshotRequest, ListAgentsRequest, Resource, Version,
+    AgentStatus, AskAgentsRequest, FetchSnapshotRequest, ListAgentsRequest, MetricsQuestion,
+    Resource, Version, agents_answer::Answer, ask_agents_request::Question,
     snapshot_discovery_client::SnapshotDiscoveryClient,
 };
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -17,10 +18,15 @@ pub const DEFAULT_SERVER: &str = "http://127.0.0.1:18000";
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// Control planes of a cluster that are asked.
 const MAX_REPLICAS: usize = 32;
+/// Bytes of metrics that one replica's agents may tell together.
+const MAX_METRICS: usize = 256 << 20;
 /// Resources per page.
 const PAGE: u32 = 1_000;
 /// How often pages are fetched anew when the snapshot changes between them.
 const TRIES: usize = 5;
+
+/// Texts by node.
+pub type ByNode = BTreeMap<String, String>;
 
 /// A connection to a control plane.
 #[derive(Clone, Debug)]
@@ -181,6 +187,35 @@ impl Server {
         let mut agents = answer.map_err(|s| self.refused(&s))?.into_inner().agents;
         agents.sort_by(|a, b| node(a).cmp(node(b)));
         Ok(agents)
+    }
+
+    /// What the agents have counted, each as text, and why others do not tell.
+    pub async fn metrics(&mut self) -> Result<(ByNode, ByNode), ServerError> {
+        let request = AskAgentsRequest {
+            node_id: String::new(),
+            // Less than the limit of a call.
+            seconds: 5,
+            question: Some(Question::Metrics(MetricsQuestion {})),
+        };
+        let asked = self.client.ask_agents(request).await;
+        let mut answers = asked.map_err(|s| self.refused(&s))?.into_inner();
+        let (mut told, mut silent) = (ByNode::new(), ByNode::new());
+        let mut size = 0;
+        while let Some(answer) = answers.message().await.map_err(|s| self.refused(&s))? {
+            match answer.answer {
+                Some(Answer::Metrics(part)) if size < MAX_METRICS => {
+                    size += part.text.len();
+                    told.entry(answer.node_id).or_default().push_str(&part.text);
+                }
+                Some(Answer::Error(why)) => {
+                    silent.insert(answer.node_id, why);
+                }
+                _ => {
+                    silent.insert(answer.node_id, "tells more than fits".to_owned());
+                }
+            }
+        }
+        Ok((told, silent))
     }
 
     /// The version of the newest snapshot; none before the first one.

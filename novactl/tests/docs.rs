@@ -278,3 +278,20 @@ fn the_limits_are_the_defaults_of_the_data_path() {
     );
     assert!(page.contains(&replay), "{replay}");
 }
+
+/// The repository's root is a package of its own, so programs of others are found by their package alone.
+#[test]
+fn programs_are_built_by_their_packages() {
+    let mut count = 0;
+    for (page, text) in pages() {
+        for line in text.split(['`', '\n']) {
+            if line.starts_with("cargo build ") {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let named = words.contains(&"-p") || words.contains(&"--workspace");
+                assert!(named, "{}: {line}", page.display());
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 3, "only {count} builds");
+}

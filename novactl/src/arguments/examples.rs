@@ -47,6 +47,14 @@ Examples:
   novactl agents --context staging
   novactl agents --server http://127.0.0.1:18000 -o json";
 
+pub(super) const TOP: &str = "\
+Examples:
+  novactl top
+  novactl top --watch --interval 5
+  novactl top --context staging -o json | jq .routes
+
+Rates are those of all agents between two looks; P50 and P99 are within how long half of the requests, and 99 of 100, ended.";
+
 pub(super) const EXPLAIN: &str = "\
 Examples:
   novactl explain http://www.example.com/login -f DIR     What a folder would do, without serving it

@@ -10,6 +10,7 @@ mod natives;
 mod objects;
 #[path = "../support/quickstart.rs"]
 mod quickstart;
+mod rates;
 mod snapshots;
 mod system;
 mod translated;
