@@ -22,7 +22,7 @@ run: build ## Runs the quickstart: demo backends, a Gateway with every kind of r
 # compile most dependencies twice.
 test: tools ## Runs all tests.
 	./test/upstream/fetch.sh
-	./test/readers-tools.sh
+	./test/test-tools.sh
 	cargo build --workspace --bins --tests --locked
 	NOVAEDGE_BIN=$(programs) cargo test --workspace --locked
 

@@ -8,7 +8,6 @@ command -v cc >/dev/null || need_packages+=(build-essential)
 command -v cmake >/dev/null || need_packages+=(cmake)
 command -v make >/dev/null || need_packages+=(make)
 command -v curl >/dev/null || need_packages+=(curl)
-command -v prometheus >/dev/null || need_packages+=(prometheus)
 
 if ((${#need_packages[@]})); then
     if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then

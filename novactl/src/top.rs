@@ -96,42 +96,29 @@ impl Counted {
             let label = |name: &str| sample.labels.get(name).map_or("", String::as_str);
             let gateway = || object(label("gateway_namespace"), label("gateway"));
             let backend = || object(label("backend_namespace"), label("backend"));
+            let route = || match label("route_kind") {
+                "" => "<none>".to_owned(),
+                kind => format!(
+                    "{kind} {}",
+                    object(label("route_namespace"), label("route"))
+                ),
+            };
             match sample.name.as_str() {
                 name if name.starts_with(REQUESTS) => {
-                    let route = match label("route_kind") {
-                        "" => "<none>".to_owned(),
-                        kind => {
-                            let route = object(label("route_namespace"), label("route"));
-                            format!("{kind} {route}")
-                        }
-                    };
                     let suffix = &name[REQUESTS.len()..];
-                    self.gateways
-                        .entry(gateway())
-                        .or_default()
-                        .observe(suffix, &sample);
-                    self.routes
-                        .entry(route)
-                        .or_default()
-                        .observe(suffix, &sample);
+                    for (counts, name) in
+                        [(&mut self.gateways, gateway()), (&mut self.routes, route())]
+                    {
+                        counts.entry(name).or_default().observe(suffix, &sample);
+                    }
                 }
                 ERRORS => {
-                    let route = object(label("route_namespace"), label("route"));
-                    let route = format!("{} {route}", label("route_kind"));
-                    let route = if label("route_kind").is_empty() {
-                        "<none>".to_owned()
-                    } else {
-                        route
-                    };
-                    let class = label("class");
-                    self.gateways
-                        .entry(gateway())
-                        .or_default()
-                        .fail(class, sample.value);
-                    self.routes
-                        .entry(route)
-                        .or_default()
-                        .fail(class, sample.value);
+                    for (counts, name) in
+                        [(&mut self.gateways, gateway()), (&mut self.routes, route())]
+                    {
+                        let counts = counts.entry(name).or_default();
+                        counts.fail(label("class"), sample.value);
+                    }
                 }
                 ACTIVE => self.gateways.entry(gateway()).or_default().active += sample.value,
                 name if name.starts_with(TRIES) => {

@@ -70,34 +70,43 @@ async fn serve(
         .await?;
     let mut questions: Streaming<v1::Question> = opened.into_inner();
     while let Some(question) = questions.message().await? {
-        let said = match question.what {
-            Some(question::What::Metrics(_)) => metrics(question.id, answers),
-            // What is cancelled has been answered by now, and what is not known may be known to a later version.
-            Some(question::What::Cancelled(_)) => continue,
-            None => vec![last(question.id)],
-        };
-        for answer in said {
-            let message = v1::AgentAnswer {
-                message: Some(agent_answer::Message::Answer(answer)),
-            };
-            if outbound.send(message).await.is_err() {
-                return Ok(());
+        match question.what {
+            Some(question::What::Metrics(_)) => {
+                let text = answers.metrics();
+                for part in parts(&text) {
+                    if !say(&outbound, metrics(question.id, part)).await {
+                        return Ok(());
+                    }
+                }
             }
+            // What is cancelled has been answered by now.
+            Some(question::What::Cancelled(_)) => continue,
+            // What is not known here may be known to a later version.
+            None => {}
+        }
+        if !say(&outbound, last(question.id)).await {
+            return Ok(());
         }
     }
     Ok(())
 }
 
-fn metrics(question: u64, answers: &dyn Answers) -> Vec<v1::Answer> {
-    let text = answers.metrics();
-    let parts = parts(&text).map(|part| v1::Answer {
+/// Whether somebody takes the answer.
+async fn say(outbound: &mpsc::Sender<v1::AgentAnswer>, answer: v1::Answer) -> bool {
+    let message = v1::AgentAnswer {
+        message: Some(agent_answer::Message::Answer(answer)),
+    };
+    outbound.send(message).await.is_ok()
+}
+
+fn metrics(question: u64, part: &str) -> v1::Answer {
+    v1::Answer {
         question,
         what: Some(answer::What::Metrics(v1::MetricsPart {
             text: part.to_owned(),
         })),
         last: false,
-    });
-    parts.chain([last(question)]).collect()
+    }
 }
 
 fn last(question: u64) -> v1::Answer {

@@ -1,11 +1,6 @@
 //! A cluster with the quickstart in it: its objects with their statuses, pods, and replicas of the control plane.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
-};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use k8s_openapi::{ByteString, api::core::v1::Secret, jiff::Timestamp};
 use novactl::source::translated;
@@ -18,6 +13,7 @@ use tempfile::TempDir;
 use super::{
     api::{Answers, Api},
     control_plane::{Authority, Replica},
+    process::{Answer, answer, novactl},
     quickstart,
 };
 
@@ -50,14 +46,6 @@ pub struct Bed {
     pub authority: Authority,
     pub replicas: Vec<Replica>,
     snapshot: Vec<novaedge_proto::v1::Resource>,
-}
-
-/// What a command line came to.
-#[derive(Debug)]
-pub struct Answer {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
 }
 
 impl Bed {
@@ -145,35 +133,6 @@ impl Bed {
         let answer = self.run(line);
         assert_eq!(answer.code, 0, "{line:?}: {answer:?}");
         answer.out
-    }
-}
-
-/// novactl without anything from the environment of the test.
-pub fn novactl(line: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_novactl"));
-    for variable in [
-        "NOVACTL_SERVER",
-        "NOVACTL_FOLDER",
-        "NOVACTL_STATE_DIR",
-        "KUBECONFIG",
-        "KUBERNETES_SERVICE_HOST",
-        "HTTPS_PROXY",
-        "https_proxy",
-    ] {
-        command.env_remove(variable);
-    }
-    command.env("HOME", "/nonexistent");
-    command.args(line).stdin(Stdio::null());
-    command
-}
-
-/// What a process came to.
-pub fn answer(output: std::io::Result<Output>) -> Answer {
-    let output = output.expect("novactl starts");
-    Answer {
-        code: output.status.code().expect("novactl ends by itself"),
-        out: String::from_utf8(output.stdout).expect("text"),
-        err: String::from_utf8(output.stderr).expect("text"),
     }
 }
 

@@ -1,8 +1,9 @@
 //! What goes wrong is told with context, place and fix, and exit code 2.
 
 use super::{
-    bed::{BUNDLE, Bed, GATEWAY, PODS, answer, novactl},
+    bed::{BUNDLE, Bed, GATEWAY, PODS},
     control_plane::Authority,
+    process::{answer, novactl},
 };
 
 /// Checks the words on standard error, and the exit code.

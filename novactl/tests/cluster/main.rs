@@ -7,6 +7,8 @@ mod bundle;
 mod control_plane;
 mod faults;
 mod objects;
+#[path = "../support/process.rs"]
+mod process;
 #[path = "../support/quickstart.rs"]
 mod quickstart;
 mod stream;

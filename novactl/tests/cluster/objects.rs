@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::bed::{Bed, GATEWAY, answer, list, novactl};
+use super::{
+    bed::{Bed, GATEWAY, list},
+    process::{answer, novactl},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_is_listed_with_its_age() {

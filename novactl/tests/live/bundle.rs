@@ -2,7 +2,10 @@
 
 use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
-use super::system::{System, answer, novactl};
+use super::{
+    process::{answer, novactl},
+    system::System,
+};
 
 /// A route that sends a secret along.
 const PLANTED: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: planted}\nspec:\n  \

@@ -1,6 +1,6 @@
 //! What novactl says when it cannot tell.
 
-use super::system::{answer, novactl};
+use super::process::{answer, novactl};
 
 /// A port that nobody listens on (RFC 6335 reserves it).
 const NOBODY: &str = "http://127.0.0.1:1";

@@ -8,6 +8,8 @@ mod faults;
 mod keyed;
 mod natives;
 mod objects;
+#[path = "../support/process.rs"]
+mod process;
 #[path = "../support/quickstart.rs"]
 mod quickstart;
 mod rates;

@@ -94,7 +94,7 @@ fn with_the_state_folder_alone_statuses_are_known() {
     let state = state.to_str().expect("a path of text");
     let elsewhere = tempfile::tempdir().expect("a folder");
     let mut command = system.command(&["gateway-api", "gateways", "--state-dir", state]);
-    let output = super::system::answer(command.current_dir(elsewhere.path()).output());
+    let output = super::process::answer(command.current_dir(elsewhere.path()).output());
     let row = output.out.lines().nth(1).expect("a Gateway").to_owned();
     assert!(
         row.contains("<unknown>") && row.contains("True"),

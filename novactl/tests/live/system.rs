@@ -3,14 +3,17 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use novaedge_ports::free_port;
 use tempfile::TempDir;
 
-use super::quickstart;
+use super::{
+    process::{Answer, answer, novactl},
+    quickstart,
+};
 
 /// How long a system may take for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,17 +27,6 @@ pub struct System {
     server: String,
     /// The port that stands for each of [`QUICKSTART_PORTS`].
     pub ports: [u16; 4],
-}
-
-/// What a command line came to.
-#[derive(Debug)]
-pub struct Answer {
-    /// Exit code.
-    pub code: i32,
-    /// Standard output.
-    pub out: String,
-    /// Standard error.
-    pub err: String,
 }
 
 impl System {
@@ -141,34 +133,6 @@ impl Drop for System {
         // By its own process id, and whatever the test came to.
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-/// novactl without anything from the environment of the test.
-pub fn novactl(line: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_novactl"));
-    for variable in [
-        "NOVACTL_SERVER",
-        "NOVACTL_FOLDER",
-        "NOVACTL_STATE_DIR",
-        "KUBECONFIG",
-        "KUBERNETES_SERVICE_HOST",
-    ] {
-        command.env_remove(variable);
-    }
-    // Nor the kubeconfig of whoever runs the test.
-    command.env("HOME", "/nonexistent");
-    command.args(line).stdin(Stdio::null());
-    command
-}
-
-/// What a process came to.
-pub fn answer(output: std::io::Result<Output>) -> Answer {
-    let output = output.expect("novactl starts");
-    Answer {
-        code: output.status.code().expect("novactl ends by itself"),
-        out: String::from_utf8(output.stdout).expect("text"),
-        err: String::from_utf8(output.stderr).expect("text"),
     }
 }
 

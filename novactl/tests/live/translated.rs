@@ -3,8 +3,9 @@
 use std::fs;
 
 use super::{
+    process::{answer, novactl},
     quickstart,
-    system::{answer, novactl, root},
+    system::root,
 };
 
 #[test]

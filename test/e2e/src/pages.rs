@@ -94,15 +94,15 @@ pub fn root() -> PathBuf {
     root.canonicalize().expect("the repository is there")
 }
 
-/// Where `test/readers-tools.sh` puts what readers have installed.
-pub fn tools() -> PathBuf {
+/// Where `test/test-tools.sh` puts what readers have installed.
+fn tools() -> PathBuf {
     let target =
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let tools = target.join("tools");
     let grpcurl = tools.join("grpcurl");
     assert!(
         grpcurl.exists(),
-        "{} is missing: run test/readers-tools.sh",
+        "{} is missing: run test/test-tools.sh",
         grpcurl.display()
     );
     tools

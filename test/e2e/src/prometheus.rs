@@ -28,7 +28,7 @@ impl Prometheus {
     ///
     /// # Panics
     ///
-    /// When the program is not there: it is in the Debian package `prometheus`, which `test/install-tools.sh` installs.
+    /// When the program is not there: it is in the Debian package `prometheus`, which `test/test-tools.sh` installs.
     pub async fn start(jobs: &[(&str, SocketAddr)], rules: &str) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
         let path = |name: &str| home.path().join(name);
@@ -57,7 +57,7 @@ impl Prometheus {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| {
-                panic!("prometheus: {error}; ./test/install-tools.sh installs it")
+                panic!("prometheus: {error}; ./test/test-tools.sh installs it")
             });
         let prometheus = Self {
             child,

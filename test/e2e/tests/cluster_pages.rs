@@ -1,14 +1,8 @@
 //! Pages of the documentation about a cluster do what they say.
 
-use std::{
-    env, fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
-};
+use std::{env, os::unix::fs::symlink};
 
-use novaedge_e2e::{
-    pages::{ON_A_CLUSTER, Shell, blocks, page, root, tools},
-    programs,
-};
+use novaedge_e2e::pages::{ON_A_CLUSTER, Shell, blocks, page, root};
 
 /// What stands on the pages, and what is meant on a cluster without the internet that other tests use, too.
 const MEANT: [(&str, &str); 5] = [
@@ -55,14 +49,9 @@ fn pages_about_a_cluster_do_what_they_say() {
 
 /// In a clone of the repository, with kubectl.
 fn reader() -> Shell {
-    let programs = tempfile::tempdir().expect("a temporary folder").keep();
     let real = env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
-    let kubectl = programs.join("kubectl");
     // A link would hide from the script where it stands.
-    let script = format!("#!/bin/sh\nexec {real} \"$@\"\n");
-    fs::write(&kubectl, script).expect("the folder is writable");
-    fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755)).expect("a mode");
-    let shell = Shell::start(&[&programs, programs::folder(), &tools()], &[]);
+    let shell = Shell::start(("kubectl", &format!("{real} \"$@\"")), &[]);
     for folder in ["deploy", "test"] {
         symlink(root().join(folder), shell.home().join(folder)).expect("the home is writable");
     }

@@ -3,12 +3,11 @@
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use novaedge_e2e::{
-    pages::{Block, ON_A_CLUSTER, Shell, blocks, page, root, tools},
+    pages::{Block, ON_A_CLUSTER, Shell, blocks, page, root},
     programs,
 };
 use novaedge_ports::free_port;
@@ -29,31 +28,23 @@ struct Reader {
     /// What stands on the page, and what is meant here.
     written: Vec<(&'static str, String)>,
     shell: Shell,
-    /// With a `novaedge` of its own.
-    _programs: tempfile::TempDir,
 }
 
 impl Reader {
     /// Whose pages use these ports.
     fn new(ports: &[&'static str]) -> Self {
         let (grpc, admin) = (local(), local());
-        let folder = tempfile::tempdir().expect("a temporary folder");
         // What is left at its default on the page would meet the other tests.
-        let (real, tools) = (programs::folder(), tools());
-        let script = format!(
-            "#!/bin/sh\nexec {} \"$@\" --grpc {grpc} --admin {admin} --log error\n",
-            real.join("novaedge").display()
+        let command = format!(
+            "{} \"$@\" --grpc {grpc} --admin {admin} --log error",
+            programs::folder().join("novaedge").display()
         );
-        let own = folder.path().join("novaedge");
-        fs::write(&own, script).expect("the folder is writable");
-        fs::set_permissions(&own, fs::Permissions::from_mode(0o755)).expect("a mode");
         let server = ("NOVACTL_SERVER", format!("http://{grpc}"));
         let mut written = vec![("127.0.0.1:18000", grpc.clone()), ("127.0.0.1:9901", admin)];
         written.extend(ports.iter().map(|port| (*port, free())));
         Self {
             written,
-            shell: Shell::start(&[folder.path(), real, &tools], &[server]),
-            _programs: folder,
+            shell: Shell::start(("novaedge", &command), &[server]),
         }
     }
 

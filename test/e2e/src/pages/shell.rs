@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    os::unix::process::CommandExt as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, channel},
@@ -11,7 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Block, Shown, fits};
+use super::{Block, Shown, fits, tools};
+use crate::programs;
 
 /// Each command that fails is told, and the last of them is the block's exit code.
 const BEGIN: &str = "set -Eu -o pipefail\ntrap 'failed=$?' ERR\n";
@@ -40,16 +41,18 @@ pub struct Finished {
 }
 
 impl Shell {
-    /// Starts one that finds programs in these folders first.
-    pub fn start(programs: &[&Path], variables: &[(&str, String)]) -> Self {
+    /// Starts one that finds the programs and the tools first, and before these the one that stands for another: `name`
+    /// runs `command`.
+    pub fn start((name, command): (&str, &str), variables: &[(&str, String)]) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
+        let own = home.path().join(".bin");
+        fs::create_dir(&own).expect("the home is writable");
+        let script = own.join(name);
+        fs::write(&script, format!("#!/bin/sh\nexec {command}\n")).expect("the home is writable");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a mode");
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(
-            programs
-                .iter()
-                .map(|folder| folder.to_path_buf())
-                .chain(std::env::split_paths(&path)),
-        );
+        let first = [own, programs::folder().to_owned(), tools()];
+        let path = std::env::join_paths(first.into_iter().chain(std::env::split_paths(&path)));
         let log = fs::File::create(home.path().join(".log")).expect("the folder is writable");
         let mut child = Command::new("bash")
             .arg("--norc")
