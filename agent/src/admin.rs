@@ -1,4 +1,4 @@
-//! The admin endpoint: health, version and metrics. Shows no resource and no key.
+//! The admin endpoint: health, version, metrics, and the level of the log. Shows no resource and no key.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use novaedge_proto::v1;
+use novaedge_telemetry::LogLevel;
+use novaedge_telemetry::level::{self, Asker};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -34,6 +36,8 @@ type Answer = (StatusCode, &'static str, String);
 pub(crate) struct Admin {
     pub(crate) served: watch::Receiver<Option<v1::Version>>,
     pub(crate) leaving: Leaving,
+    /// `None`: it can't be changed.
+    pub(crate) log_level: Option<LogLevel>,
     pub(crate) metrics: Arc<Sources>,
     /// Whose turn it is to be told the metrics.
     pub(crate) turn: Mutex<()>,
@@ -55,7 +59,7 @@ pub(crate) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
         let admin = Arc::clone(&admin);
         connections.spawn(async move {
             let _place = place;
-            let service = service_fn(|request| {
+            let service = service_fn(|request: Request<Incoming>| {
                 let admin = Arc::clone(&admin);
                 async move { Ok::<_, Infallible>(admin.answer(request, peer.ip()).await) }
             });
@@ -72,11 +76,11 @@ pub(crate) async fn serve(listener: TcpListener, admin: Arc<Admin>) {
 
 impl Admin {
     async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
-        let is_scrape = request.uri().path() == "/metrics";
-        let (status, kind, body) = if is_scrape {
-            self.metrics().await
-        } else {
-            self.answer_at_once(&request, peer)
+        let (status, kind, body) = match request.uri().path() {
+            "/drain" => self.leave(&request, peer),
+            "/loglevel" => self.level(request, peer).await,
+            "/metrics" => self.metrics().await,
+            path => self.content(path),
         };
         let mut response = Response::new(Full::new(Bytes::from(body)));
         *response.status_mut() = status;
@@ -86,13 +90,6 @@ impl Admin {
         response
     }
 
-    fn answer_at_once(&self, request: &Request<Incoming>, peer: IpAddr) -> Answer {
-        match request.uri().path() {
-            "/drain" => self.leave(request, peer),
-            path => self.content(path),
-        }
-    }
-
     /// Only the pod itself may send an agent away, and no page in a browser of this machine: browsers
     /// name the origin of what pages post.
     fn leave<B>(&self, request: &Request<B>, peer: IpAddr) -> Answer {
@@ -100,7 +97,7 @@ impl Admin {
         if request.method() != Method::POST {
             return refuse(StatusCode::METHOD_NOT_ALLOWED, "POST /drain?delay=SECONDS");
         }
-        if !peer.to_canonical().is_loopback() || request.headers().contains_key(header::ORIGIN) {
+        if !is_local(request, peer) {
             return refuse(StatusCode::FORBIDDEN, "only by this machine itself");
         }
         let delay = request
@@ -130,6 +127,24 @@ impl Admin {
         }
     }
 
+    async fn level(&self, request: Request<Incoming>, peer: IpAddr) -> Answer {
+        let asker = if is_local(&request, peer) {
+            Asker::Local
+        } else {
+            Asker::Other
+        };
+        let (head, body) = request.into_parts();
+        let (status, text) = match Limited::new(body, level::LONGEST).collect().await {
+            Ok(body) => {
+                let (level, method) = (self.log_level.as_ref(), head.method.as_str());
+                level::respond(level, asker, method, &body.to_bytes())
+            }
+            Err(_) => (400, format!("{}\n", level::LogError::Long)),
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, TEXT, text)
+    }
+
     fn content(&self, path: &str) -> Answer {
         let text = TEXT;
         match path {
@@ -147,7 +162,7 @@ impl Admin {
                 (StatusCode::OK, "application/json", format!("{body}\n"))
             }
             _ => {
-                let known = "try /livez, /readyz, /version, /metrics or POST /drain\n";
+                let known = "try /livez, /readyz, /version, /metrics, /loglevel or POST /drain\n";
                 (StatusCode::NOT_FOUND, text, known.into())
             }
         }
@@ -159,6 +174,11 @@ impl Admin {
         }
         self.served.borrow().is_none().then_some("no snapshot yet")
     }
+}
+
+/// Whether somebody on this machine, or in this pod, asks; and no page in a browser there.
+fn is_local<B>(request: &Request<B>, peer: IpAddr) -> bool {
+    peer.to_canonical().is_loopback() && !request.headers().contains_key(header::ORIGIN)
 }
 
 #[cfg(test)]
@@ -174,6 +194,7 @@ mod tests {
         let admin = Admin {
             served: served.subscribe(),
             leaving: leaving.clone(),
+            log_level: None,
             metrics: Arc::new(Sources {
                 workers: Vec::new(),
                 traffic: crate::metrics::Traffic::default(),
@@ -181,6 +202,7 @@ mod tests {
                 checked: Arc::default(),
                 memory: Arc::default(),
                 served: served.subscribe(),
+                observed: crate::observing::Observed::default(),
                 subscription: None,
                 open_files: None,
                 more: None,

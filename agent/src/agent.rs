@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use novaedge_access_log::{OpenError, Reopen};
 use novaedge_balance::{Site, Verdicts};
 use novaedge_check::Checks;
 use novaedge_proto::v1;
@@ -29,6 +30,7 @@ use crate::files::{Share, raise_limit};
 use crate::leaving::Leaving;
 use crate::memory;
 use crate::metrics::{Asked, Sources, Subscription, Traffic, nothing};
+use crate::observing::Observing;
 use crate::pressure::{self, Memory};
 use crate::worker::{self, COMMANDS, Command, WorkerConfig, WorkerCounters};
 
@@ -47,6 +49,9 @@ pub enum AgentError {
         #[source]
         source: io::Error,
     },
+    /// The access log can't be opened.
+    #[error(transparent)]
+    AccessLog(#[from] OpenError),
     /// The control plane's address or the node's name can't be used.
     #[error(transparent)]
     Subscribe(#[from] SubscribeError),
@@ -70,6 +75,9 @@ pub struct Agent {
     /// Ends the subscription; the admin endpoint goes on.
     unsubscribe: CancellationToken,
     stop: CancellationToken,
+    reopen: Reopen,
+    /// Threads that end after the workers.
+    others: usize,
     ended: mpsc::Receiver<String>,
 }
 
@@ -93,26 +101,20 @@ impl Agent {
         let admin = config.admin.map(bind_admin).transpose()?;
         let leaving = Leaving::new();
         let subscriber = subscriber(&config, leaving.watch())?;
-        let (ended_sender, ended) = mpsc::channel(count + 2);
-        let http = Arc::new(config.http.clone());
-        let traffic = Traffic::default();
-        let (mut workers, mut counters) = (Vec::new(), Vec::new());
-        for index in 0..count {
-            let (sender, commands) = mpsc::channel(COMMANDS);
-            let worker = WorkerConfig {
-                index,
-                live: Arc::clone(&live),
-                connections: config.connections_per_worker,
-                http: Arc::clone(&http),
-                l4: config.l4.clone(),
-                counters: Arc::new(WorkerCounters::new(index, &traffic)),
-                traffic: traffic.clone(),
-            };
-            workers.push(sender);
-            counters.push(Arc::clone(&worker.counters));
-            let name = format!("worker-{index}");
-            thread(name, &ended_sender, move || worker::run(worker, commands))?;
+        let reopen = Reopen::default();
+        let (observing, writer) = Observing::open(&config.telemetry, reopen.clone())?;
+        let observed = observing.observed();
+        let others = if writer.is_some() { 3 } else { 2 };
+        let (ended_sender, ended) = mpsc::channel(count + others);
+        if let Some(writer) = writer {
+            thread("access-log".into(), &ended_sender, || {
+                writer.run();
+                Ok(())
+            })?;
         }
+        let traffic = Traffic::default();
+        let started = start_workers(&config, &live, &traffic, &observing, &ended_sender)?;
+        let (workers, counters): (Vec<_>, Vec<_>) = started.into_iter().unzip();
         let (served_sender, served) = watch::channel(None);
         let checked = Arc::new(novaedge_check::Counters::default());
         let health = HealthThread {
@@ -135,6 +137,8 @@ impl Agent {
             leaving: leaving.clone(),
             unsubscribe: CancellationToken::new(),
             stop: CancellationToken::new(),
+            reopen,
+            others,
             ended,
             workers: workers.clone(),
         };
@@ -151,6 +155,7 @@ impl Agent {
             served: served.clone(),
             subscription,
             open_files,
+            observed,
             more: config.more_metrics.clone(),
         });
         let subscriber = subscriber.map(|one| one.answering(Arc::new(Asked(Arc::clone(&metrics)))));
@@ -165,6 +170,7 @@ impl Agent {
                     Admin {
                         served,
                         leaving,
+                        log_level: config.telemetry.log_level.clone(),
                         metrics,
                         turn: Mutex::default(),
                     },
@@ -207,6 +213,11 @@ impl Agent {
         self.leaving.begin(delay);
     }
 
+    /// Opens the file of the access log anew, because it has been moved away.
+    pub fn reopen_access_log(&self) {
+        self.reopen.ask();
+    }
+
     /// Whether the agent is about to end.
     pub fn leaving(&self) -> watch::Receiver<bool> {
         self.leaving.watch()
@@ -231,9 +242,10 @@ impl Agent {
             tracing::error!("a worker did not end at the drain's deadline");
         }
         self.stop.cancel();
-        // The last snapshot is still being written, perhaps. The health thread ends with the control thread.
+        // The last snapshot is still being written, perhaps, and the last lines of the access log. The health thread ends
+        // with the control thread.
         let rest_ends = async {
-            for _ in 0..2 {
+            for _ in 0..self.others {
                 self.ended.recv().await;
             }
         };
@@ -246,6 +258,38 @@ impl Drop for Agent {
         self.unsubscribe.cancel();
         self.stop.cancel();
     }
+}
+
+/// Where a worker takes commands, and what it counts.
+type Started = (mpsc::Sender<Command>, Arc<WorkerCounters>);
+
+/// Starts the workers.
+fn start_workers(
+    config: &AgentConfig,
+    live: &Live,
+    traffic: &Traffic,
+    observing: &Observing,
+    ended: &mpsc::Sender<String>,
+) -> Result<Vec<Started>, AgentError> {
+    let http = Arc::new(config.http.clone());
+    let start = |index| {
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let worker = WorkerConfig {
+            index,
+            live: Arc::clone(live),
+            connections: config.connections_per_worker,
+            http: Arc::clone(&http),
+            l4: config.l4.clone(),
+            counters: Arc::new(WorkerCounters::new(index, traffic)),
+            traffic: traffic.clone(),
+            observing: observing.clone(),
+        };
+        let counters = Arc::clone(&worker.counters);
+        let name = format!("worker-{index}");
+        thread(name, ended, move || worker::run(worker, commands))?;
+        Ok((sender, counters))
+    };
+    (0..config.workers.max(1)).map(start).collect()
 }
 
 /// Brings the limits of the workers down to what the process may open. Returns that.

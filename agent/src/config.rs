@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use novaedge_meter::Exposition;
 use novaedge_subscribe::TlsFiles;
+use novaedge_telemetry::{LogLevel, Tracer};
 
 /// The configuration of an [`crate::Agent`].
 #[derive(Clone, Debug)]
@@ -40,8 +41,21 @@ pub struct AgentConfig {
     /// Limits of the layer 4 data path; `workers` and `site` in it are set by the agent, and `udp_sessions`
     /// lowered to what the limit of open files allows.
     pub l4: novaedge_l4::Limits,
+    /// What is told beside metrics.
+    pub telemetry: Telemetry,
     /// Metrics of what shares the process, shown beside the agent's own.
     pub more_metrics: Option<Arc<dyn MoreMetrics>>,
+}
+
+/// What an agent tells beside metrics: by default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Telemetry {
+    /// How the access log is kept. `None`: there is none.
+    pub access_log: Option<novaedge_access_log::Settings>,
+    /// Who makes the spans of traces. `None`: nobody.
+    pub tracer: Option<Tracer>,
+    /// The level of the process's log, for the admin endpoint. `None`: it can't be changed.
+    pub log_level: Option<LogLevel>,
 }
 
 /// Metrics that somebody else keeps.
@@ -66,6 +80,7 @@ impl AgentConfig {
             memory_limit: None,
             http: novaedge_proxy::Config::default(),
             l4: novaedge_l4::Limits::default(),
+            telemetry: Telemetry::default(),
             more_metrics: None,
         }
     }

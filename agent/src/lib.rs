@@ -11,9 +11,11 @@ mod config;
 mod control;
 mod dns;
 mod files;
+pub mod flags;
 mod leaving;
 mod memory;
 mod metrics;
+mod observing;
 mod pressure;
 mod proxy_header;
 mod snapshot;
@@ -22,5 +24,5 @@ mod worker;
 
 pub use self::agent::{Agent, AgentError};
 pub use self::client::{LeaveError, ask_to_leave};
-pub use self::config::{AgentConfig, DEFAULT_DRAIN_TIMEOUT, MoreMetrics};
+pub use self::config::{AgentConfig, DEFAULT_DRAIN_TIMEOUT, MoreMetrics, Telemetry};
 pub use self::metrics::catalog as metrics_catalog;

@@ -8,13 +8,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use novaedge_agent::{Agent, AgentConfig, ask_to_leave};
+use novaedge_agent::flags::AccessLogFlags;
+use novaedge_agent::{Agent, AgentConfig, Telemetry, ask_to_leave};
 use novaedge_subscribe::{ClientFiles, TlsFiles};
+use novaedge_telemetry::LogFormat;
+use novaedge_telemetry::flags::{Service, TraceFlags};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// How long the last spans may take on their way.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// Serves the traffic of Gateways, as the control plane says.
 #[derive(Debug, Parser)]
@@ -29,6 +34,10 @@ struct Arguments {
     command: Option<Command>,
     #[command(flatten)]
     serve: Option<Serve>,
+    #[command(flatten)]
+    access_log: AccessLogFlags,
+    #[command(flatten)]
+    traces: TraceFlags,
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,7 +90,7 @@ struct Serve {
     /// Threads that serve traffic [default: one per core]
     #[arg(long, env = "NOVAEDGE_WORKERS", value_name = "N")]
     workers: Option<NonZeroUsize>,
-    /// Address of /livez, /readyz, /version and /metrics
+    /// Address of /livez, /readyz, /version, /metrics and /loglevel
     #[arg(
         long,
         env = "NOVAEDGE_ADMIN",
@@ -125,25 +134,36 @@ fn main() -> anyhow::Result<()> {
             std::thread::sleep(delay);
             Ok(())
         }
-        (None, Some(arguments)) => serve(arguments),
+        (None, Some(serving)) => serve(serving, arguments.access_log, arguments.traces),
         // Clap asks for what is required.
         (None, None) => anyhow::bail!("--control-plane and --node-id are missing"),
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn serve(arguments: Serve) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&arguments.log).context("--log is not a filter")?;
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(stderr_shows_colours())
-        .with_writer(std::io::stderr);
-    if arguments.log_json {
-        logs.json().init();
-    } else {
-        logs.init();
-    }
+async fn serve(
+    arguments: Serve,
+    access_log: AccessLogFlags,
+    traces: TraceFlags,
+) -> anyhow::Result<()> {
+    let format = match (arguments.log_json, stderr_shows_colours()) {
+        (true, _) => LogFormat::Json,
+        (false, true) => LogFormat::Coloured,
+        (false, false) => LogFormat::Plain,
+    };
+    let level = novaedge_telemetry::level::log(&arguments.log, format).context("--log")?;
+    let service = Service {
+        name: "novaedge-agent",
+        version: env!("CARGO_PKG_VERSION"),
+        instance: arguments.node_id.clone(),
+    };
+    let (tracer, export) = traces.start(service)?.unzip();
     let mut config = AgentConfig::new(arguments.node_id);
+    config.telemetry = Telemetry {
+        access_log: access_log.settings(),
+        tracer,
+        log_level: Some(level),
+    };
     config.control_plane = Some(arguments.control_plane);
     let client = arguments.client_cert.zip(arguments.client_key);
     let client = client.map(|(certificate, key)| ClientFiles { certificate, key });
@@ -164,15 +184,22 @@ async fn serve(arguments: Serve) -> anyhow::Result<()> {
     }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut reopen = signal(SignalKind::hangup())?;
     let mut agent = Agent::start(config)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        error = agent.failed() => return Err(error.into()),
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = reopen.recv() => agent.reopen_access_log(),
+            error = agent.failed() => return Err(error.into()),
+        }
     }
     tracing::info!(seconds = arguments.drain_timeout, "draining");
     agent
         .drain(Duration::from_secs(arguments.drain_timeout))
         .await;
+    if let Some(export) = export {
+        export.stop(LAST_SPANS).await;
+    }
     Ok(())
 }

@@ -13,6 +13,7 @@ use novaedge_subscribe::Answers;
 use tokio::sync::watch;
 
 use crate::config::MoreMetrics;
+use crate::observing::Observed;
 use crate::pressure::Memory;
 use crate::worker::WorkerCounters;
 
@@ -22,6 +23,7 @@ pub(crate) use self::subscription::Subscription;
 
 mod http;
 mod l4;
+mod observed;
 mod subscription;
 mod workers;
 
@@ -49,6 +51,8 @@ pub(crate) struct Sources {
     pub(crate) subscription: Option<Subscription>,
     /// The limit of the process.
     pub(crate) open_files: Option<u64>,
+    /// The access log and traces.
+    pub(crate) observed: Observed,
     /// What shares the process.
     pub(crate) more: Option<Arc<dyn MoreMetrics>>,
 }
@@ -104,6 +108,7 @@ pub fn catalog() -> Vec<Description> {
         .chain(described(&CHECK_COUNTERS))
         .chain(described(&CHECK_GAUGES))
         .chain(subscription::descriptions())
+        .chain(observed::descriptions())
         .chain(OTHERS)
         .chain(http::ALL)
         .chain(l4::ALL)
@@ -184,6 +189,7 @@ impl Sources {
         if let Some(subscription) = &self.subscription {
             subscription.expose(all);
         }
+        self.observed.expose(all);
         let served = self.served.borrow();
         let sequence = served.as_ref().map(|version| version.sequence);
         all.single(&SEQUENCE, sequence.unwrap_or(0));

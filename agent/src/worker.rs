@@ -21,6 +21,7 @@ use crate::accept::{accept, accept_quic};
 use crate::dns::Dns;
 use crate::memory;
 use crate::metrics::Traffic;
+use crate::observing::Observing;
 use crate::proxy_header;
 use crate::snapshot::LiveSource;
 use crate::sockets::Listening;
@@ -58,6 +59,7 @@ pub(crate) struct WorkerConfig {
     pub(crate) l4: novaedge_l4::Limits,
     pub(crate) counters: Arc<WorkerCounters>,
     pub(crate) traffic: Traffic,
+    pub(crate) observing: Observing,
 }
 
 /// The counters of a worker, read by the metrics endpoint.
@@ -65,6 +67,7 @@ pub(crate) struct WorkerConfig {
 pub(crate) struct WorkerCounters {
     pub(crate) http: Arc<novaedge_proxy::Metrics>,
     pub(crate) l4: Arc<novaedge_l4::Counters>,
+    pub(crate) access_log: Arc<novaedge_access_log::Counters>,
     /// TCP connections accepted, of all protocols.
     pub(crate) accepted: AtomicU64,
     /// TCP connections open now, of all protocols.
@@ -195,8 +198,10 @@ pub(crate) fn run(config: WorkerConfig, commands: mpsc::Receiver<Command>) -> io
     Ok(())
 }
 
-async fn serve(config: WorkerConfig, mut commands: mpsc::Receiver<Command>) {
+async fn serve(mut config: WorkerConfig, mut commands: mpsc::Receiver<Command>) {
     let resolver = Rc::new(Dns::new());
+    let observing = std::mem::take(&mut config.observing);
+    let observers = observing.observers(&config.counters.access_log);
     let shared = Rc::new(Shared {
         http: novaedge_proxy::Worker::new(
             Arc::clone(&config.http),
@@ -225,6 +230,12 @@ async fn serve(config: WorkerConfig, mut commands: mpsc::Receiver<Command>) {
         open: Cell::new(0),
         closed: Notify::new(),
     });
+    if let Some(observers) = observers {
+        if let Some(log) = &observers.log {
+            shared.l4.observe(Rc::clone(log));
+        }
+        shared.http.observe(observers);
+    }
     let sockets = Sockets {
         shared: Rc::clone(&shared),
         open: RefCell::default(),

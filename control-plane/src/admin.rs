@@ -1,12 +1,20 @@
-//! The admin endpoint of a control plane in a cluster: `/livez`, `/readyz` and `/metrics`. Shows no
-//! resource and no key.
+//! The admin endpoint of a control plane in a cluster: `/livez`, `/readyz`, `/metrics` and `/loglevel`.
+//! Shows no resource and no key.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::{body::Bytes, server::conn::http1, service::service_fn};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use novaedge_telemetry::{
+    LogLevel,
+    level::{self, Asker},
+};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 
 /// Connections served at once.
@@ -22,6 +30,8 @@ pub struct Admin {
     pub unready: Box<dyn Fn() -> Option<String> + Send + Sync>,
     /// All metrics, in the OpenMetrics text format.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// The level of the log; none: it can't be changed.
+    pub log_level: Option<LogLevel>,
 }
 
 /// Serves until dropped.
@@ -34,7 +44,7 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             // Out of file descriptors, most likely: others are given back soon.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
@@ -42,9 +52,14 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
         let admin = Arc::clone(&admin);
         connections.spawn(async move {
             let _place = place;
-            let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
-                let response = admin.answer(request.uri().path());
-                async move { Ok::<_, Infallible>(response) }
+            let service = service_fn(|request: Request<Incoming>| {
+                let admin = Arc::clone(&admin);
+                async move {
+                    Ok::<_, Infallible>(match request.uri().path() {
+                        "/loglevel" => admin.level(request, peer.ip()).await,
+                        path => admin.answer(path),
+                    })
+                }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -58,6 +73,23 @@ pub async fn serve(listener: TcpListener, admin: Admin) {
 }
 
 impl Admin {
+    /// Only the pod itself may change the level, and no page in a browser of this machine.
+    async fn level(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let is_local =
+            peer.to_canonical().is_loopback() && !head.headers.contains_key(header::ORIGIN);
+        let asker = if is_local { Asker::Local } else { Asker::Other };
+        let (status, text) = match Limited::new(body, level::LONGEST).collect().await {
+            Ok(body) => {
+                let (level, method) = (self.log_level.as_ref(), head.method.as_str());
+                level::respond(level, asker, method, &body.to_bytes())
+            }
+            Err(_) => (400, format!("{}\n", level::LogError::Long)),
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        respond(status, TEXT, text)
+    }
+
     fn answer(&self, path: &str) -> Response<Full<Bytes>> {
         let (status, kind, body) = match path {
             "/livez" => (StatusCode::OK, TEXT, "ok\n".to_owned()),
@@ -67,17 +99,20 @@ impl Admin {
             },
             "/metrics" => (StatusCode::OK, OPENMETRICS, (self.metrics)()),
             _ => {
-                let known = "try /livez, /readyz or /metrics\n";
+                let known = "try /livez, /readyz, /metrics or /loglevel\n";
                 (StatusCode::NOT_FOUND, TEXT, known.to_owned())
             }
         };
-        let mut response = Response::new(Full::new(Bytes::from(body)));
-        *response.status_mut() = status;
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        response
+        respond(status, kind, body)
     }
+}
+
+fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static(kind);
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
 }
 
 #[cfg(test)]
@@ -89,6 +124,7 @@ mod tests {
         let admin = Admin {
             unready: Box::new(|| Some("caches are not in sync".to_owned())),
             metrics: Box::new(|| "# EOF\n".to_owned()),
+            log_level: None,
         };
         let status = |path| admin.answer(path).status().as_u16();
         assert_eq!(

@@ -23,6 +23,7 @@ use novaedge_publish::{
     Exposure, FleetAcks, LogLimits, PeerTransport, Peers, PeersConfig, Publisher, Server,
     ServerConfig,
 };
+use novaedge_telemetry::{LogLevel, Tracer};
 use novaedge_watch::{ClusterSource, Health};
 use novaedge_write::{Elector, Intake, LeaseConfig, Resource, Timings, WriteConfig, Writer};
 use tokio::{
@@ -69,6 +70,10 @@ pub struct KubernetesConfig {
     pub certificate: Option<CertificateFiles>,
     /// Whether the stream may leave this host in plaintext.
     pub plaintext: bool,
+    /// Who makes the spans of traces. `None`: nobody.
+    pub tracer: Option<Tracer>,
+    /// The level of the process's log, for the admin endpoint. `None`: it can't be changed.
+    pub log_level: Option<LogLevel>,
 }
 
 /// A certificate that somebody else makes and renews (PEM).
@@ -255,6 +260,7 @@ impl Starting {
         let cluster = Cluster::new(intake.clone(), gateways);
         let namespace = &self.config.fleet.namespace;
         let (pipeline, findings) = Pipeline::in_cluster(self.publisher.clone(), cluster, namespace);
+        let pipeline = pipeline.traced(self.config.tracer.clone());
         let settings = novaedge_watch::Settings::default();
         let source = ClusterSource::new(self.client.clone(), settings);
         let health = source.health();
@@ -369,6 +375,7 @@ impl Starting {
         let admin = Admin {
             unready: Box::new(move || unready(&publisher, &health.borrow())),
             metrics: Box::new(move || metrics.render()),
+            log_level: self.config.log_level.clone(),
         };
         self.run_until_shutdown(admin::serve(listener, admin));
     }

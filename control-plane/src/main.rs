@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context as _;
@@ -17,8 +17,11 @@ use novaedge_control_plane::{
 };
 use novaedge_fleet::ServiceType;
 use novaedge_identity::AgentAccount;
+use novaedge_telemetry::{
+    Export, LogFormat,
+    flags::{Service, TraceFlags},
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -27,6 +30,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const FOUND_ERRORS: u8 = 1;
 /// The exit code when the command could not do its work; clap gives it for a wrong usage.
 const FAILED: u8 = 2;
+
+/// How long the last spans may take on their way.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 const TRANSLATE_HELP: &str = "\
 Examples:
@@ -56,7 +62,7 @@ struct Arguments {
         value_name = "FILTER",
         default_value = "info"
     )]
-    log: EnvFilter,
+    log: String,
     #[command(subcommand)]
     command: Command,
 }
@@ -95,6 +101,8 @@ enum Command {
         #[arg(long, conflicts_with = "folder")]
         kubernetes: bool,
         #[command(flatten)]
+        traces: TraceFlags,
+        #[command(flatten)]
         cluster: Box<ClusterArguments>,
     },
 }
@@ -102,7 +110,7 @@ enum Command {
 /// What `serve --kubernetes` takes.
 #[derive(clap::Args)]
 struct ClusterArguments {
-    /// Address of /livez, /readyz and /metrics
+    /// Address of /livez, /readyz, /metrics and /loglevel
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:18001")]
     admin: SocketAddr,
     /// Namespace of the agents, the lease and the CA
@@ -191,11 +199,18 @@ impl From<GatewayServiceType> for ServiceType {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(arguments.log)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
+    let format = if io::stderr().is_terminal() {
+        LogFormat::Coloured
+    } else {
+        LogFormat::Plain
+    };
+    let level = match novaedge_telemetry::level::log(&arguments.log, format) {
+        Ok(level) => level,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "--log: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
     let result = match arguments.command {
         Command::Translate {
             folder,
@@ -207,14 +222,28 @@ fn main() -> ExitCode {
             watch,
             grpc,
             state_dir,
+            traces,
             ..
-        } => serve(Config {
-            state_dir: state_dir.unwrap_or_else(|| folder.join(".novaedge")),
-            folder,
-            watch: if watch { Watch::Yes } else { Watch::No },
+        } => {
+            let config = Config {
+                state_dir: state_dir.unwrap_or_else(|| folder.join(".novaedge")),
+                folder,
+                watch: if watch { Watch::Yes } else { Watch::No },
+                grpc,
+                tracer: None,
+            };
+            serve(config, traces)
+        }
+        Command::Serve {
             grpc,
-        }),
-        Command::Serve { grpc, cluster, .. } => serve_cluster(cluster.into_config(grpc)),
+            cluster,
+            traces,
+            ..
+        } => {
+            let mut config = cluster.into_config(grpc);
+            config.log_level = Some(level);
+            serve_cluster(config, traces)
+        }
     };
     result.unwrap_or_else(|error| {
         tracing::error!("{error:#}");
@@ -253,6 +282,8 @@ impl ClusterArguments {
             client_authorities: self.client_ca,
             certificate: certificate_files(self.tls_cert, self.tls_key, self.tls_ca),
             plaintext: self.insecure_plaintext,
+            tracer: None,
+            log_level: None,
         }
     }
 }
@@ -268,6 +299,21 @@ fn certificate_files(
         key: key?,
         authorities: authorities?,
     })
+}
+
+fn service(instance: &str) -> Service {
+    Service {
+        name: "novaedge-control-plane",
+        version: env!("CARGO_PKG_VERSION"),
+        instance: instance.to_owned(),
+    }
+}
+
+/// Sends the last spans.
+async fn end(export: Option<Export>) {
+    if let Some(export) = export {
+        export.stop(LAST_SPANS).await;
+    }
 }
 
 /// The signals that end a process in order.
@@ -296,21 +342,30 @@ impl Signals {
 }
 
 #[tokio::main]
-async fn serve_cluster(config: KubernetesConfig) -> anyhow::Result<ExitCode> {
+async fn serve_cluster(
+    mut config: KubernetesConfig,
+    traces: TraceFlags,
+) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::catch()?;
+    let (tracer, export) = traces.start(service(&config.identity))?.unzip();
+    config.tracer = tracer;
     let mut control_plane = KubernetesControlPlane::start(config).await?;
     tracing::info!(address = %control_plane.address(), "serving the cluster");
     signals.wait(control_plane.failed()).await?;
     control_plane.stop().await;
+    end(export).await;
     Ok(ExitCode::SUCCESS)
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+async fn serve(mut config: Config, traces: TraceFlags) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::catch()?;
+    let (tracer, export) = traces.start(service("folder"))?.unzip();
+    config.tracer = tracer;
     let mut control_plane = ControlPlane::start(config).await?;
     tracing::info!(address = %control_plane.address(), "serving snapshots");
     signals.wait(control_plane.failed()).await?;
     control_plane.stop().await;
+    end(export).await;
     Ok(ExitCode::SUCCESS)
 }

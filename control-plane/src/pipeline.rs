@@ -3,6 +3,7 @@
 
 pub mod cluster;
 mod engine;
+mod journey;
 mod rejection;
 
 use std::{
@@ -19,6 +20,7 @@ use novaedge_api::{
 use novaedge_compile::CompileDelta;
 use novaedge_publish::{Acks, Publisher};
 use novaedge_store::Change;
+use novaedge_telemetry::{TraceSpan, Tracer};
 use novaedge_translate::{
     Delta, Diagnostic, GatewayFleet, Generations, RejectedRules, TranslateConfig,
 };
@@ -29,6 +31,7 @@ use tokio::{
 
 use self::cluster::Cluster;
 use self::engine::{Engine, Step};
+use self::journey::{Journeys, Stages};
 pub(crate) use self::rejection::rejections;
 use self::rejection::{Culprit, culprit, problem};
 pub use crate::findings::Findings;
@@ -69,6 +72,8 @@ pub struct Pipeline {
     acknowledged: BTreeMap<ObjectKey, Generations>,
     /// What the agents refuse, by resource.
     rejected: BTreeMap<String, String>,
+    /// Follows changes as traces.
+    journeys: Option<Journeys>,
 }
 
 impl Pipeline {
@@ -95,6 +100,7 @@ impl Pipeline {
             serves: (0, BTreeMap::new()),
             acknowledged: BTreeMap::new(),
             rejected: BTreeMap::new(),
+            journeys: None,
         };
         (pipeline, watched)
     }
@@ -115,6 +121,13 @@ impl Pipeline {
     /// What the pipeline counts.
     pub fn metrics(&self) -> Arc<PipelineMetrics> {
         Arc::clone(self.engine.metrics())
+    }
+
+    /// The same, with traces of some changes.
+    #[must_use]
+    pub fn traced(mut self, tracer: Option<Tracer>) -> Self {
+        self.journeys = tracer.map(Journeys::new);
+        self
     }
 
     /// Runs until the source is gone.
@@ -154,7 +167,10 @@ impl Pipeline {
             news |= self.problems.set(Scope::Source(place), problems);
         }
         let ids: Vec<ObjectId> = batch.changes.iter().map(Change::id).collect();
-        let result = self.engine.update(batch.changes);
+        let journeys = self.journeys.as_mut();
+        let root = journeys.and_then(|journeys| journeys.begin(&batch.changes));
+        let told = stages(self.journeys.as_ref(), root.as_ref());
+        let result = self.engine.update(batch.changes, told);
         for id in ids {
             let problem = result.left_out.contains(&id).then(|| left_out(&id));
             let problems = problem.into_iter().collect();
@@ -168,9 +184,19 @@ impl Pipeline {
             // Agents wait for the first snapshot, whatever is in it.
             steps.push(Step::default());
         }
+        let before = self.publisher.current().sequence;
         for step in steps {
+            let publishing = stages(self.journeys.as_ref(), root.as_ref()).enter("publish");
             news |= self.publish(step.compiled);
+            drop(publishing);
             self.tell(&step.delta, std::mem::take(&mut news));
+        }
+        let sequence = self.publisher.current().sequence;
+        if let (Some(journeys), Some(root)) = (&mut self.journeys, root)
+            && sequence > before
+        {
+            let acks = self.publisher.acks().borrow().clone();
+            journeys.published(root, sequence, &acks);
         }
     }
 
@@ -208,6 +234,9 @@ impl Pipeline {
 
     /// Takes in what the agents say; before the first batch there is nothing to say it of.
     pub fn hear(&mut self, acks: &Acks) {
+        if let Some(journeys) = &mut self.journeys {
+            journeys.hear(acks);
+        }
         // An agent that is away, or has just come back, refuses what it refused: to believe otherwise for
         // the moment that a new subscription takes would make statuses flicker.
         let all_have_spoken = acks.agents.values().all(|agent| agent.version.is_some());
@@ -350,6 +379,10 @@ impl Pipeline {
             }
         });
     }
+}
+
+fn stages<'a>(journeys: Option<&'a Journeys>, root: Option<&'a TraceSpan>) -> Stages<'a> {
+    journeys.map_or_else(Stages::default, |journeys| journeys.stages(root))
 }
 
 /// The rules among the resources that agents refuse.

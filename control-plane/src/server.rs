@@ -9,6 +9,7 @@ use std::{
 };
 
 use novaedge_publish::{LogLimits, Publisher, Server, ServerConfig};
+use novaedge_telemetry::Tracer;
 use novaedge_translate::TranslateConfig;
 use tokio::{
     net::TcpListener,
@@ -41,6 +42,8 @@ pub struct Config {
     pub grpc: SocketAddr,
     /// Where statuses are written, below `status/`.
     pub state_dir: PathBuf,
+    /// Who makes the spans of traces. `None`: nobody.
+    pub tracer: Option<Tracer>,
 }
 
 /// A running control plane.
@@ -120,6 +123,7 @@ impl ControlPlane {
             publisher.clone(),
             machine_addresses,
         );
+        let pipeline = pipeline.traced(config.tracer);
         let (batches, queue) = mpsc::channel(QUEUE);
         let metrics = Metrics {
             publisher: publisher.clone(),

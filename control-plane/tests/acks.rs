@@ -66,6 +66,7 @@ impl Bed {
             watch: Watch::Yes,
             grpc: "127.0.0.1:0".parse().unwrap(),
             state_dir: folder.path().join(".novaedge"),
+            tracer: None,
         })
         .await
         .unwrap();

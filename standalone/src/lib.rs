@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+pub use novaedge_agent::Telemetry;
 use novaedge_agent::{Agent, AgentConfig, AgentError, MoreMetrics};
 use novaedge_control_plane::{
     ControlPlane, ControlPlaneError, Findings, folder::Watch, metrics::Metrics,
@@ -25,6 +26,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Threads that serve. Absent: one per core.
     pub workers: Option<usize>,
+    /// What is told beside metrics.
+    pub telemetry: Telemetry,
 }
 
 /// A running system.
@@ -52,12 +55,14 @@ impl Standalone {
             watch: config.watch,
             grpc: config.grpc,
             state_dir: config.state_dir.clone(),
+            tracer: config.telemetry.tracer.clone(),
         })
         .await?;
         let mut agent = AgentConfig::new("standalone");
         agent.control_plane = Some(format!("http://{}", control_plane.address()));
         agent.state_dir = Some(config.state_dir.join("agent"));
         agent.admin = Some(config.admin);
+        agent.telemetry = config.telemetry;
         agent.more_metrics = Some(Arc::new(Shared(control_plane.metrics().clone())));
         if let Some(workers) = config.workers {
             agent.workers = workers;
@@ -76,6 +81,11 @@ impl Standalone {
     /// Where the admin endpoint listens.
     pub fn admin(&self) -> Option<SocketAddr> {
         self.agent.admin_address()
+    }
+
+    /// Opens the file of the access log anew, because it has been moved away.
+    pub fn reopen_access_log(&self) {
+        self.agent.reopen_access_log();
     }
 
     /// Statuses and problems, as they change.

@@ -9,14 +9,20 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use novaedge::{Config, Standalone};
+use novaedge::{Config, Standalone, Telemetry};
+use novaedge_agent::flags::AccessLogFlags;
 use novaedge_control_plane::{Findings, folder::Watch, problem::Problem};
+use novaedge_telemetry::LogFormat;
+use novaedge_telemetry::flags::{Service, TraceFlags};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// How long the last spans may take on their way.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// Gateway API manifests in a folder, served by one process.
 #[derive(Parser)]
@@ -43,7 +49,7 @@ struct Run {
     /// gRPC endpoint; loopback only
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:18000")]
     grpc: SocketAddr,
-    /// Admin endpoint: /livez, /readyz, /version, /metrics
+    /// Admin endpoint: /livez, /readyz, /version, /metrics, /loglevel
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9901")]
     admin: SocketAddr,
     /// Statuses and the last good snapshot [default: DIR/.novaedge]
@@ -55,6 +61,10 @@ struct Run {
     /// Seconds that connections may go on after SIGTERM
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     drain_timeout: u64,
+    #[command(flatten)]
+    access_log: AccessLogFlags,
+    #[command(flatten)]
+    traces: TraceFlags,
     /// What to log, as in RUST_LOG
     #[arg(
         long,
@@ -62,19 +72,27 @@ struct Run {
         value_name = "FILTER",
         default_value = "info"
     )]
-    log: EnvFilter,
+    log: String,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let Command::Run(run) = Arguments::parse().command;
-    tracing_subscriber::fmt()
-        .with_env_filter(run.log)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
+    let format = if io::stderr().is_terminal() {
+        LogFormat::Coloured
+    } else {
+        LogFormat::Plain
+    };
+    let level = novaedge_telemetry::level::log(&run.log, format).context("--log")?;
+    let service = Service {
+        name: "novaedge",
+        version: env!("CARGO_PKG_VERSION"),
+        instance: "standalone".into(),
+    };
+    let (tracer, export) = run.traces.start(service)?.unzip();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut reopen = signal(SignalKind::hangup())?;
     let mut system = Standalone::start(Config {
         state_dir: run
             .state_dir
@@ -84,6 +102,11 @@ async fn main() -> anyhow::Result<()> {
         grpc: run.grpc,
         admin: run.admin,
         workers: run.workers.map(NonZeroUsize::get),
+        telemetry: Telemetry {
+            access_log: run.access_log.settings(),
+            tracer,
+            log_level: Some(level),
+        },
     })
     .await?;
     tracing::info!(grpc = %system.grpc(), admin = %run.admin, "started");
@@ -93,11 +116,15 @@ async fn main() -> anyhow::Result<()> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            _ = reopen.recv() => system.reopen_access_log(),
             error = system.failed() => return Err(error.into()),
             Ok(()) = findings.changed() => tell(&findings.borrow_and_update(), &mut told),
         }
     }
     system.stop(Duration::from_secs(run.drain_timeout)).await;
+    if let Some(export) = export {
+        export.stop(LAST_SPANS).await;
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use novaedge::{Config, Standalone};
+use novaedge::{Config, Standalone, Telemetry};
 use novaedge_control_plane::folder::Watch;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -30,6 +30,7 @@ async fn an_empty_folder_is_served_and_the_counters_of_both_halves_are_shown() {
         admin: any,
         state_dir: folder.path().join(".novaedge"),
         workers: Some(1),
+        telemetry: Telemetry::default(),
     })
     .await
     .unwrap();
@@ -72,6 +73,7 @@ async fn a_state_folder_belongs_to_one_process_at_a_time() {
             admin: any,
             state_dir: folder.path().join(".novaedge"),
             workers: Some(1),
+            telemetry: Telemetry::default(),
         })
     };
     let first = start().await.unwrap();

@@ -1,5 +1,6 @@
 //! What a worker counts. Written by one thread, read by any.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use novaedge_meter::{Counter, Durations, Handshakes, Long};
@@ -201,14 +202,21 @@ impl Drop for OpenSession<'_> {
     }
 }
 
-/// Bytes are counted for the worker and for where they go.
+/// Bytes are counted for the worker, for where they go, and for the access log if somebody wants to know.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tally<'a>(pub(crate) &'a Counter, pub(crate) &'a Counter);
+pub(crate) struct Tally<'a> {
+    pub(crate) all: &'a Counter,
+    pub(crate) here: &'a Counter,
+    pub(crate) told: Option<&'a Cell<u64>>,
+}
 
 impl Tally<'_> {
     pub(crate) fn add(self, bytes: u64) {
-        self.0.add(bytes);
-        self.1.add(bytes);
+        self.all.add(bytes);
+        self.here.add(bytes);
+        if let Some(told) = self.told {
+            told.set(told.get() + bytes);
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::Instant;
 use novaedge_meter::{ByName, ResourceName, Sets};
 use novaedge_router::{Backend, L4Rule, ListenerInfo};
 
-use crate::counters::FlowCounters;
+use crate::counters::{Counters, FlowCounters, Tally};
+use crate::trail::Trail;
 
 /// Flows that are counted by name. Those beyond count as one.
 const MAX_FLOWS: usize = 4_096;
@@ -44,6 +45,14 @@ pub(crate) struct Flow {
     pub(crate) counters: Arc<FlowCounters>,
 }
 
+/// What one connection or session is told to.
+#[derive(Clone, Copy)]
+pub(crate) struct Account<'a> {
+    pub(crate) flow: &'a Rc<Flow>,
+    /// The access log, if somebody wants to know.
+    pub(crate) trail: Option<&'a Trail>,
+}
+
 /// The flows of one worker.
 #[derive(Debug)]
 pub(crate) struct Flows {
@@ -69,6 +78,26 @@ impl Traffic {
                 || is_gone(&key.rule)
         };
         self.flows.forget(is_gone, now);
+    }
+}
+
+impl<'a> Account<'a> {
+    /// Where bytes from the client are counted.
+    pub(crate) fn received(self, all: &'a Counters) -> Tally<'a> {
+        Tally {
+            all: &all.bytes_received_total,
+            here: &self.flow.counters.bytes_received_total,
+            told: self.trail.map(|trail| &trail.received),
+        }
+    }
+
+    /// Where bytes to the client are counted.
+    pub(crate) fn sent(self, all: &'a Counters) -> Tally<'a> {
+        Tally {
+            all: &all.bytes_sent_total,
+            here: &self.flow.counters.bytes_sent_total,
+            told: self.trail.map(|trail| &trail.sent),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod relay;
 mod source;
 mod tcp;
 mod tls;
+mod trail;
 mod udp;
 mod upstream;
 mod worker;

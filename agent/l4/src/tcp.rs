@@ -9,9 +9,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::client::Client;
-use crate::counters::Tally;
 use crate::error::Error;
-use crate::flow::Flow;
+use crate::flow::Account;
 use crate::relay::{RelayContext, RelayError, Stream, relay};
 use crate::source::Source;
 use crate::upstream::{BackendStream, Payload, Upstream};
@@ -60,26 +59,32 @@ impl Side for tokio_rustls::client::TlsStream<TcpStream> {
 impl<S: Source> Worker<S> {
     /// Serves a connection of a TCP socket to its end.
     pub async fn serve_tcp(&self, stream: TcpStream, client: Client, key: SocketKey) {
+        let trail = self.trail("tcp", client.address);
+        let trail = trail.as_deref();
         let (flow, upstream) = self.source.with(|view| {
             self.tidy(view);
             match view.tables.sockets.get(&key).map(|socket| &**socket) {
                 Some(Socket::Tcp(socket)) => {
-                    let rule = socket.rule.as_deref();
-                    self.choose(view, rule, &socket.info, Payload::Plain)
+                    let rule = socket.rule.as_ref();
+                    self.choose(view, rule, &socket.info, Payload::Plain, trail)
                 }
                 _ => (self.nowhere(), Err(Error::NoRoute)),
             }
         });
         let _open = self.open(&flow);
+        let account = Account { flow: &flow, trail };
         let served = match upstream {
             Ok(upstream) => {
-                self.forward(stream, client, &flow, &upstream, Vec::new())
+                self.forward(stream, client, account, &upstream, Vec::new())
                     .await
             }
             Err(error) => Err(error),
         };
-        if let Err(error) = served {
-            self.failed(&flow, &error, client.address, key);
+        if let Err(error) = &served {
+            self.failed(&flow, error, client.address, key);
+        }
+        if let Some(trail) = trail {
+            trail.end(&served);
         }
     }
 
@@ -88,16 +93,17 @@ impl<S: Source> Worker<S> {
         &self,
         stream: C,
         client: Client,
-        flow: &Flow,
+        account: Account<'_>,
         upstream: &Upstream,
         head: Vec<u8>,
     ) -> Result<(), Error> {
         let mut slot = self.balance.enter(&upstream.backend)?;
         let header = header(&upstream.backend, client, stream.socket());
         let address = client.address.ip();
-        match self.connect(upstream, address, &header, &mut slot).await? {
-            BackendStream::Plain(backend) => self.exchange(stream, backend, flow, head).await,
-            BackendStream::Tls(backend) => self.exchange(stream, *backend, flow, head).await,
+        let connecting = self.connect(upstream, address, &header, &mut slot, account.trail);
+        match connecting.await? {
+            BackendStream::Plain(backend) => self.exchange(stream, backend, account, head).await,
+            BackendStream::Tls(backend) => self.exchange(stream, *backend, account, head).await,
         }
     }
 
@@ -105,11 +111,10 @@ impl<S: Source> Worker<S> {
         &self,
         mut client: C,
         mut backend: B,
-        flow: &Flow,
+        account: Account<'_>,
         head: Vec<u8>,
     ) -> Result<(), Error> {
-        let (all, here) = (&self.counters, &flow.counters);
-        let received = Tally(&all.bytes_received_total, &here.bytes_received_total);
+        let received = account.received(&self.counters);
         let sent = send_head(&mut backend, &head, self.limits.idle_timeout).await;
         let result = match sent {
             Ok(()) => {
@@ -120,7 +125,7 @@ impl<S: Source> Worker<S> {
                     pipes: &self.pipes,
                     idle_timeout: self.limits.idle_timeout,
                     received,
-                    sent: Tally(&all.bytes_sent_total, &here.bytes_sent_total),
+                    sent: account.sent(&self.counters),
                 };
                 relay(&mut client, &mut backend, context).await
             }

@@ -20,8 +20,9 @@ use tokio_rustls::server::TlsStream;
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::flow::Flow;
+use crate::flow::{Account, Flow};
 use crate::source::{Source, View};
+use crate::trail::Trail;
 use crate::upstream::{Payload, Upstream};
 use crate::worker::Worker;
 
@@ -65,25 +66,38 @@ impl<S: Source> Worker<S> {
         client: Client,
         key: SocketKey,
     ) -> Option<HttpsConnection> {
+        let trail = self.trail("tls", client.address);
+        let trail = trail.as_deref();
         let mut stream = stream;
         let read = self.hello(&mut stream).await;
         let (flow, result) = match read {
-            Ok(None) => return None,
+            Ok(None) => {
+                forget(trail);
+                return None;
+            }
             Err(error) => (self.nowhere(), Err(error)),
             Ok(Some((received, hello))) => {
+                let sni = hello.sni.as_deref();
+                if let Some(trail) = trail {
+                    trail.names(sni);
+                }
                 let (flow, choice) = self.source.with(|view| {
                     self.tidy(view);
-                    self.choose_target(view, key, hello.sni.as_deref())
+                    self.choose_target(view, key, sni, trail)
                 });
                 let greeted = Greeted {
                     stream,
                     received,
                     hello,
                 };
-                let result = self.tls(greeted, client, &flow, choice).await;
+                let account = Account { flow: &flow, trail };
+                let result = self.tls(greeted, client, account, choice).await;
                 (flow, result)
             }
         };
+        if let Some(trail) = trail {
+            trail.end(&result);
+        }
         match result {
             Ok(https) => https,
             Err(error) => {
@@ -104,7 +118,7 @@ impl<S: Source> Worker<S> {
         &self,
         greeted: Greeted,
         client: Client,
-        flow: &Rc<Flow>,
+        account: Account<'_>,
         choice: Result<Choice, Error>,
     ) -> Result<Option<HttpsConnection>, Error> {
         let Greeted {
@@ -114,6 +128,7 @@ impl<S: Source> Worker<S> {
         } = greeted;
         match choice {
             Ok(Choice::Https) => {
+                forget(account.trail);
                 return Ok(Some(HttpsConnection {
                     stream,
                     received,
@@ -122,21 +137,26 @@ impl<S: Source> Worker<S> {
                 }));
             }
             Ok(Choice::Terminate(upstream, config)) => {
-                let _open = self.open(flow);
+                let _open = self.open(account.flow);
                 let inside = self.accept(stream, received, config).await?;
-                self.forward(inside, client, flow, &upstream, Vec::new())
+                if let Some(trail) = account.trail {
+                    trail.shook_hands(inside.get_ref().1.protocol_version());
+                }
+                self.forward(inside, client, account, &upstream, Vec::new())
                     .await?;
             }
             Ok(Choice::Passthrough(upstream)) => {
-                let _open = self.open(flow);
-                flow.counters.tls_passthrough_total.increment();
-                self.forward(stream, client, flow, &upstream, received)
+                let _open = self.open(account.flow);
+                let counters = &account.flow.counters;
+                counters.tls_passthrough_total.increment();
+                self.forward(stream, client, account, &upstream, received)
                     .await?;
             }
             Err(error) => {
                 match error {
                     Error::NoListener(_) | Error::NoRoute => {
-                        flow.counters.sni_routing_errors_total.increment();
+                        let counters = &account.flow.counters;
+                        counters.sni_routing_errors_total.increment();
                     }
                     Error::NoCertificate => {
                         self.counters.handshakes.without_certificate.increment();
@@ -187,12 +207,15 @@ impl<S: Source> Worker<S> {
         view: View<'_>,
         key: SocketKey,
         sni: Option<&str>,
+        trail: Option<&Trail>,
     ) -> (Rc<Flow>, Result<Choice, Error>) {
         let Some(Socket::Tls(socket)) = view.tables.sockets.get(&key).map(|socket| &**socket)
         else {
             return (self.nowhere(), Err(Error::NoRoute));
         };
-        let rule = |listener: &TlsListener| listener.route(sni).cloned();
+        let choose = |listener: &TlsListener, payload| {
+            self.choose(view, listener.route(sni), &listener.info, payload, trail)
+        };
         match socket.select(sni) {
             None => {
                 let error = Error::NoListener(sni.map(str::to_owned));
@@ -200,20 +223,26 @@ impl<S: Source> Worker<S> {
             }
             Some(TlsTarget::Https(_)) => (self.nowhere(), Ok(Choice::Https)),
             Some(TlsTarget::Terminate(listener)) => {
-                let (rule, info) = (rule(listener), &listener.info);
-                let (flow, upstream) = self.choose(view, rule.as_deref(), info, Payload::Plain);
+                let (flow, upstream) = choose(listener, Payload::Plain);
                 let choice = upstream.and_then(|upstream| {
-                    let config = view.tls.server(&info.name).ok_or(Error::NoCertificate)?;
+                    let config = view.tls.server(&listener.info.name);
+                    let config = config.ok_or(Error::NoCertificate)?;
                     Ok(Choice::Terminate(upstream, config))
                 });
                 (flow, choice)
             }
             Some(TlsTarget::Passthrough(listener)) => {
-                let (rule, info) = (rule(listener), &listener.info);
-                let (flow, upstream) = self.choose(view, rule.as_deref(), info, Payload::ClientTls);
+                let (flow, upstream) = choose(listener, Payload::ClientTls);
                 (flow, upstream.map(Choice::Passthrough))
             }
         }
+    }
+}
+
+/// HTTPS is told request by request, and a client that said nothing not at all.
+fn forget(trail: Option<&Trail>) {
+    if let Some(trail) = trail {
+        trail.forget();
     }
 }
 

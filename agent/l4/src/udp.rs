@@ -12,16 +12,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use novaedge_balance::Member;
-use novaedge_router::{Backend, Endpoint, Host, L4Rule, Socket, SocketKey, Tables, Target};
+use novaedge_router::{
+    Backend, Endpoint, Host, L4Rule, ListenerInfo, Socket, SocketKey, Tables, Target,
+};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::balance::Slot;
-use crate::counters::{OpenSession, Tally};
+use crate::counters::OpenSession;
 use crate::error::Error;
-use crate::flow::{Flow, Names};
+use crate::flow::{Account, Flow, Names};
 use crate::source::{Source, View};
+use crate::trail::Trail;
 use crate::upstream::choose_backend;
 use crate::worker::Worker;
 
@@ -64,6 +67,8 @@ struct Session {
     epoch: Cell<u64>,
     backend: Arc<str>,
     flow: Rc<Flow>,
+    /// Told of the bytes, if somebody wants to know; it ends with the session.
+    trail: Option<Rc<Trail>>,
     endpoint: Endpoint,
     /// Receives replies; ends with the session.
     _task: AbortOnDropHandle<()>,
@@ -75,6 +80,7 @@ struct Way {
     endpoint: Rc<Member>,
     slot: Slot,
     flow: Rc<Flow>,
+    trail: Option<Rc<Trail>>,
 }
 
 impl<S: Source> Worker<S> {
@@ -151,8 +157,8 @@ impl<S: Source> Server<S> {
             match self.socket.try_receive(&mut buffer) {
                 Ok((length, ends)) => {
                     let datagram = buffer.get(..length).unwrap_or_default();
-                    self.worker.counters.bytes_received_total.add(length as u64);
                     if let Err((flow, error)) = self.forward(ends, datagram) {
+                        self.worker.counters.bytes_received_total.add(length as u64);
                         self.worker.counters.udp_dropped_datagrams_total.add(1);
                         self.worker.failed(&flow, &error, ends.client, self.key);
                     }
@@ -167,21 +173,18 @@ impl<S: Source> Server<S> {
 
     fn forward(self: &Rc<Self>, ends: Ends, datagram: &[u8]) -> Result<(), (Rc<Flow>, Error)> {
         let now = Instant::now();
-        let length = datagram.len() as u64;
         self.worker.source.with(|view| {
             self.notice(view);
             if let Some(session) = self.sessions.borrow_mut().touch(ends, now)
                 && self.agrees(session, view)
             {
-                session.flow.counters.bytes_received_total.add(length);
-                session.link.send(&self.worker, datagram);
+                session.send(&self.worker, datagram);
                 return Ok(());
             }
             // A session that no longer fits makes room for its successor.
             self.sessions.borrow_mut().remove(ends);
             let session = self.begin(view, ends)?;
-            session.flow.counters.bytes_received_total.add(length);
-            session.link.send(&self.worker, datagram);
+            session.send(&self.worker, datagram);
             let mut sessions = self.sessions.borrow_mut();
             if sessions.len() >= self.worker.limits.udp_sessions.max(1)
                 && sessions.remove_oldest().is_some()
@@ -227,35 +230,57 @@ impl<S: Source> Server<S> {
         agrees
     }
 
-    fn rule<'v>(&self, view: View<'v>) -> Option<&'v L4Rule> {
+    fn rule<'v>(&self, view: View<'v>) -> Option<&'v Arc<L4Rule>> {
         match &**view.tables.sockets.get(&self.key)? {
-            Socket::Udp(socket) => socket.rule.as_deref(),
+            Socket::Udp(socket) => socket.rule.as_ref(),
             _ => None,
         }
     }
 
     fn begin(self: &Rc<Self>, view: View<'_>, ends: Ends) -> Result<Session, (Rc<Flow>, Error)> {
-        let chosen = choose_backend(view, self.rule(view));
+        let chosen = choose_backend(view, self.rule(view).map(|rule| &**rule));
         let flow = self.flow(view, chosen.as_deref().ok());
-        let begun = chosen.and_then(|backend| self.link(&backend, ends, &flow));
+        let begun = chosen.and_then(|backend| self.link(view, &backend, ends, &flow));
         begun.map_err(|error| (flow, error))
     }
 
-    fn flow(&self, view: View<'_>, backend: Option<&Backend>) -> Rc<Flow> {
-        let socket = view.tables.sockets.get(&self.key);
-        let info = socket.and_then(|socket| match &**socket {
+    fn listener<'v>(&self, view: View<'v>) -> Option<&'v ListenerInfo> {
+        match &**view.tables.sockets.get(&self.key)? {
             Socket::Udp(socket) => Some(&socket.info),
             _ => None,
-        });
+        }
+    }
+
+    fn flow(&self, view: View<'_>, backend: Option<&Backend>) -> Rc<Flow> {
         self.worker.flows.get(Names {
-            listener: info,
-            rule: self.rule(view),
+            listener: self.listener(view),
+            rule: self.rule(view).map(|rule| &**rule),
             backend,
         })
     }
 
+    /// What the access log is told of a session with this endpoint.
+    fn trail(
+        &self,
+        view: View<'_>,
+        ends: Ends,
+        endpoint: &Endpoint,
+        backend: &Arc<str>,
+    ) -> Option<Rc<Trail>> {
+        let trail = self.worker.trail("udp", ends.client)?;
+        if let Some(listener) = self.listener(view) {
+            trail.found(listener, self.rule(view));
+        }
+        trail.tries(backend, endpoint);
+        trail.connected();
+        // A session has no end but that nothing comes any more.
+        trail.end::<()>(&Ok(()));
+        Some(trail)
+    }
+
     fn link(
         self: &Rc<Self>,
+        view: View<'_>,
         backend: &Backend,
         ends: Ends,
         flow: &Rc<Flow>,
@@ -268,11 +293,13 @@ impl<S: Source> Server<S> {
         let link = Rc::new(Link::default());
         let endpoint = link.connect(backend, &slot, ends.client.ip())?;
         let address = endpoint.endpoint().clone();
+        let trail = self.trail(view, ends, &address, &name);
         let way = Way {
             backend: Arc::clone(&name),
             endpoint,
             slot,
             flow: Rc::clone(flow),
+            trail: trail.clone(),
         };
         let task = Rc::clone(self).session(ends, Rc::clone(&link), way);
         Ok(Session {
@@ -280,6 +307,7 @@ impl<S: Source> Server<S> {
             epoch: Cell::new(self.epoch.get()),
             backend: name,
             flow: Rc::clone(flow),
+            trail,
             endpoint: address,
             _task: AbortOnDropHandle::new(tokio::task::spawn_local(task)),
         })
@@ -292,7 +320,12 @@ impl<S: Source> Server<S> {
             endpoint,
             mut slot,
             flow,
+            trail,
         } = way;
+        let account = Account {
+            flow: &flow,
+            trail: trail.as_deref(),
+        };
         let _open = OpenSession::new(&self.worker.counters, &flow);
         slot.settle(&endpoint);
         let socket = match self.open(endpoint.endpoint(), &link).await {
@@ -300,6 +333,9 @@ impl<S: Source> Server<S> {
             Err(cause) => {
                 let error = Error::Connect { backend, cause };
                 self.worker.failed(&flow, &error, ends.client, self.key);
+                if let Some(trail) = &trail {
+                    trail.end::<()>(&Err(error));
+                }
                 // Taking it out drops this task's handle; the next datagram begins anew.
                 self.sessions.borrow_mut().remove(ends);
                 return;
@@ -311,7 +347,7 @@ impl<S: Source> Server<S> {
         }
         loop {
             let ready = socket.readable().await;
-            if ready.is_err() || self.reply_burst(&socket, ends, &flow) == Burst::Full {
+            if ready.is_err() || self.reply_burst(&socket, ends, account) == Burst::Full {
                 tokio::task::yield_now().await;
             }
             self.sessions.borrow_mut().touch(ends, Instant::now());
@@ -337,9 +373,9 @@ impl<S: Source> Server<S> {
         Err(last)
     }
 
-    fn reply_burst(&self, socket: &UdpSocket, ends: Ends, flow: &Flow) -> Burst {
+    fn reply_burst(&self, socket: &UdpSocket, ends: Ends, account: Account<'_>) -> Burst {
         let counters = &self.worker.counters;
-        let sent_bytes = Tally(&counters.bytes_sent_total, &flow.counters.bytes_sent_total);
+        let sent_bytes = account.sent(counters);
         let mut buffer = self.worker.datagram.borrow_mut();
         for _ in 0..BURST {
             match socket.try_recv(&mut buffer) {
@@ -356,5 +392,17 @@ impl<S: Source> Server<S> {
             }
         }
         Burst::Full
+    }
+}
+
+impl Session {
+    fn send<S>(&self, worker: &Worker<S>, datagram: &[u8]) {
+        let account = Account {
+            flow: &self.flow,
+            trail: self.trail.as_deref(),
+        };
+        let received = account.received(&worker.counters);
+        received.add(datagram.len() as u64);
+        self.link.send(worker, datagram);
     }
 }

@@ -19,6 +19,7 @@ use crate::balance::Slot;
 use crate::error::Error;
 use crate::flow::{Flow, Names};
 use crate::source::{Resolve, Source, View};
+use crate::trail::Trail;
 use crate::worker::Worker;
 
 /// Where one connection goes, with all that the snapshot says about it.
@@ -103,10 +104,15 @@ impl<S: Source> Worker<S> {
     pub(crate) fn choose(
         &self,
         view: View<'_>,
-        rule: Option<&L4Rule>,
+        rule: Option<&Arc<L4Rule>>,
         listener: &ListenerInfo,
         payload: Payload,
+        trail: Option<&Trail>,
     ) -> (Rc<Flow>, Result<Upstream, Error>) {
+        if let Some(trail) = trail {
+            trail.found(listener, rule);
+        }
+        let rule = rule.map(|rule| &**rule);
         let upstream = choose(view, rule, listener, payload);
         let backend = upstream.as_ref().ok();
         let flow = self.flows.get(Names {
@@ -125,6 +131,7 @@ impl<S: Source> Worker<S> {
         client: IpAddr,
         header: &[u8],
         slot: &mut Slot,
+        trail: Option<&Trail>,
     ) -> Result<BackendStream, Error> {
         let backend = &upstream.backend;
         let deadline = Instant::now() + self.limits.connect_deadline;
@@ -145,11 +152,17 @@ impl<S: Source> Worker<S> {
         for endpoint in order {
             let end = deadline.min(Instant::now() + each);
             slot.settle(&endpoint);
+            if let Some(trail) = trail {
+                trail.tries(&backend.name, endpoint.endpoint());
+            }
             let tls = upstream.tls.as_ref();
             let attempt = open(endpoint.endpoint(), header, tls, &*self.resolver);
             match timeout_at(end, attempt).await {
                 Ok(Ok(stream)) => {
                     slot.report(Outcome::Success);
+                    if let Some(trail) = trail {
+                        trail.connected();
+                    }
                     return Ok(stream);
                 }
                 Ok(Err(error)) => cause = Some(error),

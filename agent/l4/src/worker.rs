@@ -1,10 +1,11 @@
 //! The worker: what all connections of one thread share.
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use novaedge_access_log::Sink;
 use novaedge_router::SocketKey;
 use novaedge_splice::Pipes;
 use novaedge_turns::Turns;
@@ -35,6 +36,10 @@ pub struct Worker<S> {
     pub(crate) turns: Turns,
     /// Used between two awaits only, by whichever UDP session has a datagram.
     pub(crate) datagram: RefCell<Box<[u8]>>,
+    /// The access log, if there is one.
+    pub(crate) log: OnceCell<Rc<Sink>>,
+    /// Numbers drawn for its samples.
+    drawn: Cell<u64>,
 }
 
 impl<S: Source> Worker<S> {
@@ -58,8 +63,15 @@ impl<S: Source> Worker<S> {
             balance: Balance::new(index, limits.workers, limits.site.clone()),
             turns: Turns::new(),
             datagram: RefCell::new(vec![0; MAX_DATAGRAM].into_boxed_slice()),
+            log: OnceCell::new(),
+            drawn: Cell::new(index as u64),
             limits,
         })
+    }
+
+    /// Tells this log of the connections and sessions from now on. Only the first call counts.
+    pub fn observe(&self, log: Rc<Sink>) {
+        let _ = self.log.set(log);
     }
 
     /// Forgets live state of backends that are gone, when there is much of it.
@@ -91,5 +103,16 @@ impl<S: Source> Worker<S> {
             error = error as &dyn std::error::Error,
             "connection failed",
         );
+    }
+}
+
+impl<S> Worker<S> {
+    /// The next number of a sequence that looks random (SplitMix64, Steele 2014).
+    pub(crate) fn draw(&self) -> u64 {
+        let state = self.drawn.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.drawn.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 }

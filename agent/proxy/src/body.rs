@@ -4,6 +4,7 @@
 //! change to the forwarder.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 use crate::downstream::{ClientBody, InFlight};
 use crate::ending::{Ending, How};
 use crate::error::BodyError;
+use crate::trail::{Trail, Way};
 use crate::upstream::AnswerBody;
 
 /// A stream of data frames and trailers.
@@ -48,6 +50,8 @@ struct Guarded {
     in_flight: Option<InFlight>,
     /// The request that this is the answer to.
     ending: Option<Ending>,
+    /// Who is told what passes.
+    trail: Option<(Rc<Trail>, Way)>,
 }
 
 impl Body {
@@ -137,6 +141,15 @@ impl Body {
         guarded
     }
 
+    /// Tells the trail what passes, and holds it until the body is gone.
+    pub(crate) fn watched(self, trail: Rc<Trail>, way: Way) -> Self {
+        let mut guarded = self.guarded(None, None);
+        if let Kind::Guarded(guarded) = &mut guarded.kind {
+            guarded.trail = Some((trail, way));
+        }
+        guarded
+    }
+
     /// Reads at most so many bytes for one frame, where this worker's own codec reads.
     fn read_at_most(&mut self, bytes: usize) {
         match &mut self.kind {
@@ -184,6 +197,7 @@ impl Body {
                     deadline,
                     in_flight: None,
                     ending: None,
+                    trail: None,
                 })),
             },
         }
@@ -264,9 +278,15 @@ impl Guarded {
                 return Poll::Ready(Some(Err(BodyError::Timeout)));
             }
             Poll::Pending => {}
-            Poll::Ready(Some(Ok(_))) => self.came(),
+            Poll::Ready(Some(Ok(frame))) => {
+                self.passed(frame.data_ref().map_or(0, |data| data.len() as u64));
+                // Nothing comes behind trailers, and codecs do not ask.
+                if frame.is_trailers() {
+                    self.tell_complete();
+                }
+            }
             Poll::Ready(None) => self.end(),
-            Poll::Ready(Some(Err(_))) => self.fail(),
+            Poll::Ready(Some(Err(error))) => self.failed(error),
         }
         polled
     }
@@ -278,8 +298,8 @@ impl Guarded {
                 return Some(Poll::Ready(Err(BodyError::Timeout)));
             }
             Poll::Pending => {}
-            Poll::Ready(Ok(_)) => self.came(),
-            Poll::Ready(Err(_)) => self.fail(),
+            Poll::Ready(Ok(bytes)) => self.passed(*bytes),
+            Poll::Ready(Err(error)) => self.failed(error),
         }
         Some(polled)
     }
@@ -291,27 +311,40 @@ impl Guarded {
             .as_mut()
             .is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());
         if late {
-            self.fail();
+            self.failed(&BodyError::Timeout);
         }
         late
     }
 
-    fn fail(&mut self) {
-        self.on_end = None;
-        if let Some(ending) = self.ending.take() {
-            ending.end(How::BackendGone);
-        }
-    }
-
     /// Bytes came. The codecs stop asking when a body of known length is complete, without the last `None`.
-    fn came(&mut self) {
+    fn passed(&mut self, bytes: u64) {
+        if let Some((trail, way)) = &self.trail {
+            trail.passed(*way, bytes);
+        }
         if self.body.is_end_stream() {
             self.end();
         }
     }
 
+    fn tell_complete(&self) {
+        if let Some((trail, Way::Sent)) = &self.trail {
+            trail.completed();
+        }
+    }
+
+    fn failed(&mut self, error: &BodyError) {
+        self.on_end = None;
+        if let Some(ending) = self.ending.take() {
+            ending.end(How::BackendGone);
+        }
+        if let Some((trail, Way::Sent)) = &self.trail {
+            trail.body_failed(error);
+        }
+    }
+
     fn end(&mut self) {
         self.deadline = None;
+        self.tell_complete();
         if let Some(on_end) = self.on_end.take() {
             on_end.ended();
         }

@@ -1,22 +1,27 @@
 //! What is known about a client connection, and who asks by each of its requests.
 
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use http::HeaderMap;
 use http::header::HeaderValue;
 use novaedge_router::{Network, Scheme, SocketKey};
 
+use crate::downstream::Connection;
 use crate::headers::X_FORWARDED_FOR;
 
 /// A client connection, as requests on it see it.
-#[derive(Debug)]
 pub(crate) struct Client {
     /// Names the socket; its listeners are looked up for each request.
     pub key: SocketKey,
     pub peer: SocketAddr,
     pub scheme: Scheme,
     /// The server name of the TLS handshake.
-    pub sni: Option<Box<str>>,
+    pub sni: Option<Rc<str>>,
+    /// The version of TLS, if it is spoken.
+    pub tls: Option<&'static str>,
+    /// The connection itself, once it is served.
+    pub connection: Option<Rc<Connection>>,
     /// The peer's address as text.
     pub address: HeaderValue,
     /// The scheme as text.
@@ -39,7 +44,9 @@ impl Client {
             key,
             peer,
             scheme,
-            sni: sni.map(Box::from),
+            sni: sni.map(Rc::from),
+            tls: None,
+            connection: None,
             address: HeaderValue::from_str(&address.to_string())
                 .unwrap_or(HeaderValue::from_static("unknown")),
             scheme_text: HeaderValue::from_static(scheme.as_str()),
@@ -48,13 +55,18 @@ impl Client {
 
     /// Who asks by a request with these fields, at a listener that trusts these proxies.
     pub(crate) fn requester(&self, trusted: &[Network], headers: &HeaderMap) -> Requester {
-        requester(self.peer.ip().to_canonical(), trusted, headers)
+        let fields = headers.get_all(X_FORWARDED_FOR).iter();
+        requester(self.peer.ip().to_canonical(), trusted, fields)
     }
 }
 
 /// Each proxy writes its peer's address behind those that it was told, so the list is read from its end:
 /// what stands before the first address that nobody trusts is a claim of that client.
-fn requester(peer: IpAddr, trusted: &[Network], headers: &HeaderMap) -> Requester {
+pub(crate) fn requester<'h>(
+    peer: IpAddr,
+    trusted: &[Network],
+    fields: impl DoubleEndedIterator<Item = &'h HeaderValue>,
+) -> Requester {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut address = peer;
     if !is_trusted(peer) {
@@ -63,8 +75,9 @@ fn requester(peer: IpAddr, trusted: &[Network], headers: &HeaderMap) -> Requeste
             trusted: false,
         };
     }
-    let fields = headers.get_all(X_FORWARDED_FOR).into_iter().rev();
-    let hops = fields.flat_map(|field| field.as_bytes().rsplit(|byte| *byte == b','));
+    let hops = fields
+        .rev()
+        .flat_map(|field| field.as_bytes().rsplit(|byte| *byte == b','));
     for hop in hops {
         // What is no address was not written by a proxy of ours.
         let Some(hop) = read_address(hop) else { break };
@@ -125,7 +138,11 @@ mod tests {
             for field in fields {
                 headers.append(X_FORWARDED_FOR, HeaderValue::from_static(field));
             }
-            let found = requester(peer.parse().unwrap(), &trusted, &headers);
+            let found = requester(
+                peer.parse().unwrap(),
+                &trusted,
+                headers.get_all(X_FORWARDED_FOR).iter(),
+            );
             let found = format!("{} {}", found.address, found.trusted);
             assert_eq!(found, expect, "{peer} {fields:?}");
         }

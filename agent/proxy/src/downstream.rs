@@ -8,13 +8,18 @@ use std::task::Waker;
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
+use novaedge_access_log::Termination;
 
 use crate::body::Body;
+use crate::client::Client;
 use crate::config::DownstreamLimits;
 use crate::drain::{WakerState, Wish};
 use crate::headers;
 use crate::metrics::Metrics;
 use crate::pressure::Level;
+use crate::reason;
+use crate::trail::Trail;
+use crate::worker::Worker;
 
 mod frames;
 mod http1;
@@ -39,7 +44,17 @@ const READ_AHEAD: usize = 1024 * 1024;
 struct Crowded;
 
 impl Crowded {
-    /// The answer to one more request.
+    /// Answers one more request.
+    fn refuse<B>(worker: &Worker, client: &Client, request: &Request<B>) -> Response<Body> {
+        worker.metrics.heads_refused.increment();
+        let response = Self::response();
+        let Some(trail) = Trail::begin(worker, client, request) else {
+            return response;
+        };
+        trail.answers_itself(reason::HEADS_UNDER_WAY, Termination::Gateway);
+        *trail.answered(Box::new(response))
+    }
+
     fn response() -> Response<Body> {
         let mut response = Response::new(Body::full("too many header fields are under way\n"));
         *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
@@ -101,6 +116,8 @@ pub(crate) enum End {
     Graceful,
     /// At once.
     Abort,
+    /// At once, because the worker ends.
+    Cut,
 }
 
 /// A connection in the list, until it is dropped.
@@ -207,6 +224,11 @@ impl Connection {
 
     pub(crate) fn end(&self) -> Option<End> {
         self.end.get()
+    }
+
+    /// The worker ends, and the connection with it.
+    fn cut(&self) {
+        self.end.set(Some(End::Cut));
     }
 
     /// Whether the codec is to finish by itself what a drain wishes.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, Version};
+use novaedge_access_log::Termination;
 use novaedge_router::{Backend, BackendChoice, HttpRule};
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -21,8 +22,9 @@ use crate::interim::Interims;
 use crate::judge::{Found, Judge, Way, merge_cors};
 use crate::mirror::Mirroring;
 use crate::pressure::Level;
-use crate::reason::Reason;
+use crate::reason::{self, Reason};
 use crate::session::{Session, Sessions};
+use crate::trail::Trail;
 use crate::upgrade::{self, PendingUpgrade, Wish};
 use crate::upload::{self, UploadLimits};
 use crate::worker::{Current, Worker};
@@ -53,6 +55,11 @@ pub(crate) async fn serve(
 ) -> Served {
     let current = worker.current();
     let Inbound { request, upgrade } = inbound;
+    let trail = Trail::begin(worker, client, &request);
+    let request = match &trail {
+        Some(trail) => trail.request(request),
+        None => request,
+    };
     let grpc = headers::is_grpc(request.headers());
     let multiplexed = headers::is_multiplexed(request.version());
     let exchange = Exchange {
@@ -60,6 +67,7 @@ pub(crate) async fn serve(
         client,
         current: &current,
         interims,
+        trail: trail.as_ref(),
     };
     let started = Instant::now();
     let mut ending = Ending::begin(worker, started);
@@ -69,6 +77,10 @@ pub(crate) async fn serve(
         exchange.refuse(*refusal, grpc, multiplexed)
     });
     ending.answered(response.status());
+    let response = match &trail {
+        Some(trail) => trail.answered(response),
+        None => response,
+    };
     Served { response, ending }
 }
 
@@ -97,6 +109,8 @@ struct Exchange<'a> {
     current: &'a Rc<Current>,
     /// Where informational answers go, if the client can be told of them.
     interims: Option<&'a Interims>,
+    /// What is told of it, if somebody wants to know.
+    trail: Option<&'a Rc<Trail>>,
 }
 
 // === impl Exchange ===
@@ -118,6 +132,9 @@ impl Exchange<'_> {
         let mut found = Found::default();
         let won = judge.find(&parts, &authority.host, &mut found);
         ending.found(self.worker, &found);
+        if let Some(trail) = self.trail {
+            trail.found(&found);
+        }
         let won = won?;
         let (listener, matched) = (won.listener, won.matched);
         let rule = matched.rule;
@@ -125,16 +142,19 @@ impl Exchange<'_> {
         let session = sessions.and_then(|sessions| sessions.find(&parts.headers));
         let mut cors = HeaderMap::new();
         if let Some(answer) = judge.rule(&won, &mut cors)? {
-            return Ok(bodiless(answer));
+            return Ok(self.bodiless(answer));
         }
         let Some(choice) = self.pick(rule, session) else {
             return Err(Reason::NoBackends.with(cors));
         };
         let backend = match judge.choice(&won, choice, &mut cors) {
-            Ok(Way::Answer(answer)) => return Ok(bodiless(answer)),
+            Ok(Way::Answer(answer)) => return Ok(self.bodiless(answer)),
             Ok(Way::Backend(backend)) => backend,
             Err(reason) => return Err(reason.with(cors)),
         };
+        if let Some(trail) = self.trail {
+            trail.routed(&backend.name);
+        }
         let Ok(body) = self.upload(rule, &parts, body) else {
             return Err(Reason::BodyTooLarge.with(cors));
         };
@@ -271,26 +291,52 @@ impl Exchange<'_> {
             deadline: rule.request_timeout.map(|limit| started + limit),
             try_limit: rule.backend_request_timeout,
             interims: self.interims,
+            trail: self.trail,
         })
     }
 
     fn tunnel(&self, client: PendingUpgrade, backend: PendingUpgrade) {
         self.worker.metrics.upgrades.increment();
         let idle = self.worker.config.tunnel_idle;
-        let tunnel = upgrade::tunnel(client, backend, idle);
+        let trail = self.trail.cloned();
+        let tunnel = upgrade::tunnel(client, backend, idle, trail.clone());
         let metrics = Arc::clone(&self.worker.metrics);
         self.worker.tasks.spawn_local(async move {
             if let Err(error) = tunnel.await {
-                if error.kind() == std::io::ErrorKind::TimedOut {
+                let is_late = error.kind() == std::io::ErrorKind::TimedOut;
+                if is_late {
                     metrics.upgrades_timed_out.increment();
+                }
+                if let Some(trail) = trail {
+                    trail.broke(if is_late {
+                        Termination::Timeout
+                    } else {
+                        Termination::Client
+                    });
                 }
                 tracing::debug!(%error, "tunnel ended");
             }
         });
     }
 
+    /// The answer of a filter.
+    fn bodiless(&self, answer: Response<()>) -> Box<Response<Body>> {
+        if let Some(trail) = self.trail {
+            let reason = if answer.status().is_redirection() {
+                reason::REDIRECT
+            } else {
+                reason::PREFLIGHT
+            };
+            trail.answers_itself(reason, Termination::Complete);
+        }
+        Box::new(answer.map(|()| Body::empty()))
+    }
+
     fn refuse(&self, refusal: Refusal, grpc: bool, multiplexed: bool) -> Box<Response<Body>> {
         let reason = refusal.reason;
+        if let Some(trail) = self.trail {
+            trail.refuses(reason);
+        }
         let mut response = if grpc {
             reason.grpc_response()
         } else {
@@ -324,8 +370,4 @@ fn failed(error: &ForwardError, rule: &HttpRule, backend: &Backend) -> Reason {
         "forwarding failed"
     );
     reason
-}
-
-fn bodiless(answer: Response<()>) -> Box<Response<Body>> {
-    Box::new(answer.map(|()| Body::empty()))
 }

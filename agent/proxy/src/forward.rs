@@ -22,6 +22,7 @@ use crate::interim::Interims;
 use crate::reason::Reason;
 use crate::replay::Replay;
 use crate::tls::BackendClient;
+use crate::trail::Trail;
 use crate::upstream::{
     Answer, BackendState, Endpoint, Learned, Link, Protocol, SendFailure, Wanted,
 };
@@ -61,6 +62,8 @@ pub(crate) struct Route<'a> {
     pub try_limit: Option<Duration>,
     /// Where informational answers go.
     pub interims: Option<&'a Interims>,
+    /// What is told of the exchange, if somebody wants to know.
+    pub trail: Option<&'a Rc<Trail>>,
 }
 
 /// What a backend is spoken to in: gRPC needs HTTP/2 whatever the backend says.
@@ -208,6 +211,10 @@ impl Route<'_> {
         body: Body,
         replay: Option<&Replay>,
     ) -> Result<Forwarded, ForwardError> {
+        let mut outgoing = outgoing;
+        if let Some(trail) = self.trail {
+            trail.begin_try(endpoint.address(), &mut outgoing.headers);
+        }
         let result = self.attempt_in_time(endpoint, outgoing, body, replay).await;
         let ended = Instant::now();
         let metrics = self.state.metrics();
@@ -218,6 +225,10 @@ impl Route<'_> {
             }
             Ok(_) => {}
             Err(error) => metrics.failed(Reason::from(error)),
+        }
+        if let Some(trail) = self.trail {
+            let status = |forwarded: &Forwarded| forwarded.answer.response.status();
+            trail.end_try(result.as_ref().map(status));
         }
         if self.backend.balancing.learns() {
             let outcome = match &result {

@@ -8,7 +8,8 @@
 //! Modules, in reading order: [`worker`] (what a core owns), `downstream` (client connections), `client`
 //! and `authority` (what is known before routing), `request_head`, `judge`, `exchange` and `ending` (one request), [`explain`] (what would become of one), `forward` (tries, timeouts),
 //! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`], `websocket`, `upload`, `replay` and
-//! `interim` (parts of an exchange), `http1` (what both sides of HTTP/1.x share), [`reason`] (own answers), [`body`], [`error`], [`config`], [`drain`], [`pressure`], [`metrics`].
+//! `interim` (parts of an exchange), `http1` (what both sides of HTTP/1.x share), [`reason`] (own answers), [`body`], [`error`], [`config`], [`drain`], [`pressure`], [`metrics`];
+//! `trail` (what is told of an exchange, to the access log and as a trace).
 //!
 //! # What the gateway changes in messages
 //!
@@ -49,6 +50,7 @@ mod request_head;
 pub mod resolve;
 mod session;
 pub mod tls;
+mod trail;
 mod transport;
 pub mod upgrade;
 mod upload;
@@ -65,5 +67,6 @@ pub use self::{
     reason::Reason,
     resolve::{Resolve, Resolving},
     tls::TlsConfigs,
+    trail::Observers,
     worker::{Live, Runtime, Worker},
 };

@@ -91,6 +91,7 @@ impl Mirroring<'_> {
                 deadline: Some(Instant::now() + limit),
                 try_limit: None,
                 interims: None,
+                trail: None,
             };
             match route.forward(outgoing, body).await {
                 // The answer is read to its end, so that the connection can be used again.

@@ -2,6 +2,7 @@
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use novaedge_http1::HeadError;
 
 use crate::body::Body;
 use crate::error::{BodyError, ForwardError};
@@ -60,6 +61,46 @@ pub enum Reason {
     RequestTimeout,
     /// There is too little memory to serve it.
     Overloaded,
+}
+
+/// A filter redirects the client.
+pub const REDIRECT: &str = "redirect";
+/// A filter answers a CORS preflight.
+pub const PREFLIGHT: &str = "preflight";
+/// The head is no request, or one with contradictions.
+pub const MALFORMED_HEAD: &str = "malformed_head";
+/// The request target is too long.
+pub const TARGET_TOO_LONG: &str = "target_too_long";
+/// The head has too many bytes or fields.
+pub const HEAD_TOO_LARGE: &str = "head_too_large";
+/// The version of HTTP is not supported.
+pub const HTTP_VERSION: &str = "http_version";
+/// Too many bytes of heads are under way on the connection.
+pub const HEADS_UNDER_WAY: &str = "heads_under_way";
+
+/// What the access log tells as a reason besides [`Reason::ALL`], with its meaning for people.
+pub const OTHER_REASONS: [(&str, &str); 7] = [
+    (REDIRECT, "a filter redirects the client"),
+    (PREFLIGHT, "a filter answers a CORS preflight"),
+    (MALFORMED_HEAD, "the head is no valid request"),
+    (TARGET_TOO_LONG, "the request target is too long"),
+    (HEAD_TOO_LARGE, "the head has too many bytes or fields"),
+    (HTTP_VERSION, "the version of HTTP is not supported"),
+    (
+        HEADS_UNDER_WAY,
+        "too many bytes of heads are under way on the connection",
+    ),
+];
+
+/// The reason of a head that the codec of HTTP/1 refuses.
+pub(crate) fn of_head(error: HeadError) -> &'static str {
+    match error.status() {
+        StatusCode::URI_TOO_LONG => TARGET_TOO_LONG,
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => HEAD_TOO_LARGE,
+        StatusCode::HTTP_VERSION_NOT_SUPPORTED => HTTP_VERSION,
+        StatusCode::NOT_IMPLEMENTED => Reason::TransferCoding.code(),
+        _ => MALFORMED_HEAD,
+    }
 }
 
 impl Reason {

@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::trail::{Trail, Way};
+
 /// Bytes in both directions.
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin {}
 
@@ -89,16 +91,19 @@ pub(crate) async fn tunnel(
     client: PendingUpgrade,
     backend: PendingUpgrade,
     idle: Duration,
+    trail: Option<Rc<Trail>>,
 ) -> io::Result<()> {
     let (client, backend) = futures_util::future::try_join(client.0, backend.0).await?;
     let moved = Rc::new(Cell::new(Instant::now()));
     let mut client = Watched {
         io: client,
         moved: Rc::clone(&moved),
+        trail,
     };
     let mut backend = Watched {
         io: backend,
         moved: Rc::clone(&moved),
+        trail: None,
     };
     let copy = tokio::io::copy_bidirectional(&mut client, &mut backend);
     let idle = async {
@@ -120,6 +125,8 @@ pub(crate) async fn tunnel(
 struct Watched {
     io: Box<dyn Duplex>,
     moved: Rc<Cell<Instant>>,
+    /// Told of the bytes of the client.
+    trail: Option<Rc<Trail>>,
 }
 
 impl AsyncRead for Watched {
@@ -128,9 +135,13 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
         let polled = Pin::new(&mut self.io).poll_read(cx, buf);
         if polled.is_ready() {
             self.moved.set(Instant::now());
+            if let Some(trail) = &self.trail {
+                trail.passed(Way::Received, (buf.filled().len() - before) as u64);
+            }
         }
         polled
     }
@@ -145,6 +156,9 @@ impl AsyncWrite for Watched {
         let polled = Pin::new(&mut self.io).poll_write(cx, buf);
         if polled.is_ready() {
             self.moved.set(Instant::now());
+        }
+        if let (Some(trail), Poll::Ready(Ok(written))) = (&self.trail, &polled) {
+            trail.passed(Way::Sent, *written as u64);
         }
         polled
     }

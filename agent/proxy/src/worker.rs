@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -27,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::resolve::{DnsCache, Resolve};
 use crate::tls::{BackendClient, TlsConfigs};
+use crate::trail::Observers;
 use crate::upstream::{BackendState, Connector, PoolSettings};
 
 /// What all workers serve from: swapped as one pointer.
@@ -43,6 +44,9 @@ pub type Live = Arc<ArcSwap<Runtime>>;
 
 /// How many sweeps of pools fit between two looks at client connections is fixed: pools need less precision.
 const TICKS_PER_SWEEP: u32 = 5;
+
+/// How long lines of the access log wait for others.
+const FLUSH: Duration = Duration::from_millis(200);
 
 /// Serves connections on one core. Everything in it belongs to that core: no locks, nothing shared
 /// but the [`Live`] pointer and the counters.
@@ -69,6 +73,8 @@ pub struct Worker {
     series: ByName<Series, 2>,
     /// The counters of requests before it is known whose they are.
     nobody: OnceCell<Rc<Series>>,
+    /// Who wants to know of exchanges; empty: nobody.
+    pub(crate) observers: OnceCell<Rc<Observers>>,
     stop: CancellationToken,
 }
 
@@ -121,6 +127,7 @@ impl Worker {
             backends: RefCell::default(),
             series: ByName::default(),
             nobody: OnceCell::new(),
+            observers: OnceCell::new(),
             stop: CancellationToken::new(),
             config,
         });
@@ -128,6 +135,21 @@ impl Worker {
             .tasks
             .spawn_local(Self::keep_house(Rc::clone(&worker)));
         worker
+    }
+
+    /// Tells these of the exchanges from now on. Only the first call counts.
+    pub fn observe(&self, observers: Observers) {
+        if let Some(log) = observers.log.clone() {
+            let stop = self.stop.clone();
+            self.tasks.spawn_local(async move {
+                while !stop.is_cancelled() {
+                    // What is left then goes with the sink.
+                    let _ = tokio::time::timeout(FLUSH, stop.cancelled()).await;
+                    log.flush();
+                }
+            });
+        }
+        let _ = self.observers.set(Rc::new(observers));
     }
 
     /// Stops housekeeping and waits for the worker's tasks until `deadline`. Client connections are

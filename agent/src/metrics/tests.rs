@@ -23,6 +23,7 @@ fn sources(workers: usize) -> Sources {
         checked: Arc::default(),
         memory: Arc::default(),
         served,
+        observed: Observed::default(),
         subscription: None,
         open_files: Some(1_024),
         more: None,

@@ -7,7 +7,19 @@ use novaedge_meter::Description;
 use super::{Metric, NONE};
 use crate::worker::WorkerCounters;
 
-pub(super) static COUNTERS: [Metric<WorkerCounters>; 22] = [
+pub(super) static COUNTERS: [Metric<WorkerCounters>; 24] = [
+    (
+        Description::counter("novaedge_access_log_lines", NONE, "Lines of the access log"),
+        |one| one.access_log.lines(),
+    ),
+    (
+        Description::counter(
+            "novaedge_access_log_dropped_lines",
+            NONE,
+            "Lines of the access log dropped because its writer was behind",
+        ),
+        |one| one.access_log.dropped(),
+    ),
     (
         Description::counter(
             "novaedge_accepted_connections",

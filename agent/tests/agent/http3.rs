@@ -8,12 +8,15 @@ use bytes::{Buf as _, Bytes};
 use h3::client::SendRequest;
 use h3_quinn::OpenStreams;
 use http::Request;
-use novaedge_agent::Agent;
+use novaedge_access_log::{Settings, Target};
+use novaedge_agent::{Agent, Telemetry};
 use novaedge_ports::free_port;
 use novaedge_proto::v1::{self, resource::Body};
 use quinn::crypto::rustls::QuicClientConfig;
 
-use crate::support::{agent, backend, gateway, http_origin, http_route, listener, resource, step};
+use crate::support::{
+    agent_with, backend, gateway, http_origin, http_route, listener, resource, step,
+};
 use crate::tls::Authority;
 
 const LISTENER: &str = "listener/default/g/http";
@@ -33,6 +36,10 @@ fn https(port: u16, http3: u16) -> v1::Resource {
 }
 
 async fn serve(port: u16, http3: u16, authority: &Authority) -> Agent {
+    serve_with(port, http3, authority, Telemetry::default()).await
+}
+
+async fn serve_with(port: u16, http3: u16, authority: &Authority, telemetry: Telemetry) -> Agent {
     let mut resources = backend("a", &[http_origin()]);
     resources.push(gateway());
     resources.push(https(port, http3));
@@ -42,7 +49,7 @@ async fn serve(port: u16, http3: u16, authority: &Authority) -> Agent {
             .resource("certificate/default/a"),
     );
     resources.push(http_route(v1::RouteKind::Http, "a"));
-    let agent = agent();
+    let agent = agent_with(telemetry);
     assert_eq!(agent.apply(step(1, resources, &[])).await.unwrap(), []);
     agent
 }
@@ -146,4 +153,35 @@ async fn a_drain_lets_clients_of_http3_finish() {
         began.elapsed()
     );
     endpoint.wait_idle().await;
+}
+
+#[tokio::test]
+async fn its_requests_are_told_to_the_access_log() {
+    let (port, http3) = (free_port(), free_port());
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let telemetry = Telemetry {
+        access_log: Some(Settings::new(Target::File(file.clone()))),
+        ..Telemetry::default()
+    };
+    let agent = serve_with(port, http3, &authority, telemetry).await;
+    let (mut sender, endpoint) = connect(http3, &authority).await.unwrap();
+    let (status, body) = get(&mut sender).await;
+    assert_eq!(status, 200);
+    drop((sender, endpoint));
+    agent.drain(Duration::from_secs(3)).await;
+    let text = std::fs::read_to_string(file).unwrap();
+    let record: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap();
+    for (name, value) in [
+        ("network.protocol.version", "3"),
+        ("url.scheme", "https"),
+        ("server.address", "a.example"),
+        ("tls.protocol.version", "1.3"),
+        ("tls.client.server_name", "a.example"),
+        ("termination", "complete"),
+    ] {
+        assert_eq!(record[name], value, "{name} of {record:#}");
+    }
+    assert_eq!(record["http.response.body.size"], body.len());
 }

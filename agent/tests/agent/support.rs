@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use novaedge_agent::{Agent, AgentConfig};
+use novaedge_agent::{Agent, AgentConfig, Telemetry};
 use novaedge_proto::digest::ContentVersion;
 use novaedge_proto::v1::{self, resource::Body};
 use novaedge_subscribe::{Origin, Step, Upsert};
@@ -12,9 +12,14 @@ use novaedge_subscribe::{Origin, Step, Upsert};
 pub const GATEWAY: &str = "gateway/default/g";
 
 pub fn agent() -> Agent {
+    agent_with(Telemetry::default())
+}
+
+pub fn agent_with(telemetry: Telemetry) -> Agent {
     let mut config = AgentConfig::new("test");
     config.workers = 2;
     config.admin = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    config.telemetry = telemetry;
     Agent::start(config).unwrap()
 }
 

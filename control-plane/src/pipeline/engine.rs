@@ -16,6 +16,7 @@ use novaedge_meter::{Durations, Short};
 use novaedge_store::Change;
 use novaedge_translate::{Delta, GatewayFleet, Mode, RejectedRules, TranslateConfig, Translator};
 
+use super::journey::Stages;
 use crate::metrics::PipelineMetrics;
 
 /// How often translation begins anew for one batch of changes, each time at the cost of all objects;
@@ -78,8 +79,8 @@ impl Engine {
     }
 
     /// Applies changes.
-    pub fn update(&mut self, changes: Vec<Change>) -> Steps {
-        if let Some(step) = self.attempt(&changes) {
+    pub fn update(&mut self, changes: Vec<Change>, stages: Stages<'_>) -> Steps {
+        if let Some(step) = self.attempt(&changes, stages) {
             self.keep(changes);
             return Steps {
                 steps: vec![step],
@@ -95,7 +96,7 @@ impl Engine {
             let changes = vec![change];
             let step = match restarts {
                 MAX_RESTARTS.. => None,
-                _ => self.attempt(&changes),
+                _ => self.attempt(&changes, stages),
             };
             if let Some(step) = step {
                 self.keep(changes);
@@ -171,13 +172,16 @@ impl Engine {
         })
     }
 
-    fn attempt(&mut self, changes: &[Change]) -> Option<Step> {
+    fn attempt(&mut self, changes: &[Change], stages: Stages<'_>) -> Option<Step> {
         shielded(|| {
             #[cfg(test)]
             assert!(!(self.trip)(changes), "tripped");
-            let metrics = Arc::clone(&self.metrics);
-            let changes = changes.to_vec();
-            run(&mut self.translator, &mut self.compiler, changes, &metrics)
+            let told = Told {
+                metrics: &self.metrics,
+                stages,
+            };
+            let (translator, compiler) = (&mut self.translator, &mut self.compiler);
+            run(translator, compiler, changes.to_vec(), told)
         })
     }
 
@@ -201,9 +205,19 @@ impl Engine {
             self.translator.set_clock(seconds);
         }
         let inputs = self.inputs.values().cloned().map(Change::Upsert).collect();
-        let metrics = Arc::clone(&self.metrics);
-        run(&mut self.translator, &mut self.compiler, inputs, &metrics);
+        let told = Told {
+            metrics: &self.metrics,
+            stages: Stages::default(),
+        };
+        run(&mut self.translator, &mut self.compiler, inputs, told);
     }
+}
+
+/// Where it is told how long the parts of a change's way take.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    metrics: &'a PipelineMetrics,
+    stages: Stages<'a>,
 }
 
 fn compiler(config: &TranslateConfig) -> Compiler {
@@ -217,10 +231,14 @@ fn run(
     translator: &mut Translator,
     compiler: &mut Compiler,
     changes: Vec<Change>,
-    metrics: &PipelineMetrics,
+    told: Told<'_>,
 ) -> Step {
+    let Told { metrics, stages } = told;
     let ids: Vec<ObjectId> = changes.iter().map(Change::id).collect();
+    let translating = stages.enter("translate");
     let delta = timed(&metrics.translate, || translator.update(changes));
+    drop(translating);
+    let _compiling = stages.enter("compile");
     let compiled = timed(&metrics.compile, || {
         compiler.update(&delta.natives, translator.store(), &ids)
     });

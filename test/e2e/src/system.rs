@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use novaedge::{Config, Standalone};
+use novaedge::{Config, Standalone, Telemetry};
 use novaedge_control_plane::{folder::Watch, pipeline::Findings};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -35,6 +35,7 @@ impl System {
             admin: any,
             state_dir: state.path().to_path_buf(),
             workers: Some(2),
+            telemetry: Telemetry::default(),
         })
         .await
         .expect("a system");

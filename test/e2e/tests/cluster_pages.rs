@@ -1,8 +1,11 @@
 //! Pages of the documentation about a cluster do what they say.
 
-use std::{env, os::unix::fs::symlink};
+use std::{env, fs, os::unix::fs::symlink};
 
-use novaedge_e2e::pages::{ON_A_CLUSTER, Shell, blocks, page, root};
+use novaedge_e2e::{
+    cluster::kubectl,
+    pages::{ON_A_CLUSTER, Shell, blocks, page, root},
+};
 
 /// What stands on the pages, and what is meant on a cluster without the internet that other tests use, too.
 const MEANT: [(&str, &str); 5] = [
@@ -44,6 +47,37 @@ fn pages_about_a_cluster_do_what_they_say() {
             count += 1;
         }
         assert!(count >= 4, "{path}: only {count} blocks");
+    }
+}
+
+/// What a page calls the base, which is in the repository.
+const BASE: &str = "github.com/ORGANISATION/novaedge//deploy/kustomize/base?ref=v0.1.0";
+
+#[test]
+#[ignore = "needs a cluster (make cluster-up, then make e2e)"]
+fn the_patch_for_the_access_log_applies() {
+    let page = page("docs/observability.md");
+    let (_, chapter) = page
+        .split_once("\n### On a cluster\n")
+        .expect("it is there");
+    let (_, text) = chapter.split_once("```yaml\n").expect("a block of YAML");
+    let (text, _) = text.split_once("```").expect("its end");
+    assert!(text.contains(BASE), "{text}");
+    let folder = tempfile::tempdir().expect("a folder");
+    // Kustomize takes no absolute paths.
+    symlink(root().join("deploy"), folder.path().join("deploy")).expect("the folder is writable");
+    let text = text.replace(BASE, "deploy/kustomize/base");
+    fs::write(folder.path().join("kustomization.yaml"), text).expect("the folder is writable");
+    let all = kubectl(&["kustomize", &folder.path().to_string_lossy()]);
+    let agent =
+        |one: &&str| one.contains("kind: Deployment\n") && one.contains("name: novaedge-agent\n");
+    let agent = all.split("\n---\n").find(agent).expect("the agents");
+    for lines in [
+        "- name: NOVAEDGE_ACCESS_LOG\n          value: '-'\n",
+        "- name: NOVAEDGE_OTLP_ENDPOINT\n          value: http://otel-collector.monitoring.svc:4317\n",
+        "- name: POD_NAME\n",
+    ] {
+        assert!(agent.contains(lines), "{lines}: {agent}");
     }
 }
 

@@ -14,8 +14,9 @@ use novaedge_ports::free_port;
 
 const QUICKSTART: &str = "docs/quickstart.md";
 /// Pages about a folder `DIR` that is served, with a Gateway `NAME`.
-const OF_A_FOLDER: [&str; 4] = [
+const OF_A_FOLDER: [&str; 5] = [
     "README.md",
+    "docs/observability.md",
     "docs/standalone.md",
     "docs/troubleshooting.md",
     "docs/wire-protocol.md",
@@ -50,13 +51,19 @@ impl Reader {
 
     fn follow(&mut self, path: &str, block: &Block) {
         let mut block = block.clone();
-        for (written, meant) in &self.written {
-            block.commands = block.commands.replace(written, meant);
-            if let Some(shown) = &mut block.shown {
-                shown.text = shown.text.replace(written, meant);
-            }
+        block.commands = self.meant(&block.commands);
+        if let Some(shown) = &mut block.shown {
+            shown.text = self.meant(&shown.text);
         }
         self.shell.follow(path, &block);
+    }
+
+    /// A text of the page with what is meant here.
+    fn meant(&self, text: &str) -> String {
+        let all = self.written.iter();
+        all.fold(text.to_owned(), |text, (written, meant)| {
+            text.replace(written, meant)
+        })
     }
 }
 
@@ -88,20 +95,27 @@ fn pages_about_a_folder_do_what_they_say() {
          spec: {{controllerName: novaedge.io/gateway-controller}}\n---\n\
          apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: NAME}}\nspec:\n  \
          gatewayClassName: novaedge\n  listeners: [{{name: http, protocol: HTTP, port: {}}}]\n",
-        free()
+        8080
     )
     .replace("NAME", "edge");
     for path in OF_A_FOLDER {
-        let mut reader = Reader::new(&[]);
+        let mut reader = Reader::new(&["8080"]);
         // The page tells how a folder is served, and then how to look at it.
         reader.written.extend([
             ("novaedge run DIR --watch\n", String::new()),
+            (
+                "novaedge run DIR --watch --access-log access.log\n",
+                String::new(),
+            ),
             ("gateway NAME", "gateway edge".to_owned()),
         ]);
+        let manifest = reader.meant(&manifest);
         let folder = reader.shell.home().join("DIR");
         fs::create_dir(&folder).expect("the home is writable");
         fs::write(folder.join("gateway.yaml"), &manifest).expect("the folder is writable");
-        reader.shell.run("novaedge run DIR --watch &");
+        reader
+            .shell
+            .run("novaedge run DIR --watch --access-log access.log &");
         reader.follow(path, &served());
         let blocks = blocks(&page(path));
         assert!(!blocks.is_empty(), "{path} has no commands");

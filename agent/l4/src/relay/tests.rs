@@ -19,10 +19,29 @@ const IDLE: Duration = Duration::from_mins(1);
 struct Bench {
     buffers: Buffers,
     pipes: Pipes,
-    received: Counter,
-    received_here: Counter,
-    sent: Counter,
-    sent_here: Counter,
+    received: Moved,
+    sent: Moved,
+}
+
+#[derive(Default)]
+struct Moved {
+    all: Counter,
+    here: Counter,
+}
+
+impl Moved {
+    fn tally(&self) -> Tally<'_> {
+        Tally {
+            all: &self.all,
+            here: &self.here,
+            told: None,
+        }
+    }
+
+    fn get(&self) -> u64 {
+        assert_eq!(self.all.get(), self.here.get());
+        self.all.get()
+    }
 }
 
 impl Bench {
@@ -30,10 +49,8 @@ impl Bench {
         Self {
             buffers: Buffers::new(1024, 4),
             pipes: Pipes::new(256 * 1024, 4),
-            received: Counter::default(),
-            received_here: Counter::default(),
-            sent: Counter::default(),
-            sent_here: Counter::default(),
+            received: Moved::default(),
+            sent: Moved::default(),
         }
     }
 
@@ -46,8 +63,8 @@ impl Bench {
             buffers: &self.buffers,
             pipes: &self.pipes,
             idle_timeout: IDLE,
-            received: Tally(&self.received, &self.received_here),
-            sent: Tally(&self.sent, &self.sent_here),
+            received: self.received.tally(),
+            sent: self.sent.tally(),
         };
         relay(&mut client, &mut backend, context).await
     }
@@ -182,8 +199,8 @@ async fn a_broken_side_is_named() {
         buffers: &bench.buffers,
         pipes: &bench.pipes,
         idle_timeout: IDLE,
-        received: Tally(&bench.received, &bench.received_here),
-        sent: Tally(&bench.sent, &bench.sent_here),
+        received: bench.received.tally(),
+        sent: bench.sent.tally(),
     };
     let (_peer, mut stream) = duplex(10);
     let error = relay(&mut stream, &mut Broken, context).await.unwrap_err();

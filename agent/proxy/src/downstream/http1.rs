@@ -25,7 +25,8 @@ use crate::exchange::{self, Inbound, Served};
 use crate::headers;
 use crate::http1::{Form, MessageWriter, WriteError, head_buffer};
 use crate::interim::Interims;
-use crate::reason::Reason;
+use crate::reason::{self, Reason};
+use crate::trail;
 use crate::upgrade::{PendingUpgrade, Promise, Wish};
 use crate::worker::Worker;
 
@@ -232,6 +233,9 @@ impl Session<'_> {
         if error == HeadError::NotHttp {
             return After::Close;
         }
+        let why = reason::of_head(error);
+        let version = Version::HTTP_11;
+        trail::refused(self.worker, &self.client, version, error.status(), why);
         let mut response = if error == HeadError::Coding {
             let none = self.worker.metrics.listener(None);
             none.own_answer(Reason::TransferCoding);

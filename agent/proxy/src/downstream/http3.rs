@@ -160,9 +160,12 @@ impl Worker {
         let registered = self.connections.register(Protocol::Http3);
         let connection = registered.connection();
         let finishing = Cell::new(false);
+        let mut client = Client::new(key, peer, Scheme::Https, sni.as_deref());
+        client.tls = Some("1.3"); // QUIC has no other
+        client.connection = Some(Rc::clone(connection));
         let session = Session {
             worker: &self,
-            client: Rc::new(Client::new(key, peer, Scheme::Https, sni.as_deref())),
+            client: Rc::new(client),
             connection,
             finishing: &finishing,
         };
@@ -322,9 +325,8 @@ impl InboundRequest {
         let ended = if let Ok(in_flight) = self.connection.begin_with(&request, limits) {
             self.exchange(request, stream, in_flight).await
         } else {
-            self.worker.metrics.heads_refused.increment();
-            self.answer(&mut stream.split().0, Crowded::response(), None)
-                .await
+            let refused = Crowded::refuse(&self.worker, &self.client, &request);
+            self.answer(&mut stream.split().0, refused, None).await
         };
         if let Err(error) = ended {
             tracing::trace!(%error, "request of HTTP/3 ended early");

@@ -111,13 +111,15 @@ impl Worker {
                 return;
             }
         };
+        let mut client = Client::new(key, peer, Scheme::Https, hello.sni.as_deref());
         let handshakes = &self.metrics.handshakes;
-        match stream.get_ref().1.protocol_version() {
-            Some(ProtocolVersion::TLSv1_2) => handshakes.tls12.increment(),
-            _ => handshakes.tls13.increment(),
-        }
+        let (counter, version) = match stream.get_ref().1.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => (&handshakes.tls12, "1.2"),
+            _ => (&handshakes.tls13, "1.3"),
+        };
+        counter.increment();
+        client.tls = Some(version);
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let client = Client::new(key, peer, Scheme::Https, hello.sni.as_deref());
         if is_http2 {
             Box::pin(self.serve_http2(stream, client, drain)).await;
         } else {
@@ -148,11 +150,12 @@ impl Worker {
         self: &Rc<Self>,
         stream: ClientStream,
         received: BytesMut,
-        client: Client,
+        mut client: Client,
         drain: Drain,
     ) {
         let registered = self.connections.register(Protocol::Http1);
         let connection = registered.connection();
+        client.connection = Some(Rc::clone(connection));
         let traffic = Arc::clone(connection.traffic());
         let finishing = Cell::new(false);
         let session = Session {
@@ -171,12 +174,13 @@ impl Worker {
     }
 
     /// Serves HTTP/2 with hyper's codec.
-    async fn serve_http2<S>(self: &Rc<Self>, stream: S, client: Client, drain: Drain)
+    async fn serve_http2<S>(self: &Rc<Self>, stream: S, mut client: Client, drain: Drain)
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let registered = self.connections.register(Protocol::Http2);
         let connection = Rc::clone(registered.connection());
+        client.connection = Some(Rc::clone(&connection));
         let io = TokioIo::new(Watched::new(stream, Arc::clone(connection.traffic())));
         let requests = Requests {
             worker: Rc::clone(self),
@@ -283,6 +287,9 @@ pub(super) async fn drive<C: Codec>(
         let end = connection.end();
         let wish = drain.poll(cx, waker);
         if end == Some(End::Abort) || wish == Wish::Cut {
+            if end != Some(End::Abort) {
+                connection.cut();
+            }
             return Poll::Ready(None);
         }
         loop {
@@ -329,8 +336,8 @@ impl Service<Request<Incoming>> for Requests {
         let worker = Rc::clone(&self.worker);
         let limits = &worker.config.downstream;
         let Ok(in_flight) = self.connection.begin_with(&request, limits) else {
-            worker.metrics.heads_refused.increment();
-            return Box::pin(std::future::ready(Ok(Crowded::response())));
+            let response = Crowded::refuse(&worker, &self.client, &request);
+            return Box::pin(std::future::ready(Ok(response)));
         };
         let client = Rc::clone(&self.client);
         let mut request = request;

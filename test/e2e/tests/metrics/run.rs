@@ -237,6 +237,7 @@ async fn unreachable_cluster() -> (SocketAddr, JoinHandle<()>) {
             Admin {
                 unready: Box::new(|| None),
                 metrics: Box::new(move || metrics.render()),
+                log_level: None,
             },
         );
         tokio::join!(serving, source.run(batches, CancellationToken::new()));
