@@ -16,6 +16,8 @@ use std::net::SocketAddr;
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use novaedge_bench::{folders::Folders, traffic::free_address};
+use novaedge_collector::Collector;
+use tokio::runtime::{Builder, Runtime};
 
 use jobs::{JOBS, Job};
 use peers::{Bench, PEERS, Peer, Setup};
@@ -36,7 +38,7 @@ struct Args {
     /// Only jobs whose name contains this, and neither latency at a fixed rate nor idle connections.
     #[arg(long, default_value = "")]
     only: String,
-    /// Only these peers, by name, beside the agent.
+    /// Only these peers, by name, beside the agent; `NovaEdge-access-log` and `NovaEdge-traces` are the agent with those.
     #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
     #[command(subcommand)]
@@ -93,18 +95,17 @@ fn main() -> anyhow::Result<()> {
     let ports = ports()?;
     origin::certificate(folder.path())?;
     let _origin = origin::start(folder.path(), &ports)?;
+    let (_runtime, collector) = collector()?;
     let bench = Bench {
         folder: folder.path(),
         ports: &ports,
         binaries: &args.folders.binaries,
+        collector,
     };
     let peers: Vec<&Peer> = PEERS
         .iter()
         .enumerate()
-        .filter(|(index, peer)| {
-            let named = args.peers.iter().any(|name| name == peer.name);
-            *index == 0 || args.peers.is_empty() || named
-        })
+        .filter(|(index, peer)| *index == 0 || peer.takes_part(&args.peers))
         .map(|(_, peer)| peer)
         .filter(|peer| is_there(peer))
         .collect();
@@ -153,6 +154,16 @@ fn main() -> anyhow::Result<()> {
             seconds: args.seconds,
         },
     )
+}
+
+/// A collector that takes traces, on a thread of its own.
+fn collector() -> anyhow::Result<(Runtime, SocketAddr)> {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let (_, address) = runtime.block_on(Collector::start())?;
+    Ok((runtime, address))
 }
 
 #[allow(clippy::print_stderr)]

@@ -1,6 +1,6 @@
-//! The proxies: access logs off, upstream connections kept.
+//! The proxies: access logs off but where that is the point, upstream connections kept.
 
-use std::{fmt::Write as _, fs, path::Path, process::Command};
+use std::{fmt::Write as _, fs, net::SocketAddr, path::Path, process::Command};
 
 use anyhow::Context as _;
 use novaedge_bench::{
@@ -25,7 +25,18 @@ pub struct Peer {
     pub name: &'static str,
     /// What must be installed for it; ours is named by its folder.
     program: Option<&'static str>,
+    /// When it takes part.
+    part: Part,
     start: fn(&Bench<'_>, &Setup) -> anyhow::Result<Running>,
+}
+
+/// When a proxy takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// In every run that names no others.
+    Always,
+    /// Where it is named.
+    Named,
 }
 
 /// How a proxy is set up for a job.
@@ -38,31 +49,49 @@ pub struct Setup {
 }
 
 /// Ours first, then those to compare with.
-pub const PEERS: [Peer; 5] = [
+pub const PEERS: [Peer; 7] = [
     Peer {
         name: "NovaEdge",
         program: None,
+        part: Part::Always,
         start: novaedge,
     },
     Peer {
         name: "nginx",
         program: Some("nginx"),
+        part: Part::Always,
         start: nginx,
     },
     Peer {
         name: "HAProxy",
         program: Some("haproxy"),
+        part: Part::Always,
         start: haproxy,
     },
     Peer {
         name: "Envoy",
         program: Some("envoy"),
+        part: Part::Always,
         start: envoy,
     },
     Peer {
         name: "Traefik",
         program: Some("traefik"),
+        part: Part::Always,
         start: traefik,
+    },
+    // What its own telemetry costs the agent.
+    Peer {
+        name: "NovaEdge-access-log",
+        program: None,
+        part: Part::Named,
+        start: logging,
+    },
+    Peer {
+        name: "NovaEdge-traces",
+        program: None,
+        part: Part::Named,
+        start: tracing,
     },
 ];
 
@@ -74,6 +103,8 @@ pub struct Bench<'a> {
     pub ports: &'a Ports,
     /// The folder of our binaries.
     pub binaries: &'a Path,
+    /// Where a collector takes traces.
+    pub collector: SocketAddr,
 }
 
 /// A proxy that runs.
@@ -101,6 +132,12 @@ impl Peer {
     pub fn is_there(&self) -> bool {
         self.program
             .is_none_or(|program| origin::require(&[program]).is_ok())
+    }
+
+    /// Whether it takes part where these are named.
+    pub fn takes_part(&self, named: &[String]) -> bool {
+        let is_named = named.iter().any(|name| name == self.name);
+        is_named || (named.is_empty() && self.part == Part::Always)
     }
 
     /// Whether it can do this here.
@@ -244,7 +281,8 @@ fn haproxy(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
 fn envoy(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
     let (folder, ports) = (bench.folder.display(), bench.ports);
     let of = |name: &str| format!("type.googleapis.com/envoy.extensions.{name}");
-    let address = |of: std::net::SocketAddr| json!({"socket_address": {"address": of.ip(), "port_value": of.port()}});
+    let address =
+        |of: SocketAddr| json!({"socket_address": {"address": of.ip(), "port_value": of.port()}});
     let http = |codec: &str, hosts: Vec<String>, cluster: &str| {
         let hosts: Vec<Value> = hosts
             .iter()
@@ -384,8 +422,33 @@ fn traefik(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
     })
 }
 
-/// The agent alone, as in a fleet; its control plane is a process of its own on core 1.
 fn novaedge(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
+    agent(bench, setup, &[])
+}
+
+/// With a line for each request, in a file.
+fn logging(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
+    let file = bench.folder.join("access.log");
+    if file.exists() {
+        fs::remove_file(&file)?;
+    }
+    agent(bench, setup, &["--access-log", &word(&file)?])
+}
+
+/// With a trace of one request in a hundred.
+fn tracing(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
+    let collector = format!("http://{}", bench.collector);
+    let flags = [
+        "--otlp-endpoint",
+        &collector,
+        "--trace-sample-ratio",
+        "0.01",
+    ];
+    agent(bench, setup, &flags)
+}
+
+/// The agent alone, as in a fleet; its control plane is a process of its own on core 1.
+fn agent(bench: &Bench<'_>, setup: &Setup, more: &[&str]) -> anyhow::Result<Running> {
     let manifests = bench.folder.join("manifests");
     let state = bench.folder.join("state");
     for folder in [&manifests, &state] {
@@ -416,7 +479,7 @@ fn novaedge(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
     control_plane.wait_for(bench.ports.grpc)?;
     let control_plane_url = format!("http://{grpc}");
     let threads = setup.cores.threads().to_string();
-    let arguments = [
+    let mut arguments = vec![
         "--control-plane",
         &control_plane_url,
         "--node-id",
@@ -428,6 +491,7 @@ fn novaedge(bench: &Bench<'_>, setup: &Setup) -> anyhow::Result<Running> {
         "--drain-timeout",
         "0",
     ];
+    arguments.extend(more);
     Ok(Running {
         proxy: bench.proxy(
             "NovaEdge",
