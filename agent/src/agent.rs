@@ -26,7 +26,7 @@ use crate::admin::{self, Admin};
 use crate::config::AgentConfig;
 use crate::control::Control;
 use crate::dns::{ControlPlaneDns, Dns};
-use crate::files::{Share, raise_limit};
+use crate::files::{Share, make_room, raise_limit};
 use crate::leaving::Leaving;
 use crate::memory;
 use crate::metrics::{Asked, Sources, Subscription, Traffic, nothing};
@@ -302,6 +302,7 @@ fn fit_open_files(config: &mut AgentConfig, workers: usize) -> Option<u64> {
     let share = Share::fit(wanted, files, workers);
     config.connections_per_worker = share.connections;
     config.l4.udp_sessions = share.udp_sessions;
+    make_room(share.files(workers).min(files.unwrap_or(u64::MAX)));
     tracing::info!(
         open_files = files,
         workers,

@@ -1,10 +1,16 @@
 //! Open files: the limit of the process, and what the agent may do within it.
 
+use std::fs::File;
+
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
 /// Files that are neither a connection nor a UDP session: listening sockets, the control plane's
 /// stream, the admin endpoint, logs, name lookups.
 const RESERVED: u64 = 512;
+
+/// Open files for which room is made ahead of need: half a MiB of the kernel's memory.
+const MOST_ROOM: u64 = 65_536;
 
 /// Raises the limit of open files to what the system allows. Returns the limit in force; `None`: there
 /// is none.
@@ -22,6 +28,20 @@ pub(crate) fn raise_limit() -> Option<u64> {
     limit.ok().filter(|limit| *limit != RLIM_INFINITY)
 }
 
+/// Has the kernel make room in the process's table of open files, before there are many. The kernel doubles the table as
+/// it fills, and in a process with several threads each time keeps whoever opens a file waiting for some 20 ms, until all
+/// cores have looked away from the old table: a worker with all of its connections.
+pub(crate) fn make_room(files: u64) {
+    let Ok(last) = i32::try_from(files.min(MOST_ROOM).saturating_sub(1)) else {
+        return;
+    };
+    let made = File::open("/dev/null").map_err(|_| nix::Error::last());
+    let made = made.and_then(|file| fcntl(&file, FcntlArg::F_DUPFD_CLOEXEC(last)));
+    if let Err(error) = made.and_then(nix::unistd::close) {
+        tracing::debug!(%error, files, "no room for open files ahead of need");
+    }
+}
+
 /// What one worker may open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
@@ -32,6 +52,12 @@ pub(crate) struct Share {
 }
 
 impl Share {
+    /// The files that so many workers use at most.
+    pub(crate) fn files(self, workers: usize) -> u64 {
+        let each = 2 * self.connections + self.udp_sessions;
+        (each.saturating_mul(workers) as u64).saturating_add(RESERVED)
+    }
+
     /// What is left of `wanted` when `workers` share `files`. A connection takes a file for the client
     /// and one for the backend, a UDP session one; a quarter of the files is for UDP.
     pub(crate) fn fit(wanted: Self, files: Option<u64>, workers: usize) -> Self {
@@ -66,9 +92,22 @@ mod tests {
         assert_eq!(fit(Some(100), 4), (1, 1));
         for (files, workers) in [(1_024, 1), (4_096, 3), (65_536, 8)] {
             let (connections, udp) = fit(Some(files), workers);
-            let used = (2 * connections + udp) * workers;
-            assert!(used as u64 + RESERVED <= files, "{files} {workers}");
+            let share = Share {
+                connections,
+                udp_sessions: udp,
+            };
+            let used = share.files(workers);
+            assert!(used <= files, "{files} {workers}");
         }
+    }
+
+    #[test]
+    fn there_is_room_for_many_files_without_growing_the_table() {
+        make_room(raise_limit().unwrap_or(MOST_ROOM).min(3_000));
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("FDSize:"));
+        let size: u64 = size.unwrap().trim().parse().unwrap();
+        assert!(size >= 3_000, "{size}");
     }
 
     #[test]
