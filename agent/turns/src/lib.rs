@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{spawn_local, yield_now};
 
 thread_local! {
-    /// Whether the task that runs has given way.
+    /// Whether the task that runs has given way, or gives way next time.
     static GAVE_WAY: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -48,6 +48,12 @@ pub fn give_way<T>(cx: &mut Context<'_>) -> Poll<T> {
     let waits = pin!(yield_now()).poll(cx).is_pending();
     debug_assert!(waits, "a turn is given away at once");
     Poll::Pending
+}
+
+/// What the task waits for comes in small pieces, so that many tasks like it may be ready at once, with little to do each. A
+/// task that has a [`Place`] needs a turn when it is polled next.
+pub fn comes_in_pieces() {
+    GAVE_WAY.set(true);
 }
 
 /// Lets others before, as [`give_way`] does.
@@ -274,6 +280,40 @@ mod tests {
         tasks.await;
         assert_eq!(busy.get(), 80);
         assert!(light.get() >= 70, "{}", light.get());
+    }
+
+    #[tokio::test]
+    async fn what_comes_in_pieces_waits_for_the_event_loop() {
+        let tasks = LocalSet::new();
+        let turns = Turns::new();
+        let (pieces, looked): (Rc<Cell<u32>>, Rc<Cell<u32>>) = <_>::default();
+        let come = Rc::new(tokio::sync::Notify::new());
+        for _ in 0..50 {
+            let (pieces, come, turns) = (Rc::clone(&pieces), Rc::clone(&come), turns.clone());
+            tasks.spawn_local(in_turn(turns, async move {
+                let mut piece = pin!(come.notified());
+                poll_fn(|cx| {
+                    comes_in_pieces();
+                    piece.as_mut().poll(cx)
+                })
+                .await;
+                pieces.set(pieces.get() + 1);
+            }));
+        }
+        let (seen, looks) = (Rc::clone(&pieces), Rc::clone(&looked));
+        tasks.spawn_local(async move {
+            yield_now().await;
+            come.notify_waiters();
+            let mut before = 0;
+            while seen.get() < 50 {
+                assert!(seen.get() <= before + 1, "{} {before}", seen.get());
+                before = seen.get();
+                looks.set(looks.get() + 1);
+                yield_now().await;
+            }
+        });
+        tasks.await;
+        assert!(looked.get() >= 50, "{}", looked.get());
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ use novaedge_http1::{
     BodyDecoder, BodyLength, HeadError, HeadLimits, Piece, RequestHead, RequestReader, encode,
 };
 use novaedge_splice::{Pipe, Pipes};
+use novaedge_turns::comes_in_pieces;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::Traffic;
@@ -24,6 +25,9 @@ use crate::http1::{self, BODY_LIMITS, Sink};
 
 /// Bytes of a request body that are read at once: a mirror must be able to keep up with them.
 const REQUEST_READ: usize = 16 * 1024;
+
+/// Parts of a body with fewer bytes are pieces.
+const FEW: usize = 512;
 
 /// Bytes of informational answers that wait for a slow client; others are left out.
 const MOST_INTERIM: usize = 16 * 1024;
@@ -138,7 +142,11 @@ impl Wire {
                 // An idle connection gives its buffer back.
                 *buffer = BytesMut::new();
             }
-            match ready!(self.poll_fill(cx, buffer)) {
+            let filled = self.poll_fill(cx, buffer);
+            if filled.is_pending() && !buffer.is_empty() {
+                comes_in_pieces();
+            }
+            match ready!(filled) {
                 Ok(0) | Err(_) => return Poll::Ready(Received::End),
                 Ok(_) => {}
             }
@@ -364,6 +372,12 @@ impl ClientBody {
             && !watcher.will_wake(cx.waker())
         {
             watcher.wake();
+        }
+        if let Ok(Piece::Data(data)) = &piece
+            && data.len() < FEW
+            && !self.ended
+        {
+            comes_in_pieces();
         }
         Poll::Ready(match piece {
             Ok(Piece::Data(data)) => Some(Ok(Frame::data(data))),
