@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 const RAMP: Duration = Duration::from_secs(1);
 
 /// Bytes that one abuse sends at most.
-const MOST: u64 = 8 * 1024 * 1024 * 1024;
+const MOST: u64 = 24 * 1024 * 1024 * 1024;
 
 /// Abuses the agent, and tells of it as JSON.
 #[derive(Debug, Args)]

@@ -29,7 +29,7 @@ struct Args {
     #[command(flatten)]
     folders: Folders,
     /// Seconds of each abuse.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 20)]
     seconds: u32,
     /// Only abuses whose name contains this.
     #[arg(long, default_value = "")]

@@ -1,11 +1,17 @@
 //! The origin: answers a little at every path, much at [`LARGE`], and opens WebSockets.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use clap::Args;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, copy_buf, sink},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::{Instant, sleep_until},
 };
 
 /// Where the large answer is.
@@ -16,6 +22,16 @@ const LARGE_BYTES: u32 = 1024 * 1024;
 
 /// Bytes of the other answers.
 pub const SMALL: u32 = 1024;
+
+/// Bytes that are handed to the kernel at once: whoever shares the core waits meanwhile, whatever the priorities say.
+const PART: u32 = 16 * 1024;
+
+/// Bytes that the kernel holds for a connection.
+const HELD: u32 = 4 * PART;
+
+/// Between two parts of large answers, together 16 MiB/s: the kernel takes what is sent to where it goes on the sender's
+/// core, before whatever else runs there.
+const EVERY: Duration = Duration::from_millis(1);
 
 /// Bytes of a head: more than the agent passes on.
 const HEAD_BYTES: u64 = 256 * 1024;
@@ -37,6 +53,25 @@ pub struct Origin {
 struct Answers {
     small: Vec<u8>,
     large: Vec<u8>,
+    pace: Pace,
+}
+
+/// When the next part of a large answer may go.
+#[derive(Default)]
+struct Pace(Mutex<Option<Instant>>);
+
+impl Pace {
+    /// Waits for one part's turn.
+    async fn part(&self) {
+        let at = {
+            let mut next = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let at = next.map_or(now, |next| next.max(now));
+            *next = Some(at + EVERY);
+            at
+        };
+        sleep_until(at).await;
+    }
 }
 
 /// What of a request decides its answer.
@@ -55,10 +90,11 @@ impl Origin {
             .enable_all()
             .build()?;
         runtime.block_on(async {
-            let listener = TcpListener::bind(self.listen).await?;
+            let listener = listen(self.listen)?;
             let answers: &'static Answers = Box::leak(Box::new(Answers {
                 small: answer(SMALL),
                 large: answer(LARGE_BYTES),
+                pace: Pace::default(),
             }));
             loop {
                 // The open files of another moment are not the end.
@@ -70,6 +106,15 @@ impl Origin {
             }
         })
     }
+}
+
+/// A listener whose connections hold little in the kernel.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.set_send_buffer_size(HELD)?;
+    socket.bind(address)?;
+    socket.listen(1024)
 }
 
 fn answer(bytes: u32) -> Vec<u8> {
@@ -97,7 +142,12 @@ async fn serve(stream: TcpStream, answers: &Answers) -> io::Result<()> {
         } else {
             &answers.small
         };
-        stream.write_all(answer).await?;
+        for part in answer.chunks(PART as usize) {
+            if asked.large {
+                answers.pace.part().await;
+            }
+            stream.write_all(part).await?;
+        }
     }
     Ok(())
 }

@@ -7,12 +7,12 @@ use clap::ValueEnum;
 /// How the cores are shared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Schedule {
-    /// The attacker has what all others leave: for a machine that does nothing else.
-    #[default]
-    Quiet,
     /// All but the attacker come before whatever else the machine does, and the attacker before most of it. Needs
     /// the right to.
+    #[default]
     Busy,
+    /// The attacker has what all others leave: for a machine that does nothing else, without rights.
+    Quiet,
 }
 
 /// The core of the agent, for itself.
@@ -56,10 +56,10 @@ impl Schedule {
     pub fn sentence(self) -> &'static str {
         match self {
             Self::Quiet => {
-                "the attacker and the origin that it asks run under `SCHED_IDLE` and so take nothing from the others"
+                "the attacker and the origin that it asks run under `SCHED_IDLE` and so take nothing from the others (`--schedule quiet`)"
             }
             Self::Busy => {
-                "the honest clients and their origin run under `SCHED_RR`, so the attacker and the origin that it asks take nothing from them; the agent has the highest priority below that, so other work of the machine takes little from it (`--schedule busy`)"
+                "the honest clients and their origin run under `SCHED_RR`, so the attacker and the origin that it asks take nothing from them; the agent has the highest priority below that, so other work of the machine takes little from it"
             }
         }
     }
