@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use novaedge_http1::HeadLimits;
 use novaedge_router::{Endpoint, Host};
-use tokio::net::TcpStream;
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::task::TaskTracker;
@@ -66,16 +67,27 @@ impl Connector {
         };
         let mut last = io::ErrorKind::NotFound.into();
         for address in addresses.iter() {
-            match TcpStream::connect(SocketAddr::new(*address, endpoint.port)).await {
-                Ok(stream) => {
-                    stream.set_nodelay(true).map_err(ForwardError::Connect)?;
-                    return Ok(stream);
-                }
+            match open(SocketAddr::new(*address, endpoint.port)).await {
+                Ok(stream) => return Ok(stream),
                 Err(error) => last = error,
             }
         }
         Err(ForwardError::Connect(last))
     }
+}
+
+/// Connects. Who gives up meanwhile leaves nothing behind: clients that take their requests back at once would use up all
+/// local ports otherwise, each of which a closed connection keeps for a minute.
+async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_zero_linger()?;
+    let stream = socket.connect(address).await?;
+    SockRef::from(&stream).set_linger(None)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 async fn handshake(
