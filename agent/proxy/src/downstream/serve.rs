@@ -44,6 +44,12 @@ const SEND_BUFFER: usize = 8 * 1024;
 /// Streams of a connection that end by the client's own fault before the connection does (CVE-2025-8671).
 const RESETS: usize = 64;
 
+/// The first requests of a connection.
+const YOUNG: u32 = 128;
+
+/// Requests of a young connection that are under way at once without a turn to begin.
+const FREE: u32 = 4;
+
 impl Worker {
     /// Serves a cleartext connection, which has no delay (`TCP_NODELAY`): HTTP/1.1, or HTTP/2 by prior knowledge. Ends with the
     /// connection; upgraded ones go on as tasks of the worker.
@@ -188,7 +194,7 @@ impl Worker {
             connection: Rc::clone(&connection),
         };
         let limits = &self.config.downstream;
-        let codec = http2::Builder::new(Streams(Rc::clone(self)))
+        let codec = http2::Builder::new(Streams::new(self))
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.http2_streams)
             .initial_stream_window_size(limits.http2_stream_window)
@@ -207,16 +213,58 @@ impl Worker {
     }
 }
 
-/// Runs the requests of HTTP/2 connections as tasks of the worker, which take turns like connections.
+/// Runs the requests of an HTTP/2 connection as tasks of the worker, which take turns like connections.
+///
+/// Many may begin at once, with nothing to say for their client: as long as the connection is young, those beyond a few
+/// under way wait for a turn to begin. Most of what a client takes back at once is gone by then.
 #[derive(Clone)]
-pub(super) struct Streams(Rc<Worker>);
+pub(super) struct Streams {
+    worker: Rc<Worker>,
+    begun: Rc<Cell<u32>>,
+    under_way: Rc<Cell<u32>>,
+}
+
+impl Streams {
+    fn new(worker: &Rc<Worker>) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            begun: Rc::default(),
+            under_way: Rc::default(),
+        }
+    }
+}
 
 impl<F: Future + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
-        let stream = in_turn(self.0.turns.clone(), stream);
-        self.0.tasks.spawn_local(async move {
-            stream.await;
+        self.begun.set(self.begun.get().saturating_add(1));
+        let under_way = UnderWay::new(&self.under_way);
+        let waits = self.begun.get() <= YOUNG && self.under_way.get() > FREE;
+        let turns = self.worker.turns.clone();
+        self.worker.tasks.spawn_local(async move {
+            let _under_way = under_way;
+            let stream = pin!(in_turn(turns.clone(), stream));
+            if waits {
+                turns.next().await.begin(stream).await;
+            } else {
+                stream.await;
+            }
         });
+    }
+}
+
+/// Counts a request while it is under way.
+struct UnderWay(Rc<Cell<u32>>);
+
+impl UnderWay {
+    fn new(count: &Rc<Cell<u32>>) -> Self {
+        count.set(count.get() + 1);
+        Self(Rc::clone(count))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
