@@ -58,7 +58,7 @@ async fn pages_about_a_folder_tell_the_truth_about_a_cluster() {
     for object in ["proxygateway/edge", "proxyroute/hello"] {
         namespace.kubectl(&["wait", "--for=create", "--timeout=60s", object]);
     }
-    for path in ["docs/security.md"] {
+    for path in ["docs/security.md", "docs/troubleshooting.md"] {
         let mut reader = reader_in(&["--namespace", namespace.name()]);
         let mut blocks = blocks(&page(path));
         blocks.retain(|one| one.needs_a_cluster() && one.not_run.is_none());
