@@ -279,6 +279,48 @@ fn the_limits_are_the_defaults_of_the_data_path() {
     assert!(page.contains(&replay), "{replay}");
 }
 
+#[test]
+fn the_limits_for_reviewers_are_the_defaults_of_the_data_path() {
+    let http = novaedge_proxy::Config::default();
+    let l4 = novaedge_l4::Limits::default();
+    let (client, backend, mirror) = (&http.downstream, &http.upstream, &http.mirror);
+    assert_eq!(l4.handshake_timeout, client.handshake_timeout);
+    assert_eq!(backend.max_idle, 1_024);
+    assert_eq!(backend.max_waiting, 1_024);
+    let rows = [
+        format!("ClientHello | {} s", l4.client_hello_timeout.as_secs()),
+        format!("TLS handshake | {} s;", client.handshake_timeout.as_secs()),
+        format!(
+            "flow-control window of a stream, of a connection (HTTP/2, HTTP/3) | {} KiB, {} MiB |",
+            client.http2_stream_window >> 10,
+            client.http2_connection_window >> 20
+        ),
+        format!(
+            "head of a backend's answer | {} KiB, {} fields over HTTP/1.1 |",
+            backend.max_head_bytes >> 10,
+            backend.max_headers
+        ),
+        format!(
+            "body that is kept for a retry | {} KiB |",
+            http.replay_buffer >> 10
+        ),
+        "idle connections kept for an endpoint, requests that wait for one, for each worker | 1,024, 1,024 |".to_owned(),
+        format!(
+            "bytes that a mirror may be behind, time of a mirrored request | {} KiB, {} s |",
+            mirror.lag >> 10,
+            mirror.timeout.as_secs()
+        ),
+        format!(
+            "time to connect at layer 4, over all endpoints | {} s |",
+            l4.connect_deadline.as_secs()
+        ),
+    ];
+    let page = fs::read_to_string(root().join("docs/security.md")).expect("the page");
+    for row in rows {
+        assert!(page.contains(&format!("| {row}")), "no row {row}");
+    }
+}
+
 /// The repository's root is a package of its own, so programs of others are found by their package alone.
 #[test]
 fn programs_are_built_by_their_packages() {

@@ -40,6 +40,14 @@ pub struct Shown {
     pub exit: i32,
 }
 
+impl Block {
+    /// Whether it asks a cluster: those of a page that tells of both are run by different tests.
+    pub fn needs_a_cluster(&self) -> bool {
+        let mut lines = self.commands.lines();
+        lines.any(|line| line.trim_start().starts_with("kubectl "))
+    }
+}
+
 /// The blocks of a page, in their order.
 pub fn blocks(page: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
@@ -181,6 +189,19 @@ mod tests {
                 block(22, "three\n", None, None),
             ]
         );
+    }
+
+    #[test]
+    fn blocks_with_kubectl_need_a_cluster() {
+        for (commands, expect) in [
+            ("kubectl get pods\n", true),
+            ("as=--as=me\nkubectl auth whoami $as\n", true),
+            ("novactl status\n", false),
+            ("echo kubectl get pods\n", false),
+        ] {
+            let page = format!("```sh\n{commands}```\n");
+            assert_eq!(blocks(&page)[0].needs_a_cluster(), expect, "{commands}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{env, fs, os::unix::fs::symlink};
 
 use novaedge_e2e::{
-    cluster::kubectl,
+    cluster::{bed, kubectl},
     pages::{ON_A_CLUSTER, Shell, blocks, page, root},
 };
 
@@ -50,6 +50,29 @@ fn pages_about_a_cluster_do_what_they_say() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster (make cluster-up, then make e2e)"]
+async fn pages_about_a_folder_tell_the_truth_about_a_cluster() {
+    let (namespace, _) = bed("pages", "pages.example.com", 1).await;
+    // Native objects come by and by.
+    for object in ["proxygateway/edge", "proxyroute/hello"] {
+        namespace.kubectl(&["wait", "--for=create", "--timeout=60s", object]);
+    }
+    for path in ["docs/security.md", "docs/troubleshooting.md"] {
+        let mut reader = reader_in(&["--namespace", namespace.name()]);
+        let mut blocks = blocks(&page(path));
+        blocks.retain(|one| one.needs_a_cluster() && one.not_run.is_none());
+        assert!(blocks.len() >= 4, "{path}: only {} blocks", blocks.len());
+        for mut block in blocks {
+            let objects = [("NAME", "edge"), ("ROUTE", "hello")];
+            for (written, meant) in objects.into_iter().chain(MEANT) {
+                block.commands = block.commands.replace(written, meant);
+            }
+            reader.follow(path, &block);
+        }
+    }
+}
+
 /// What a page calls the base, which is in the repository.
 const BASE: &str = "github.com/ORGANISATION/novaedge//deploy/kustomize/base?ref=v0.1.0";
 
@@ -83,9 +106,15 @@ fn the_patch_for_the_access_log_applies() {
 
 /// In a clone of the repository, with kubectl.
 fn reader() -> Shell {
+    reader_in(&[])
+}
+
+/// The same, whose kubectl goes by these flags where the page does not say otherwise.
+fn reader_in(flags: &[&str]) -> Shell {
     let real = env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
     // A link would hide from the script where it stands.
-    let shell = Shell::start(("kubectl", &format!("{real} \"$@\"")), &[]);
+    let command = format!("{real} {} \"$@\"", flags.join(" "));
+    let shell = Shell::start(("kubectl", &command), &[]);
     for folder in ["deploy", "test"] {
         symlink(root().join(folder), shell.home().join(folder)).expect("the home is writable");
     }
