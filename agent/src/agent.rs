@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use novaedge_access_log::{OpenError, Reopen};
-use novaedge_balance::{Site, Verdicts};
+use novaedge_balance::{OwnPorts, Site, Verdicts};
 use novaedge_check::Checks;
 use novaedge_proto::v1;
 use novaedge_proxy::Live;
@@ -88,9 +88,15 @@ impl Agent {
         let count = config.workers.max(1);
         config.http.workers = u32::try_from(count).unwrap_or(u32::MAX);
         config.l4.workers = config.http.workers;
+        let admin = config.admin.map(bind_admin).transpose()?;
+        let admin_address = admin
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
+        let own = admin_address.map(|address| address.port());
         let site = Site {
             zone: config.zone.clone(),
             verdicts: Verdicts::default(),
+            own: OwnPorts::new(own.into_iter().chain(config.own_ports.iter().copied())),
         };
         config.http.site.clone_from(&site);
         config.l4.site.clone_from(&site);
@@ -98,7 +104,6 @@ impl Agent {
         config.http.pressure = memory.pressure.clone();
         let open_files = fit_open_files(&mut config, count);
         let live = nothing();
-        let admin = config.admin.map(bind_admin).transpose()?;
         let leaving = Leaving::new();
         let subscriber = subscriber(&config, leaving.watch())?;
         let reopen = Reopen::default();
@@ -127,9 +132,6 @@ impl Agent {
         };
         thread("health".into(), &ended_sender, move || health.run())?;
         let (steps, fed) = mpsc::channel(1);
-        let admin_address = admin
-            .as_ref()
-            .and_then(|listener| listener.local_addr().ok());
         let agent = Self {
             steps,
             served: served.clone(),

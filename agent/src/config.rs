@@ -41,6 +41,8 @@ pub struct AgentConfig {
     /// Limits of the layer 4 data path; `workers` and `site` in it are set by the agent, and `udp_sessions`
     /// lowered to what the limit of open files allows.
     pub l4: novaedge_l4::Limits,
+    /// Ports of the process, besides the admin endpoint's, that no backend may have.
+    pub own_ports: Vec<u16>,
     /// What is told beside metrics.
     pub telemetry: Telemetry,
     /// Metrics of what shares the process, shown beside the agent's own.
@@ -80,6 +82,7 @@ impl AgentConfig {
             memory_limit: None,
             http: novaedge_proxy::Config::default(),
             l4: novaedge_l4::Limits::default(),
+            own_ports: Vec::new(),
             telemetry: Telemetry::default(),
             more_metrics: None,
         }

@@ -62,6 +62,7 @@ impl Standalone {
         agent.control_plane = Some(format!("http://{}", control_plane.address()));
         agent.state_dir = Some(config.state_dir.join("agent"));
         agent.admin = Some(config.admin);
+        agent.own_ports = vec![control_plane.address().port()];
         agent.telemetry = config.telemetry;
         agent.more_metrics = Some(Arc::new(Shared(control_plane.metrics().clone())));
         if let Some(workers) = config.workers {

@@ -13,6 +13,7 @@ use crate::hash::{Bits, endpoint_id};
 use crate::health::{Verdicts, Watched};
 use crate::member::{Member, full_weight};
 use crate::outlier::{self, Outcome};
+use crate::own::OwnPorts;
 use crate::selection::{Candidates, Look, Selection};
 use crate::table::{Entry, Table, Weights, rendezvous};
 
@@ -47,6 +48,8 @@ pub struct Site {
     pub zone: Option<Arc<str>>,
     /// What the agent's checks say.
     pub verdicts: Verdicts,
+    /// What is no endpoint, because it is the agent itself.
+    pub own: OwnPorts,
 }
 
 /// What one choice depends on besides the group.

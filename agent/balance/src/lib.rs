@@ -10,7 +10,7 @@
 //!
 //! Modules, in reading order: [`member`] (what is known of one endpoint), [`group`] (all of them), [`hash`] (keys), then
 //! what a choice is made of: `selection` (who may be chosen now, and in which zone), `turns` (smooth weighted round robin),
-//! `table` (ring, Maglev, rendezvous), `latency`; and what keeps trouble small: [`outlier`], [`health`], [`gate`].
+//! `table` (ring, Maglev, rendezvous), `latency`; and what keeps trouble small: [`outlier`], [`health`], [`gate`], `own` (what is no endpoint).
 
 pub mod gate;
 pub mod group;
@@ -19,6 +19,7 @@ pub mod health;
 mod latency;
 pub mod member;
 pub mod outlier;
+mod own;
 mod selection;
 mod table;
 mod turns;
@@ -29,4 +30,5 @@ pub use self::{
     health::{Check, Thresholds, Unhealthy, Verdicts},
     member::Member,
     outlier::Outcome,
+    own::OwnPorts,
 };

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use novaedge_balance::Outcome;
+use novaedge_balance::{Outcome, OwnPorts};
 use novaedge_router::{Backend, Endpoint, Host, Invalid, L4Rule, ListenerInfo, Target};
 use rustls::pki_types::ServerName;
 use socket2::SockRef;
@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 use crate::balance::Slot;
 use crate::error::Error;
 use crate::flow::{Flow, Names};
-use crate::source::{Resolve, Source, View};
+use crate::source::{Source, View};
 use crate::trail::Trail;
 use crate::worker::Worker;
 
@@ -156,7 +156,7 @@ impl<S: Source> Worker<S> {
                 trail.tries(&backend.name, endpoint.endpoint());
             }
             let tls = upstream.tls.as_ref();
-            let attempt = open(endpoint.endpoint(), header, tls, &*self.resolver);
+            let attempt = open(endpoint.endpoint(), header, tls, self);
             match timeout_at(end, attempt).await {
                 Ok(Ok(stream)) => {
                     slot.report(Outcome::Success);
@@ -186,19 +186,29 @@ impl<S: Source> Worker<S> {
     }
 }
 
-async fn open(
+async fn connect(address: SocketAddr, own: &OwnPorts) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    if own.has(address.port()) && own.are_reached(stream.local_addr()?, stream.peer_addr()?) {
+        let why = "the gateway's own endpoint is no backend";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    Ok(stream)
+}
+
+async fn open<S>(
     endpoint: &Endpoint,
     header: &[u8],
     tls: Option<&UpstreamTls>,
-    resolver: &dyn Resolve,
+    worker: &Worker<S>,
 ) -> io::Result<BackendStream> {
+    let own = &worker.limits.site.own;
     let mut stream = match &endpoint.address {
-        Host::Ip(address) => TcpStream::connect(SocketAddr::new(*address, endpoint.port)).await?,
+        Host::Ip(address) => connect(SocketAddr::new(*address, endpoint.port), own).await?,
         Host::Dns(name) => {
             let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
             let mut connected = None;
-            for address in resolver.resolve(name).await? {
-                match TcpStream::connect(SocketAddr::new(address, endpoint.port)).await {
+            for address in worker.resolver.resolve(name).await? {
+                match connect(SocketAddr::new(address, endpoint.port), own).await {
                     Ok(stream) => {
                         connected = Some(stream);
                         break;

@@ -28,6 +28,7 @@ mod http3_body;
 mod quic_id;
 mod serve;
 mod stream;
+mod streams;
 mod transport;
 mod wire;
 

@@ -104,6 +104,7 @@ impl Worker {
             ),
             metrics: Arc::clone(&metrics),
             tasks: tasks.clone(),
+            own: config.site.own.clone(),
             head_limits: HeadLimits {
                 bytes: upstream.max_head_bytes,
                 fields: upstream.max_headers,

@@ -69,6 +69,7 @@ impl Bench {
         let site = Site {
             zone: zone.map(Into::into),
             verdicts: Verdicts::default(),
+            ..Site::default()
         };
         let balancing = Balancing {
             health_check: Some(HealthCheck {

@@ -13,13 +13,12 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use novaedge_router::client_hello::ClientHello;
 use novaedge_router::{Scheme, SocketKey, TlsTarget};
-use novaedge_turns::{Place, Turns, in_turn};
+use novaedge_turns::{Place, Turns};
 use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -27,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::http1::Session;
 use super::stream::{Rewound, Watched, sniff};
+use super::streams::Streams;
 use super::transport::ClientStream;
 use super::wire::Wire;
 use super::{Connection, Crowded, End, Protocol};
@@ -43,12 +43,6 @@ const SEND_BUFFER: usize = 8 * 1024;
 
 /// Streams of a connection that end by the client's own fault before the connection does (CVE-2025-8671).
 const RESETS: usize = 64;
-
-/// The first requests of a connection.
-const YOUNG: u32 = 128;
-
-/// Requests of a young connection that are under way at once without a turn to begin.
-const FREE: u32 = 4;
 
 impl Worker {
     /// Serves a cleartext connection, which has no delay (`TCP_NODELAY`): HTTP/1.1, or HTTP/2 by prior knowledge. Ends with the
@@ -194,7 +188,7 @@ impl Worker {
             connection: Rc::clone(&connection),
         };
         let limits = &self.config.downstream;
-        let codec = http2::Builder::new(Streams::new(self))
+        let codec = http2::Builder::new(Streams::new(&self.turns, &self.tasks))
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.http2_streams)
             .initial_stream_window_size(limits.http2_stream_window)
@@ -210,61 +204,6 @@ impl Worker {
             }
             tracing::trace!(%error, "client connection ended");
         }
-    }
-}
-
-/// Runs the requests of an HTTP/2 connection as tasks of the worker, which take turns like connections.
-///
-/// Many may begin at once, with nothing to say for their client: as long as the connection is young, those beyond a few
-/// under way wait for a turn to begin. Most of what a client takes back at once is gone by then.
-#[derive(Clone)]
-pub(super) struct Streams {
-    worker: Rc<Worker>,
-    begun: Rc<Cell<u32>>,
-    under_way: Rc<Cell<u32>>,
-}
-
-impl Streams {
-    fn new(worker: &Rc<Worker>) -> Self {
-        Self {
-            worker: Rc::clone(worker),
-            begun: Rc::default(),
-            under_way: Rc::default(),
-        }
-    }
-}
-
-impl<F: Future + 'static> Executor<F> for Streams {
-    fn execute(&self, stream: F) {
-        self.begun.set(self.begun.get().saturating_add(1));
-        let under_way = UnderWay::new(&self.under_way);
-        let waits = self.begun.get() <= YOUNG && self.under_way.get() > FREE;
-        let turns = self.worker.turns.clone();
-        self.worker.tasks.spawn_local(async move {
-            let _under_way = under_way;
-            let stream = pin!(in_turn(turns.clone(), stream));
-            if waits {
-                turns.next().await.begin(stream).await;
-            } else {
-                stream.await;
-            }
-        });
-    }
-}
-
-/// Counts a request while it is under way.
-struct UnderWay(Rc<Cell<u32>>);
-
-impl UnderWay {
-    fn new(count: &Rc<Cell<u32>>) -> Self {
-        count.set(count.get() + 1);
-        Self(Rc::clone(count))
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
     }
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use novaedge_balance::OwnPorts;
 use novaedge_http1::HeadLimits;
 use novaedge_router::{Endpoint, Host};
 use socket2::SockRef;
@@ -29,6 +30,8 @@ pub(crate) struct Connector {
     pub dns: DnsCache,
     /// Owns the tasks that drive connections.
     pub tasks: TaskTracker,
+    /// What is no backend.
+    pub own: OwnPorts,
     /// Limits of a response head.
     pub head_limits: HeadLimits,
     pub metrics: Arc<Metrics>,
@@ -67,7 +70,7 @@ impl Connector {
         };
         let mut last = io::ErrorKind::NotFound.into();
         for address in addresses.iter() {
-            match open(SocketAddr::new(*address, endpoint.port)).await {
+            match open(SocketAddr::new(*address, endpoint.port), &self.own).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = error,
             }
@@ -78,13 +81,17 @@ impl Connector {
 
 /// Connects. Who gives up meanwhile leaves nothing behind: clients that take their requests back at once would use up all
 /// local ports otherwise, each of which a closed connection keeps for a minute.
-async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+async fn open(address: SocketAddr, own: &OwnPorts) -> io::Result<TcpStream> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     }?;
     socket.set_zero_linger()?;
     let stream = socket.connect(address).await?;
+    if own.has(address.port()) && own.are_reached(stream.local_addr()?, stream.peer_addr()?) {
+        let why = "the gateway's own endpoint is no backend";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
     SockRef::from(&stream).set_linger(None)?;
     stream.set_nodelay(true)?;
     Ok(stream)
