@@ -29,8 +29,6 @@ pub(super) struct Frames {
     control: u64,
     /// Bytes that acknowledge control frames, which the codec sends.
     acknowledged: u64,
-    /// Frames that begin a request, or carry its trailers.
-    heads: u64,
 }
 
 impl Frames {
@@ -43,7 +41,6 @@ impl Frames {
             useful: 0,
             control: 0,
             acknowledged: 0,
-            heads: 0,
         }
     }
 
@@ -80,17 +77,11 @@ impl Frames {
             DATA | HEADERS | CONTINUATION if length > 0 => self.useful += all,
             _ => self.control += all,
         }
-        self.heads += u64::from(kind == HEADERS);
         match kind {
             PING => self.acknowledged += all,
             SETTINGS => self.acknowledged += HEADER as u64,
             _ => {}
         }
-    }
-
-    /// Requests that have begun so far, as far as their frames tell.
-    pub(super) fn heads(&self) -> u64 {
-        self.heads
     }
 
     /// Whether too little of it is of use, when so many bytes have been sent to the client.

@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::http1::Session;
 use super::stream::{Rewound, Watched, sniff};
-use super::streams::Streams;
+use super::streams::{Manners, Streams};
 use super::transport::ClientStream;
 use super::wire::Wire;
 use super::{Connection, Crowded, End, Protocol};
@@ -186,6 +186,7 @@ impl Worker {
             worker: Rc::clone(self),
             client: Rc::new(client),
             connection: Rc::clone(&connection),
+            manners: Rc::default(),
         };
         let limits = &self.config.downstream;
         let codec = http2::Builder::new(Streams::new(&self.turns, &self.tasks))
@@ -312,6 +313,7 @@ struct Requests {
     worker: Rc<Worker>,
     client: Rc<Client>,
     connection: Rc<Connection>,
+    manners: Rc<Manners>,
 }
 
 impl Service<Request<Incoming>> for Requests {
@@ -326,6 +328,7 @@ impl Service<Request<Incoming>> for Requests {
             let response = Crowded::refuse(&worker, &self.client, &request);
             return Box::pin(std::future::ready(Ok(response)));
         };
+        let mut beginning = self.manners.begin(self.connection.in_flight.get());
         let client = Rc::clone(&self.client);
         let mut request = request;
         let upgrade = websocket_wish(&mut request).map(|mut wish| {
@@ -334,12 +337,17 @@ impl Service<Request<Incoming>> for Requests {
             wish
         });
         Box::pin(async move {
+            let turn = beginning.turn(&worker.turns).await;
             let inbound = Inbound {
                 request: Box::new(request.map(Body::incoming)),
                 upgrade,
             };
-            let served = exchange::serve(&worker, &client, inbound, None).await;
-            let Served { response, ending } = served;
+            let serving = pin!(exchange::serve(&worker, &client, inbound, None));
+            let Served { response, ending } = match turn {
+                Some(turn) => turn.begin(serving).await,
+                None => serving.await,
+            };
+            beginning.answered();
             Ok(response.map(|body| body.holding(in_flight, Some(ending))))
         })
     }

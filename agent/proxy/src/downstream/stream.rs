@@ -119,13 +119,6 @@ const TURN: Turn = Turn {
 /// Bytes that are read at once at first, and at least.
 const READ: usize = 256;
 
-/// The first requests of a connection are read a few at a time, because many may come at once, with nothing to say for
-/// their client.
-const YOUNG: u64 = 128;
-
-/// The time that a request counts for then: most of what it takes is not spent on the connection.
-const REQUEST: Duration = Duration::from_micros(15);
-
 /// So few bytes take no time that needs to be measured.
 const FEW: usize = 512;
 
@@ -138,7 +131,6 @@ struct Turn {
 #[derive(Debug, Default)]
 struct Spent {
     bytes: usize,
-    heads: u32,
     since: Option<Instant>,
 }
 
@@ -171,7 +163,7 @@ impl<S> Watched<S> {
         let Some(since) = self.spent.since else {
             return false;
         };
-        let took = since.elapsed() + self.spent.heads * REQUEST;
+        let took = since.elapsed();
         if took > TURN.time * 3 / 2 {
             self.most = (self.most / 2).max(READ);
         } else if took < TURN.time / 4 {
@@ -209,14 +201,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         self.traffic.read();
         let read = buf.filled().get(before..).unwrap_or_default();
         self.spent.bytes += read.len();
-        let before = self.frames.heads();
         self.frames.take(read);
-        if before < YOUNG {
-            let heads = self.frames.heads() - before;
-            self.spent.heads += u32::try_from(heads).unwrap_or(u32::MAX);
-        }
-        let is_much = self.spent.bytes >= FEW || self.spent.heads > 1;
-        if self.spent.since.is_none() && is_much {
+        if self.spent.since.is_none() && self.spent.bytes >= FEW {
             self.spent.since = Some(Instant::now());
         }
         if self.frames.is_flood(self.sent) {
@@ -258,52 +244,5 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicBool;
-    use std::task::Waker;
-
-    use super::*;
-
-    /// Requests that are read before others have their turn.
-    fn turn(watched: &mut Watched<&[u8]>) -> u64 {
-        let before = watched.frames.heads();
-        let mut cx = Context::from_waker(Waker::noop());
-        loop {
-            let mut space = [0; 16 * 1024];
-            let mut buf = ReadBuf::new(&mut space);
-            let polled = Pin::new(&mut *watched).poll_read(&mut cx, &mut buf);
-            if polled.is_pending() || buf.filled().is_empty() {
-                return watched.frames.heads() - before;
-            }
-        }
-    }
-
-    #[test]
-    fn a_new_connection_begins_a_few_requests_at_a_time() {
-        let mut sent = PREFACE.to_vec();
-        for _ in 0..1_000 {
-            // HEADERS with 20 bytes (RFC 9113 section 6.2).
-            sent.extend([0, 0, 20, 1, 5, 0, 0, 0, 1]);
-            sent.extend([0; 20]);
-        }
-        let traffic = Arc::new(Traffic {
-            moved: AtomicBool::new(false),
-            partial: AtomicBool::new(false),
-        });
-        let mut watched = Watched::new(sent.as_slice(), traffic);
-        let mut begun = 0;
-        while begun < YOUNG {
-            let turn = turn(&mut watched);
-            assert!((1..=20).contains(&turn), "{turn} after {begun}");
-            begun += turn;
-        }
-        while begun < 1_000 {
-            begun += turn(&mut watched);
-        }
-        assert_eq!(begun, 1_000);
     }
 }
