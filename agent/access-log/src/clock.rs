@@ -1,7 +1,6 @@
 //! Moments as text, without a time zone but UTC.
 
-use std::io::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SECONDS_OF_DAY: u64 = 86_400;
 const MONTHS: [&str; 12] = [
@@ -52,12 +51,20 @@ impl Calendar {
 /// RFC 3339, with microseconds.
 pub(crate) fn rfc3339(out: &mut Vec<u8>, time: SystemTime) {
     let at = Calendar::of(time);
-    // Writing to a Vec can't fail.
-    let _ = write!(
-        out,
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
-        at.year, at.month, at.day, at.hour, at.minute, at.second, at.micros
-    );
+    digits::<4>(out, at.year);
+    for (before, value) in [
+        (b'-', at.month),
+        (b'-', at.day),
+        (b'T', at.hour),
+        (b':', at.minute),
+        (b':', at.second),
+    ] {
+        out.push(before);
+        digits::<2>(out, value);
+    }
+    out.push(b'.');
+    digits::<6>(out, at.micros.into());
+    out.push(b'Z');
 }
 
 /// As in the common log format: `01/Dec/2026:04:21:02 +0000`.
@@ -66,22 +73,38 @@ pub(crate) fn common(out: &mut Vec<u8>, time: SystemTime) {
     let month = usize::try_from(at.month)
         .ok()
         .and_then(|month| MONTHS.get(month - 1));
-    let _ = write!(
-        out,
-        "{:02}/{}/{:04}:{:02}:{:02}:{:02} +0000",
-        at.day,
-        month.unwrap_or(&"???"),
-        at.year,
-        at.hour,
-        at.minute,
-        at.second
-    );
+    digits::<2>(out, at.day);
+    out.push(b'/');
+    out.extend_from_slice(month.unwrap_or(&"???").as_bytes());
+    out.push(b'/');
+    digits::<4>(out, at.year);
+    for value in [at.hour, at.minute, at.second] {
+        out.push(b':');
+        digits::<2>(out, value);
+    }
+    out.extend_from_slice(b" +0000");
+}
+
+/// Seconds with six digits behind the point.
+pub(crate) fn seconds(out: &mut Vec<u8>, time: Duration) {
+    out.extend_from_slice(itoa::Buffer::new().format(time.as_secs()).as_bytes());
+    out.push(b'.');
+    digits::<6>(out, time.subsec_micros().into());
+}
+
+/// The last `N` digits of a number, with zeros in front.
+fn digits<const N: usize>(out: &mut Vec<u8>, value: u64) {
+    let mut text = [b'0'; N];
+    let mut rest = value;
+    for digit in text.iter_mut().rev() {
+        *digit += u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+    }
+    out.extend_from_slice(&text);
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn both(seconds: u64, micros: u64) -> [String; 2] {
@@ -123,6 +146,19 @@ mod tests {
             ),
         ] {
             assert_eq!(both(seconds, micros), expect, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn durations_are_seconds_with_microseconds() {
+        for (time, expect) in [
+            (Duration::ZERO, "0.000000"),
+            (Duration::from_nanos(1_234_567), "0.001234"),
+            (Duration::from_millis(61_020), "61.020000"),
+        ] {
+            let mut out = Vec::new();
+            seconds(&mut out, time);
+            assert_eq!(String::from_utf8(out).unwrap(), expect);
         }
     }
 }

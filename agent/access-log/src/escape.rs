@@ -14,6 +14,17 @@ const HEX: [u8; 16] = *b"0123456789abcdef";
 /// of C1 and the line separators of Unicode, too.
 pub(crate) fn json(out: &mut Vec<u8>, value: &[u8]) {
     let (value, is_cut) = bounded(value);
+    if is_plain(value) {
+        out.extend_from_slice(value);
+    } else {
+        json_characters(out, value);
+    }
+    if is_cut {
+        out.extend_from_slice(CUT);
+    }
+}
+
+fn json_characters(out: &mut Vec<u8>, value: &[u8]) {
     for chunk in value.utf8_chunks() {
         for character in chunk.valid().chars() {
             json_character(out, character);
@@ -21,9 +32,6 @@ pub(crate) fn json(out: &mut Vec<u8>, value: &[u8]) {
         if !chunk.invalid().is_empty() {
             out.extend_from_slice("\u{fffd}".as_bytes());
         }
-    }
-    if is_cut {
-        out.extend_from_slice(CUT);
     }
 }
 
@@ -48,6 +56,17 @@ fn json_character(out: &mut Vec<u8>, character: char) {
 /// For lines of text: printable ASCII stays, but for quotes and backslashes; all else is written as `\xHH`.
 pub(crate) fn text(out: &mut Vec<u8>, value: &[u8]) {
     let (value, is_cut) = bounded(value);
+    if is_plain(value) {
+        out.extend_from_slice(value);
+    } else {
+        text_bytes(out, value);
+    }
+    if is_cut {
+        out.extend_from_slice(CUT);
+    }
+}
+
+fn text_bytes(out: &mut Vec<u8>, value: &[u8]) {
     for byte in value {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
@@ -58,9 +77,14 @@ pub(crate) fn text(out: &mut Vec<u8>, value: &[u8]) {
             }
         }
     }
-    if is_cut {
-        out.extend_from_slice(CUT);
-    }
+}
+
+/// Whether nothing of it needs to be escaped, as is so for almost all values. It looks at all bytes, many at once: branches
+/// would make that one by one.
+#[allow(clippy::needless_bitwise_bool)]
+fn is_plain(value: &[u8]) -> bool {
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
+    value.iter().fold(true, |all, byte| all & plain(*byte))
 }
 
 fn bounded(value: &[u8]) -> (&[u8], bool) {

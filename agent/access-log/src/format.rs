@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderName, HeaderValue};
 
-use crate::field::{FIELDS, Field, Place, REQUEST_HEADER, RESPONSE_HEADER};
-use crate::record::{Record, Rule};
+use crate::field::{FIELDS, Field, FieldInfo, Place, REQUEST_HEADER, RESPONSE_HEADER};
+use crate::record::{Endpoint, Record, Rule};
 use crate::settings::Settings;
 use crate::template::{Part, Template};
 use crate::{clock, escape};
@@ -43,6 +43,7 @@ enum Value<'a> {
     Time(SystemTime),
     CommonTime(SystemTime),
     Route(Rule<'a>),
+    Endpoint(Endpoint<'a>),
 }
 
 impl<'a> Value<'a> {
@@ -65,54 +66,53 @@ pub fn line(out: &mut Vec<u8>, record: &Record<'_>, settings: &Settings) {
     out.push(b'\n');
 }
 
-fn json(out: &mut Vec<u8>, record: &Record<'_>, settings: &Settings) {
-    out.push(b'{');
-    let mut separator: &[u8] = b"";
+/// What stands before the values of JSON, for the fields that it has.
+static KEYS: LazyLock<Vec<(Field, Vec<u8>)>> = LazyLock::new(|| {
     let fields = FIELDS.iter().filter(|info| info.place == Place::Everywhere);
-    for info in fields {
-        let value = value(info.field, record, settings);
+    let key = |info: &FieldInfo| (info.field, format!(",\"{}\":", info.name).into_bytes());
+    fields.map(key).collect()
+});
+
+fn json(out: &mut Vec<u8>, record: &Record<'_>, settings: &Settings) {
+    let start = out.len();
+    for (field, key) in &*KEYS {
+        let value = value(*field, record, settings);
         if matches!(value, Value::Absent) {
             continue;
         }
-        out.extend_from_slice(separator);
-        separator = b",";
-        out.push(b'"');
-        out.extend_from_slice(info.name.as_bytes());
-        out.extend_from_slice(b"\":");
+        out.extend_from_slice(key);
         json_value(out, &value);
     }
-    let Some(http) = &record.http else {
-        out.push(b'}');
-        return;
-    };
-    for (prefix, names, values) in [
-        (
-            REQUEST_HEADER,
-            &settings.request_headers,
-            http.request_headers,
-        ),
-        (
-            RESPONSE_HEADER,
-            &settings.response_headers,
-            http.response_headers,
-        ),
-    ] {
-        for (name, value) in names.iter().zip(values) {
-            let Some(value) = value else { continue };
-            out.extend_from_slice(separator);
-            separator = b",";
-            out.push(b'"');
-            out.extend_from_slice(prefix.as_bytes());
-            escape::json(out, name.as_str().as_bytes());
-            out.extend_from_slice(b"\":\"");
-            escape::json(
-                out,
-                &settings.redaction.header(name.as_str(), value.as_bytes()),
-            );
-            out.push(b'"');
-        }
+    if let Some(http) = &record.http {
+        let (names, values) = (&settings.request_headers, http.request_headers);
+        json_headers(out, REQUEST_HEADER, names, values, settings);
+        let (names, values) = (&settings.response_headers, http.response_headers);
+        json_headers(out, RESPONSE_HEADER, names, values, settings);
+    }
+    // The comma before the first value: each line has a time.
+    if let Some(first) = out.get_mut(start) {
+        *first = b'{';
     }
     out.push(b'}');
+}
+
+fn json_headers(
+    out: &mut Vec<u8>,
+    prefix: &str,
+    names: &[HeaderName],
+    values: &[Option<HeaderValue>],
+    settings: &Settings,
+) {
+    for (name, value) in names.iter().zip(values) {
+        let Some(value) = value else { continue };
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(prefix.as_bytes());
+        escape::json(out, name.as_str().as_bytes());
+        out.extend_from_slice(b"\":\"");
+        let shown = settings.redaction.header(name.as_str(), value.as_bytes());
+        escape::json(out, &shown);
+        out.push(b'"');
+    }
 }
 
 fn json_value(out: &mut Vec<u8>, value: &Value<'_>) {
@@ -179,21 +179,50 @@ fn text_value(out: &mut Vec<u8>, value: &Value<'_>) {
 
 /// What cannot have anything that needs to be escaped.
 fn plain(out: &mut Vec<u8>, value: &Value<'_>) {
-    // Writing to a Vec can't fail.
-    let _ = match value {
-        Value::Number(number) => write!(out, "{number}"),
-        Value::Seconds(time) => write!(out, "{}.{:06}", time.as_secs(), time.subsec_micros()),
-        Value::Address(address) => write!(out, "{address}"),
-        Value::Time(time) => {
-            clock::rfc3339(out, *time);
-            Ok(())
+    match value {
+        Value::Number(value) => number(out, *value),
+        Value::Seconds(time) => clock::seconds(out, *time),
+        Value::Address(value) => address(out, *value),
+        Value::Time(time) => clock::rfc3339(out, *time),
+        Value::CommonTime(time) => clock::common(out, *time),
+        Value::Endpoint(Endpoint::Address(value)) => {
+            match value.ip() {
+                IpAddr::V4(_) => address(out, value.ip()),
+                IpAddr::V6(_) => {
+                    out.push(b'[');
+                    address(out, value.ip());
+                    out.push(b']');
+                }
+            }
+            out.push(b':');
+            number(out, value.port().into());
         }
-        Value::CommonTime(time) => {
-            clock::common(out, *time);
-            Ok(())
+        Value::Endpoint(Endpoint::Name(name, port)) => {
+            out.extend_from_slice(name.as_bytes());
+            out.push(b':');
+            number(out, (*port).into());
         }
-        Value::Absent | Value::Text(_) | Value::Owned(_) | Value::Route(_) => Ok(()),
-    };
+        Value::Absent | Value::Text(_) | Value::Owned(_) | Value::Route(_) => {}
+    }
+}
+
+fn number(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+fn address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                number(out, octet.into());
+            }
+        }
+        // Writing to a Vec can't fail.
+        IpAddr::V6(address) => drop(write!(out, "{address}")),
+    }
 }
 
 fn route(out: &mut Vec<u8>, rule: Rule<'_>, escape: fn(&mut Vec<u8>, &[u8])) {
@@ -229,7 +258,7 @@ fn value<'a>(field: Field, record: &'a Record<'_>, settings: &Settings) -> Value
             None => Value::Absent,
         },
         Field::Backend => Value::text(record.backend.map(without_kind)),
-        Field::Endpoint => Value::text(record.endpoint),
+        Field::Endpoint => record.endpoint.map_or(Value::Absent, Value::Endpoint),
         Field::Protocol => Value::Text(record.protocol.as_bytes()),
         Field::Reason => Value::text(record.reason),
         Field::Failure => Value::text(record.failure),

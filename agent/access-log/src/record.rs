@@ -24,8 +24,8 @@ pub struct Record<'a> {
     pub rule: Option<Rule<'a>>,
     /// Resource name of the backend.
     pub backend: Option<&'a str>,
-    /// The endpoint of the last try, as `address:port`.
-    pub endpoint: Option<&'a str>,
+    /// The endpoint of the last try.
+    pub endpoint: Option<Endpoint<'a>>,
     /// `http`, `tcp`, `tls` or `udp`.
     pub protocol: &'static str,
     /// What is particular to HTTP.
@@ -50,6 +50,15 @@ pub struct Record<'a> {
     pub trace_id: Option<&'a str>,
     /// Who ended it.
     pub termination: Termination,
+}
+
+/// Where a backend was tried.
+#[derive(Clone, Copy, Debug)]
+pub enum Endpoint<'a> {
+    /// An address.
+    Address(SocketAddr),
+    /// A valid DNS name, and the port.
+    Name(&'a str, u16),
 }
 
 /// A rule of a route.

@@ -81,7 +81,8 @@ impl Redaction {
     }
 
     /// The value of a header field; of `Referer`, its query alone may be a secret.
-    pub(crate) fn header<'v>(&self, name: &str, value: &'v [u8]) -> std::borrow::Cow<'v, [u8]> {
+    #[must_use]
+    pub fn header<'v>(&self, name: &str, value: &'v [u8]) -> std::borrow::Cow<'v, [u8]> {
         if self.is_secret(name) {
             return REDACTED.as_bytes().into();
         }

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use novaedge_access_log::record::Rule;
+use novaedge_access_log::record::{self, Rule};
 use novaedge_access_log::settings::Chosen;
 use novaedge_access_log::{Record, Sink, Termination};
-use novaedge_router::{Endpoint, L4Rule, ListenerInfo};
+use novaedge_router::{Endpoint, Host, L4Rule, ListenerInfo};
 use tokio::time::Instant;
 
 use crate::error::Error;
@@ -37,7 +37,7 @@ struct Known {
     listener: Option<Arc<str>>,
     rule: Option<Arc<L4Rule>>,
     backend: Option<Arc<str>>,
-    endpoint: Option<String>,
+    endpoint: Option<(Host, u16)>,
     tries: u32,
     first_try: Option<Instant>,
     upstream: Option<Duration>,
@@ -100,10 +100,7 @@ impl Trail {
     pub(crate) fn tries(&self, backend: &Arc<str>, endpoint: &Endpoint) {
         let mut known = self.known.borrow_mut();
         known.backend = Some(Arc::clone(backend));
-        known.endpoint = Some(match endpoint.socket_addr() {
-            Some(address) => address.to_string(),
-            None => format!("{}:{}", endpoint.address, endpoint.port),
-        });
+        known.endpoint = Some((endpoint.address.clone(), endpoint.port));
         known.tries += 1;
         known.first_try.get_or_insert_with(Instant::now);
     }
@@ -153,7 +150,10 @@ impl Drop for Trail {
                 rule_name: rule.id.rule_name(),
             }),
             backend: known.backend.as_deref(),
-            endpoint: known.endpoint.as_deref(),
+            endpoint: known.endpoint.as_ref().map(|(host, port)| match host {
+                Host::Ip(ip) => record::Endpoint::Address(SocketAddr::new(*ip, *port)),
+                Host::Dns(name) => record::Endpoint::Name(name, *port),
+            }),
             protocol: self.protocol,
             http: None,
             reason: known.reason,

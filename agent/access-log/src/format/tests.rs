@@ -21,7 +21,7 @@ fn record(http: Option<Http<'_>>) -> Record<'_> {
             rule_name: None,
         }),
         backend: Some("backend/shop/cart:80"),
-        endpoint: Some("10.0.0.1:8080"),
+        endpoint: Some(Endpoint::Address("10.0.0.1:8080".parse().unwrap())),
         protocol: "http",
         http,
         reason: None,
@@ -173,4 +173,20 @@ proptest! {
         prop_assert_eq!(json["url.path"].as_str().unwrap(), path);
         prop_assert_eq!(json["server.address"].as_str().unwrap(), String::from_utf8_lossy(&host));
     }
+}
+
+#[test]
+fn addresses_are_as_people_write_them() {
+    let endpoint = |endpoint| {
+        let mut record = record(None);
+        record.endpoint = Some(endpoint);
+        let template = Template::parse("%{client.address} %{endpoint}").unwrap();
+        shown(&record, Format::Template(template))
+    };
+    for address in ["10.0.0.1:8080", "255.0.10.99:1", "[2001:db8::1]:65535"] {
+        let line = endpoint(Endpoint::Address(address.parse().unwrap()));
+        assert_eq!(line, format!("192.0.2.1 {address}\n"));
+    }
+    let line = endpoint(Endpoint::Name("cart.example", 443));
+    assert_eq!(line, "192.0.2.1 cart.example:443\n");
 }

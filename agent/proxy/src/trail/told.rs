@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, StatusCode, Version};
-use novaedge_access_log::record::{Http, Rule};
+use novaedge_access_log::record::{Endpoint, Http, Rule};
 use novaedge_access_log::{Record, Sink, Termination};
 use novaedge_router::{Host, HttpRule};
 
@@ -25,7 +25,6 @@ impl Trail {
 
     pub(super) fn write(&self, log: &Sink) {
         let known = self.known.borrow();
-        let endpoint = known.endpoint.as_ref().map(address);
         let recorded = self.trace.as_ref().map(Trace::id);
         let info = known.listener.as_ref().map(|listener| &listener.info);
         let peer = self.from.peer.ip().to_canonical();
@@ -54,7 +53,7 @@ impl Trail {
             listener: info.map(|info| &*info.section_name),
             rule: known.rule.as_deref().map(rule),
             backend: known.backend.as_deref(),
-            endpoint: endpoint.as_deref(),
+            endpoint: known.endpoint.as_ref().map(endpoint),
             protocol: "http",
             http: Some(http),
             reason: known.reason.map(|(reason, _)| reason),
@@ -133,10 +132,17 @@ fn rule(rule: &HttpRule) -> Rule<'_> {
 }
 
 /// An endpoint as `address:port`.
-pub(super) fn address((host, port): &(Host, u16)) -> String {
+pub(super) fn address((host, port): (&Host, u16)) -> String {
     match host {
-        Host::Ip(ip) => SocketAddr::new(*ip, *port).to_string(),
+        Host::Ip(ip) => SocketAddr::new(*ip, port).to_string(),
         Host::Dns(name) => format!("{name}:{port}"),
+    }
+}
+
+fn endpoint((host, port): &(Host, u16)) -> Endpoint<'_> {
+    match host {
+        Host::Ip(ip) => Endpoint::Address(SocketAddr::new(*ip, *port)),
+        Host::Dns(name) => Endpoint::Name(name, *port),
     }
 }
 
