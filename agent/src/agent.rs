@@ -12,7 +12,7 @@ use novaedge_access_log::{OpenError, Reopen};
 use novaedge_balance::{OwnPorts, Site, Verdicts};
 use novaedge_check::Checks;
 use novaedge_proto::v1;
-use novaedge_proxy::Live;
+use novaedge_proxy::{Live, Taps};
 use novaedge_subscribe::{
     Applier as _, Jitter, LastGood, LastGoodConfig, Step, SubscribeError, Subscriber,
     SubscriberConfig,
@@ -23,13 +23,14 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
+use crate::asked::Asked;
 use crate::config::AgentConfig;
 use crate::control::Control;
 use crate::dns::{ControlPlaneDns, Dns};
 use crate::files::{Share, make_room, raise_limit};
 use crate::leaving::Leaving;
 use crate::memory;
-use crate::metrics::{Asked, Sources, Subscription, Traffic, nothing};
+use crate::metrics::{Sources, Subscription, Traffic, nothing};
 use crate::observing::Observing;
 use crate::pressure::{self, Memory};
 use crate::worker::{self, COMMANDS, Command, WorkerConfig, WorkerCounters};
@@ -79,6 +80,7 @@ pub struct Agent {
     /// Threads that end after the workers.
     others: usize,
     ended: mpsc::Receiver<String>,
+    taps: Taps,
 }
 
 impl Agent {
@@ -89,9 +91,7 @@ impl Agent {
         config.http.workers = u32::try_from(count).unwrap_or(u32::MAX);
         config.l4.workers = config.http.workers;
         let admin = config.admin.map(bind_admin).transpose()?;
-        let admin_address = admin
-            .as_ref()
-            .and_then(|listener| listener.local_addr().ok());
+        let admin_address = admin.as_ref().and_then(|one| one.local_addr().ok());
         let own = admin_address.map(|address| address.port());
         let site = Site {
             zone: config.zone.clone(),
@@ -108,7 +108,6 @@ impl Agent {
         let subscriber = subscriber(&config, leaving.watch())?;
         let reopen = Reopen::default();
         let (observing, writer) = Observing::open(&config.telemetry, reopen.clone())?;
-        let observed = observing.observed();
         let others = if writer.is_some() { 3 } else { 2 };
         let (ended_sender, ended) = mpsc::channel(count + others);
         if let Some(writer) = writer {
@@ -142,6 +141,7 @@ impl Agent {
             reopen,
             others,
             ended,
+            taps: observing.taps().clone(),
             workers: workers.clone(),
         };
         let subscription = subscriber.as_ref().map(|subscriber| Subscription {
@@ -157,10 +157,11 @@ impl Agent {
             served: served.clone(),
             subscription,
             open_files,
-            observed,
+            observed: observing.observed(),
             more: config.more_metrics.clone(),
         });
-        let subscriber = subscriber.map(|one| one.answering(Arc::new(Asked(Arc::clone(&metrics)))));
+        let asked = Arc::new(Asked::new(&metrics, &agent.taps));
+        let subscriber = subscriber.map(|one| one.answering(asked));
         let control = ControlThread {
             retire: Box::pin(leaving.clone().retire(workers.clone())),
             control: Control::new(live, workers, traffic, served_sender),
@@ -213,6 +214,11 @@ impl Agent {
     /// delay its clients are asked to go elsewhere. Call [`Agent::drain`] after the delay.
     pub fn leave(&self, delay: Duration) {
         self.leaving.begin(delay);
+    }
+
+    /// Who wants to see requests while they happen.
+    pub fn taps(&self) -> &Taps {
+        &self.taps
     }
 
     /// Opens the file of the access log anew, because it has been moved away.

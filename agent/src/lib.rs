@@ -6,6 +6,7 @@
 mod accept;
 mod admin;
 mod agent;
+mod asked;
 mod client;
 mod config;
 mod control;

@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use novaedge_meter::{Description, Exposition, ResourceName};
 use novaedge_proto::v1;
 use novaedge_proxy::{Live, Runtime};
-use novaedge_subscribe::Answers;
 use tokio::sync::watch;
 
 use crate::config::MoreMetrics;
@@ -77,16 +76,6 @@ impl fmt::Debug for Sources {
         f.debug_struct("Sources")
             .field("workers", &self.workers.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// What people may ask of the agent.
-#[derive(Debug)]
-pub(crate) struct Asked(pub(crate) Arc<Sources>);
-
-impl Answers for Asked {
-    fn metrics(&self) -> String {
-        render(&self.0)
     }
 }
 

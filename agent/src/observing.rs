@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use novaedge_access_log::{Lines, OpenError, Reopen, Writer};
-use novaedge_proxy::Observers;
+use novaedge_proxy::{Observers, Taps};
 use novaedge_telemetry::Tracer;
 
 use crate::config::Telemetry;
@@ -15,6 +15,7 @@ use crate::config::Telemetry;
 pub(crate) struct Observing {
     lines: Option<Lines>,
     tracer: Option<Tracer>,
+    taps: Taps,
 }
 
 /// What both have counted beside the workers.
@@ -36,7 +37,17 @@ impl Observing {
         let opened = log.map(|log| novaedge_access_log::open(log, reopen));
         let (lines, writer) = opened.transpose()?.unzip();
         let tracer = telemetry.tracer.clone();
-        Ok((Self { lines, tracer }, writer))
+        let observing = Self {
+            lines,
+            tracer,
+            taps: Taps::default(),
+        };
+        Ok((observing, writer))
+    }
+
+    /// Who wants to see requests.
+    pub(crate) fn taps(&self) -> &Taps {
+        &self.taps
     }
 
     pub(crate) fn observed(&self) -> Observed {
@@ -46,20 +57,13 @@ impl Observing {
         }
     }
 
-    /// The observers of one worker; `None`: nobody wants to know.
-    pub(crate) fn observers(
-        self,
-        counters: &Arc<novaedge_access_log::Counters>,
-    ) -> Option<Observers> {
-        let log = self
-            .lines
-            .map(|lines| Rc::new(lines.sink(Arc::clone(counters))));
-        if log.is_none() && self.tracer.is_none() {
-            return None;
-        }
-        Some(Observers {
-            log,
+    /// The observers of one worker.
+    pub(crate) fn observers(self, counters: &Arc<novaedge_access_log::Counters>) -> Observers {
+        let sink = |lines: Lines| Rc::new(lines.sink(Arc::clone(counters)));
+        Observers {
+            log: self.lines.map(sink),
             tracer: self.tracer,
-        })
+            taps: self.taps,
+        }
     }
 }

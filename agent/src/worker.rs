@@ -230,12 +230,10 @@ async fn serve(mut config: WorkerConfig, mut commands: mpsc::Receiver<Command>) 
         open: Cell::new(0),
         closed: Notify::new(),
     });
-    if let Some(observers) = observers {
-        if let Some(log) = &observers.log {
-            shared.l4.observe(Rc::clone(log));
-        }
-        shared.http.observe(observers);
+    if let Some(log) = &observers.log {
+        shared.l4.observe(Rc::clone(log));
     }
+    shared.http.observe(observers);
     let sockets = Sockets {
         shared: Rc::clone(&shared),
         open: RefCell::default(),

@@ -94,6 +94,9 @@ pub enum Command {
     /// Shows live rates per Gateway, route and backend
     #[command(after_help = examples::TOP)]
     Top(Top),
+    /// Shows the next requests that match, each step by step as an agent served it
+    #[command(after_help = examples::TRACE)]
+    Trace(Trace),
     /// Shows snapshots: what the agents are sent, without private keys
     #[command(after_help = examples::SNAPSHOT)]
     Snapshot {
@@ -146,6 +149,44 @@ pub struct Top {
     /// Rows of each table, those with the most requests first
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub limit: usize,
+    /// How to print them
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: SnapshotOutput,
+}
+
+/// Which requests to show.
+#[derive(Args, Clone, Debug)]
+pub struct Trace {
+    /// URL, of which host or path may be left out: http://www.example.com/login, *.example.com, or /api/*
+    #[arg(value_name = "URL")]
+    pub url: Option<String>,
+    /// Method
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub method: Option<String>,
+    /// Header, for instance 'X-Request-Id: 42'; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    pub headers: Vec<String>,
+    /// Address or network of the client, for instance 10.0.0.0/8
+    #[arg(long, value_name = "IP")]
+    pub client: Option<String>,
+    /// The Gateway
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub gateway: Option<String>,
+    /// The route; its kind may stand before it
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pub route: Option<String>,
+    /// Status of the answer: 503, or 5xx
+    #[arg(long, value_name = "STATUS")]
+    pub status: Option<String>,
+    /// Only on this agent
+    #[arg(long, value_name = "NODE")]
+    pub agent: Option<String>,
+    /// How many requests
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub count: u32,
+    /// Seconds to wait for them
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=300))]
+    pub timeout: u32,
     /// How to print them
     #[arg(short, long, value_enum, default_value_t)]
     pub output: SnapshotOutput,

@@ -29,6 +29,7 @@ pub mod findings;
 pub mod listing;
 pub mod man;
 pub mod snapshot;
+pub mod trace;
 
 pub mod run;
 

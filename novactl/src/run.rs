@@ -6,6 +6,7 @@ mod objects;
 mod offline;
 mod stream;
 mod top;
+mod trace;
 
 use std::{
     io::{self, Write},
@@ -25,6 +26,7 @@ use crate::{
     snapshot::SnapshotError,
     source::SourceError,
     table::Paint,
+    trace::NoHeader,
 };
 
 use looking::Looking;
@@ -50,6 +52,9 @@ pub enum Failure {
     /// Nobody can ask so.
     #[error(transparent)]
     Asked(#[from] AskedError),
+    /// It is not clear which requests are meant.
+    #[error(transparent)]
+    NoHeader(#[from] NoHeader),
     /// It is not clear who would be asked.
     #[error(transparent)]
     Ambiguous(#[from] Ambiguous),
@@ -132,6 +137,7 @@ pub async fn run(arguments: Arguments, to: &mut Terminal<'_>) -> Result<Verdict,
         Command::Explain(arguments) => stream::explain(&looking, arguments, to).await,
         Command::Agents { output } => stream::agents(&looking, *output, to).await,
         Command::Top(arguments) => top::top(&looking, arguments, to).await,
+        Command::Trace(arguments) => trace::trace(&looking, arguments, to).await,
         Command::Snapshot { command } => stream::snapshot(&looking, command, to).await,
         Command::GatewayApi { command } => objects::gateway_api(&looking, command, to).await,
         Command::Conformance(arguments) => offline::conformance(&looking, arguments, to),

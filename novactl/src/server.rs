@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, io, time::Duration};
 
+use futures_util::{StreamExt as _, stream::BoxStream};
 use hyper_util::rt::TokioIo;
 use novaedge_proto::v1::{
-    AgentStatus, AskAgentsRequest, FetchSnapshotRequest, ListAgentsRequest, MetricsQuestion,
-    Resource, Version, agents_answer::Answer, ask_agents_request::Question,
-    snapshot_discovery_client::SnapshotDiscoveryClient,
+    AgentStatus, AgentsAnswer, AskAgentsRequest, FetchSnapshotRequest, ListAgentsRequest,
+    MetricsQuestion, Resource, TraceQuestion, Version, agents_answer::Answer,
+    ask_agents_request::Question, snapshot_discovery_client::SnapshotDiscoveryClient,
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 
@@ -27,6 +28,9 @@ const TRIES: usize = 5;
 
 /// Texts by node.
 pub type ByNode = BTreeMap<String, String>;
+
+/// What agents answer, each by its node.
+pub type Answers = BoxStream<'static, Result<(String, Answer), ServerError>>;
 
 /// A connection to a control plane.
 #[derive(Clone, Debug)]
@@ -216,6 +220,32 @@ impl Server {
             }
         }
         Ok((told, silent))
+    }
+
+    /// What the agents, or one of them, answer as requests come; `None`: it is connected to another replica.
+    pub async fn trace(
+        &mut self,
+        node: &str,
+        question: &TraceQuestion,
+        seconds: u32,
+    ) -> Result<Option<Answers>, ServerError> {
+        let request = AskAgentsRequest {
+            node_id: node.to_owned(),
+            seconds,
+            question: Some(Question::Trace(question.clone())),
+        };
+        let answers = match self.client.ask_agents(request).await {
+            Ok(answers) => answers.into_inner(),
+            Err(status) if status.code() == tonic::Code::NotFound => return Ok(None),
+            Err(status) => return Err(self.refused(&status)),
+        };
+        let server = self.clone();
+        let answers = answers.filter_map(move |answer| {
+            let answer = answer.map_err(|status| server.refused(&status));
+            let told = |one: AgentsAnswer| Some((one.node_id, one.answer?));
+            std::future::ready(answer.map(told).transpose())
+        });
+        Ok(Some(answers.boxed()))
     }
 
     /// The version of the newest snapshot; none before the first one.

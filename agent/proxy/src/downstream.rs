@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use novaedge_access_log::Termination;
+use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::client::Client;
@@ -49,7 +50,7 @@ impl Crowded {
     fn refuse<B>(worker: &Worker, client: &Client, request: &Request<B>) -> Response<Body> {
         worker.metrics.heads_refused.increment();
         let response = Self::response();
-        let Some(trail) = Trail::begin(worker, client, request) else {
+        let Some(trail) = Trail::begin(worker, client, request, Instant::now()) else {
             return response;
         };
         trail.answers_itself(reason::HEADS_UNDER_WAY, Termination::Gateway);

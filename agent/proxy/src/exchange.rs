@@ -55,7 +55,8 @@ pub(crate) async fn serve(
 ) -> Served {
     let current = worker.current();
     let Inbound { request, upgrade } = inbound;
-    let trail = Trail::begin(worker, client, &request);
+    let started = Instant::now();
+    let trail = Trail::begin(worker, client, &request, started);
     let request = match &trail {
         Some(trail) => trail.request(request),
         None => request,
@@ -69,7 +70,6 @@ pub(crate) async fn serve(
         interims,
         trail: trail.as_ref(),
     };
-    let started = Instant::now();
     let mut ending = Ending::begin(worker, started);
     let result = exchange.run(request, upgrade, started, &mut ending).await;
     let response = result.unwrap_or_else(|refusal| {

@@ -9,7 +9,7 @@
 //! and `authority` (what is known before routing), `request_head`, `judge`, `exchange` and `ending` (one request), [`explain`] (what would become of one), `forward` (tries, timeouts),
 //! `upstream` (pools), [`tls`] (both sides), `headers`, `mirror`, `session`, [`upgrade`], `websocket`, `upload`, `replay` and
 //! `interim` (parts of an exchange), `http1` (what both sides of HTTP/1.x share), [`reason`] (own answers), [`body`], [`error`], [`config`], [`drain`], [`pressure`], [`metrics`];
-//! `trail` (what is told of an exchange, to the access log and as a trace).
+//! `trail` (what is told of an exchange, to the access log, as a trace, and to [`taps`]).
 //!
 //! # What the gateway changes in messages
 //!
@@ -49,6 +49,7 @@ mod replay;
 mod request_head;
 pub mod resolve;
 mod session;
+pub mod taps;
 pub mod tls;
 mod trail;
 mod transport;
@@ -66,6 +67,7 @@ pub use self::{
     metrics::Metrics,
     reason::Reason,
     resolve::{Resolve, Resolving},
+    taps::Taps,
     tls::TlsConfigs,
     trail::Observers,
     worker::{Live, Runtime, Worker},

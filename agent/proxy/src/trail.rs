@@ -4,14 +4,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use novaedge_access_log::settings::Chosen;
-use novaedge_access_log::{Sink, Termination};
+use novaedge_access_log::{Redaction, Sink, Termination};
 use novaedge_router::{Host, HttpListener, HttpRule, Scheme};
 use novaedge_telemetry::Tracer;
 use tokio::time::Instant;
@@ -23,11 +23,14 @@ use crate::error::{BodyError, ForwardError};
 use crate::headers::X_FORWARDED_FOR;
 use crate::judge::Found;
 use crate::reason::Reason;
+use crate::taps::Taps;
 use crate::worker::Worker;
 
+mod steps;
 mod told;
 mod trace;
 
+use steps::Steps;
 use trace::Trace;
 
 pub(crate) use told::refused;
@@ -41,6 +44,18 @@ pub struct Observers {
     pub log: Option<Rc<Sink>>,
     /// Who makes spans.
     pub tracer: Option<Tracer>,
+    /// Who wants to see requests now.
+    pub taps: Taps,
+}
+
+impl Observers {
+    /// What is replaced in all that is told.
+    fn redaction(&self) -> &Redaction {
+        static USUAL: LazyLock<Redaction> = LazyLock::new(Redaction::default);
+        self.log
+            .as_ref()
+            .map_or_else(|| &*USUAL, |log| &log.settings().redaction)
+    }
 }
 
 /// What is known of one exchange.
@@ -56,6 +71,7 @@ pub(crate) struct Trail {
     sent: Cell<u64>,
     progress: Cell<Progress>,
     trace: Option<Trace>,
+    steps: Option<Steps>,
 }
 
 /// Whom the request came from.
@@ -125,16 +141,19 @@ impl Trail {
         worker: &Worker,
         client: &Client,
         request: &Request<B>,
+        started: Instant,
     ) -> Option<Rc<Self>> {
         let observers = worker.observers.get()?;
+        let taps = observers.taps.wanting(request);
         let log = observers.log.as_deref();
         let sampling = log.map(|log| log.settings().sampling);
         let chosen = sampling.map_or(Chosen::No, |one| one.choose(worker.random.next()));
         let headers = request.headers();
         let tracer = observers.tracer.as_ref();
-        let parent = trace::parent(headers);
+        let is_told = chosen != Chosen::No || tracer.is_some();
+        let parent = is_told.then(|| trace::parent(headers)).flatten();
         let trace = tracer.and_then(|one| Trace::begin(one, parent, request, worker.random.next()));
-        if chosen == Chosen::No && trace.is_none() {
+        if chosen == Chosen::No && trace.is_none() && taps.is_empty() {
             return None;
         }
         let names = log.map_or(&[][..], |log| &log.settings().request_headers);
@@ -156,11 +175,12 @@ impl Trail {
             connection: client.connection.clone(),
             forwarded: headers.get_all(X_FORWARDED_FOR).iter().cloned().collect(),
         };
+        let steps = Steps::begin(taps, &from, request, started, observers.redaction());
         Some(Rc::new(Self {
             observers: Rc::clone(observers),
             chosen,
             time: SystemTime::now(),
-            started: Instant::now(),
+            started,
             from,
             asked,
             known: RefCell::default(),
@@ -168,6 +188,7 @@ impl Trail {
             sent: Cell::new(0),
             progress: Cell::new(Progress::Open),
             trace,
+            steps,
         }))
     }
 
@@ -186,6 +207,9 @@ impl Trail {
         let mut known = self.known.borrow_mut();
         known.listener = found.listener.cloned();
         known.rule = found.rule.cloned();
+        if let Some(steps) = &self.steps {
+            steps.found(found);
+        }
     }
 
     /// It is clear where the request goes.
@@ -193,6 +217,9 @@ impl Trail {
         self.known.borrow_mut().backend = Some(Arc::clone(backend));
         if let Some(trace) = &self.trace {
             trace.routed(&self.known.borrow());
+        }
+        if let Some(steps) = &self.steps {
+            steps.routed(backend);
         }
     }
 
@@ -204,17 +231,24 @@ impl Trail {
     /// The same, for what is no [`Reason`].
     pub(crate) fn answers_itself(&self, reason: &'static str, termination: Termination) {
         self.known.borrow_mut().reason = Some((reason, termination));
+        if let Some(steps) = &self.steps {
+            steps.refused(reason);
+        }
     }
 
     /// A try begins; `headers` are those for the endpoint.
     pub(crate) fn begin_try(&self, endpoint: (&Host, u16), headers: &mut HeaderMap) {
         let mut known = self.known.borrow_mut();
         known.tries += 1;
+        let tries = known.tries;
         known.first_try.get_or_insert_with(Instant::now);
         known.endpoint = Some((endpoint.0.clone(), endpoint.1));
         drop(known);
         if let Some(trace) = &self.trace {
             trace.begin_try(&self.known.borrow(), &self.asked, headers);
+        }
+        if let Some(steps) = &self.steps {
+            steps.begin_try(tries, endpoint, headers, self.observers.redaction());
         }
     }
 
@@ -222,6 +256,9 @@ impl Trail {
     pub(crate) fn end_try(&self, result: Result<StatusCode, &ForwardError>) {
         if let Some(trace) = &self.trace {
             trace.end_try(result);
+        }
+        if let Some(steps) = &self.steps {
+            steps.end_try(result);
         }
         let mut known = self.known.borrow_mut();
         if let Err(error) = result {
@@ -239,6 +276,9 @@ impl Trail {
             known.headers = named(&log.settings().response_headers, response.headers());
         }
         drop(known);
+        if let Some(steps) = &self.steps {
+            steps.answer(&response, self.observers.redaction());
+        }
         let is_bodiless = self.asked.method == Method::HEAD
             || response.status() == StatusCode::NOT_MODIFIED
             || response.body().is_end_stream();
@@ -308,6 +348,9 @@ impl Drop for Trail {
         }
         if let Some(trace) = &self.trace {
             trace.end(self);
+        }
+        if let Some(steps) = &self.steps {
+            steps.end(self);
         }
     }
 }

@@ -1,10 +1,14 @@
 //! The second stream to the control plane: what people ask of this agent.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, pin::Pin, sync::Arc, time::Duration};
 
+use futures_util::{Stream, StreamExt as _};
 use http::uri::PathAndQuery;
 use novaedge_proto::v1::{self, agent_answer, answer, question};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status as GrpcStatus, Streaming, client::Grpc, transport::Channel};
 use tonic_prost::ProstCodec;
@@ -20,11 +24,20 @@ const PART: usize = 60 << 10;
 /// The wait before the stream is opened anew. Nothing hurries: traffic and snapshots do without it.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// Questions that are under way at one time; a control plane has fewer open.
+const MAX_QUESTIONS: usize = 64;
+
 /// What can be asked of an agent.
 pub trait Answers: fmt::Debug + Send + Sync {
     /// All metrics, in the OpenMetrics text format.
     fn metrics(&self) -> String;
+
+    /// The next requests that match, as they come, and no more than were asked for. The error is for whoever asked.
+    fn trace(&self, question: &v1::TraceQuestion) -> Result<Traced, String>;
 }
+
+/// Requests that somebody asked for. Nobody asks any more when it is dropped.
+pub type Traced = Pin<Box<dyn Stream<Item = v1::TracedRequest> + Send>>;
 
 /// Answers until dropped.
 pub(crate) async fn keep(
@@ -36,7 +49,7 @@ pub(crate) async fn keep(
         return std::future::pending().await;
     };
     loop {
-        if let Err(status) = serve(channel.clone(), config, answers.as_ref()).await {
+        if let Err(status) = serve(channel.clone(), config, &answers).await {
             tracing::debug!(code = ?status.code(), reason = status.message(), "questions end");
             if status.code() == Code::Unimplemented {
                 return std::future::pending().await;
@@ -50,7 +63,7 @@ pub(crate) async fn keep(
 async fn serve(
     channel: Channel,
     config: &SubscriberConfig,
-    answers: &dyn Answers,
+    answers: &Arc<dyn Answers>,
 ) -> Result<(), GrpcStatus> {
     let (outbound, messages) = mpsc::channel(OUTBOUND_MESSAGES);
     let node = agent_answer::Message::Node(config.node.clone());
@@ -69,50 +82,111 @@ async fn serve(
         .streaming(request, path, ProstCodec::default())
         .await?;
     let mut questions: Streaming<v1::Question> = opened.into_inner();
+    let mut under_way = UnderWay::default();
     while let Some(question) = questions.message().await? {
+        let id = question.id;
         match question.what {
-            Some(question::What::Metrics(_)) => {
-                let text = answers.metrics();
-                for part in parts(&text) {
-                    if !say(&outbound, metrics(question.id, part)).await {
-                        return Ok(());
-                    }
-                }
-            }
-            // What is cancelled has been answered by now.
-            Some(question::What::Cancelled(_)) => continue,
+            Some(question::What::Cancelled(_)) => under_way.cancel(id),
+            Some(what) => under_way.begin(id, what, answers, &outbound),
             // What is not known here may be known to a later version.
-            None => {}
+            None => drop(say(&outbound, last(id, None)).await),
         }
-        if !say(&outbound, last(question.id)).await {
+        if outbound.is_closed() {
             return Ok(());
         }
     }
     Ok(())
 }
 
-/// Whether somebody takes the answer.
-async fn say(outbound: &mpsc::Sender<v1::AgentAnswer>, answer: v1::Answer) -> bool {
+/// Questions that are being answered, side by side. They end with this.
+#[derive(Default)]
+struct UnderWay {
+    tasks: JoinSet<()>,
+    handles: BTreeMap<u64, AbortHandle>,
+}
+
+impl UnderWay {
+    fn begin(
+        &mut self,
+        id: u64,
+        what: question::What,
+        answers: &Arc<dyn Answers>,
+        outbound: &mpsc::Sender<v1::AgentAnswer>,
+    ) {
+        while self.tasks.try_join_next().is_some() {}
+        self.handles.retain(|_, handle| !handle.is_finished());
+        let (answers, outbound) = (Arc::clone(answers), outbound.clone());
+        let is_crowded = self.handles.len() >= MAX_QUESTIONS;
+        let handle = self.tasks.spawn(async move {
+            // Nobody waits for the answers if they cannot be said.
+            let _ = if is_crowded {
+                let why = format!("answers {MAX_QUESTIONS} questions already: try again");
+                say(&outbound, last(id, Some(answer::What::Error(why)))).await
+            } else {
+                tell(id, what, answers.as_ref(), &outbound).await
+            };
+        });
+        self.handles.insert(id, handle);
+    }
+
+    fn cancel(&mut self, id: u64) {
+        if let Some(handle) = self.handles.remove(&id) {
+            handle.abort();
+        }
+    }
+}
+
+/// The control plane takes no answers any more.
+struct Gone;
+
+/// Answers one question to its end.
+async fn tell(
+    id: u64,
+    what: question::What,
+    answers: &dyn Answers,
+    outbound: &mpsc::Sender<v1::AgentAnswer>,
+) -> Result<(), Gone> {
+    match what {
+        question::What::Metrics(_) => {
+            let text = answers.metrics();
+            for part in parts(&text) {
+                let text = part.to_owned();
+                let part = answer::What::Metrics(v1::MetricsPart { text });
+                say(outbound, part_of(id, part)).await?;
+            }
+        }
+        question::What::Trace(question) => match answers.trace(&question) {
+            Ok(mut traced) => {
+                while let Some(one) = traced.next().await {
+                    say(outbound, part_of(id, answer::What::Traced(one))).await?;
+                }
+            }
+            Err(why) => return say(outbound, last(id, Some(answer::What::Error(why)))).await,
+        },
+        question::What::Cancelled(_) => {}
+    }
+    say(outbound, last(id, None)).await
+}
+
+async fn say(outbound: &mpsc::Sender<v1::AgentAnswer>, answer: v1::Answer) -> Result<(), Gone> {
     let message = v1::AgentAnswer {
         message: Some(agent_answer::Message::Answer(answer)),
     };
-    outbound.send(message).await.is_ok()
+    outbound.send(message).await.map_err(|_| Gone)
 }
 
-fn metrics(question: u64, part: &str) -> v1::Answer {
+fn part_of(question: u64, what: answer::What) -> v1::Answer {
     v1::Answer {
         question,
-        what: Some(answer::What::Metrics(v1::MetricsPart {
-            text: part.to_owned(),
-        })),
+        what: Some(what),
         last: false,
     }
 }
 
-fn last(question: u64) -> v1::Answer {
+fn last(question: u64, what: Option<answer::What>) -> v1::Answer {
     v1::Answer {
         question,
-        what: None,
+        what,
         last: true,
     }
 }

@@ -22,7 +22,7 @@ mod stream;
 mod subscriber;
 mod writer;
 
-pub use answering::Answers;
+pub use answering::{Answers, Traced};
 pub use backoff::BackoffConfig;
 pub use config::{Dial, Jitter, SubscribeError, SubscriberConfig};
 pub use connector::{ClientFiles, Resolve, SystemResolver, TlsFiles};

@@ -19,4 +19,5 @@ mod pressure;
 mod proxy_protocol;
 mod refusals;
 mod send_proxy_protocol;
+mod taps;
 mod traces;

@@ -50,9 +50,26 @@ struct Seat {
 struct Open {
     answers: mpsc::Sender<Result<v1::AgentsAnswer, Status>>,
     /// The seats that have not given their last answer.
-    waits_for: BTreeMap<u64, String>,
+    waits_for: BTreeMap<u64, Waiting>,
     /// Cancelled when all have.
     complete: CancellationToken,
+}
+
+/// A seat that is waited for.
+#[derive(Clone, Debug)]
+struct Waiting {
+    node: String,
+    /// It has told something.
+    has_told: bool,
+}
+
+impl Waiting {
+    fn new(node: &str) -> Self {
+        Self {
+            node: node.to_owned(),
+            has_told: false,
+        }
+    }
 }
 
 pub(crate) type Questions = mpsc::Receiver<Result<v1::Question, Status>>;
@@ -65,8 +82,9 @@ impl Asking {
         request: &v1::AskAgentsRequest,
         drain: CancellationToken,
     ) -> Result<(Answers, impl Future<Output = ()> + use<>), Status> {
-        let what = match request.question {
+        let what = match request.question.clone() {
             Some(ask_agents_request::Question::Metrics(one)) => question::What::Metrics(one),
+            Some(ask_agents_request::Question::Trace(one)) => question::What::Trace(one),
             None => return Err(Status::invalid_argument("the request has no question")),
         };
         let (answers, read) = mpsc::channel(UNREAD);
@@ -115,8 +133,8 @@ impl Asking {
         let mut waits_for = BTreeMap::new();
         let chosen = |seat: &Seat| node.is_empty() || seat.node == node;
         for (at, seat) in state.agents.iter().filter(|(_, seat)| chosen(seat)) {
-            if seat.questions.try_send(Ok(question)).is_ok() {
-                waits_for.insert(*at, seat.node.clone());
+            if seat.questions.try_send(Ok(question.clone())).is_ok() {
+                waits_for.insert(*at, Waiting::new(&seat.node));
             } else {
                 let error = "takes no questions now".to_owned();
                 let _ = answers.try_send(Ok(v1::AgentsAnswer {
@@ -246,19 +264,32 @@ impl Taken {
     async fn answered(&self, answer: v1::Answer) {
         let (question, last) = (answer.question, answer.last);
         let asked = {
-            let state = self.asking.state();
-            let open = state.questions.get(&question);
+            let mut state = self.asking.state();
+            let open = state.questions.get_mut(&question);
             open.and_then(|open| {
-                Some((open.answers.clone(), open.waits_for.get(&self.id)?.clone()))
+                let waiting = open.waits_for.get_mut(&self.id)?;
+                let had_told = std::mem::replace(&mut waiting.has_told, true);
+                Some((open.answers.clone(), waiting.node.clone(), had_told))
             })
         };
-        let Some((answers, node)) = asked else {
+        let Some((answers, node_id, had_told)) = asked else {
             return;
         };
-        if let Some(answer::What::Metrics(part)) = answer.what {
+        let told = match answer.what {
+            Some(answer::What::Metrics(part)) => Some(agents_answer::Answer::Metrics(part)),
+            Some(answer::What::Traced(one)) => Some(agents_answer::Answer::Traced(one)),
+            Some(answer::What::Error(why)) => Some(agents_answer::Answer::Error(why)),
+            // What an agent does not know it ends at once.
+            None if last && !had_told => {
+                let error = "does not know this question: its version is older";
+                Some(agents_answer::Answer::Error(error.to_owned()))
+            }
+            None => None,
+        };
+        if told.is_some() {
             let answer = v1::AgentsAnswer {
-                node_id: node,
-                answer: Some(agents_answer::Answer::Metrics(part)),
+                node_id,
+                answer: told,
             };
             let read = timeout(READ_LIMIT, answers.send(Ok(answer))).await;
             if !matches!(read, Ok(Ok(()))) {
@@ -287,7 +318,7 @@ impl Drop for Taken {
         let mut state = self.asking.state();
         state.agents.remove(&self.id);
         for open in state.questions.values_mut() {
-            let Some(node) = open.waits_for.remove(&self.id) else {
+            let Some(Waiting { node, .. }) = open.waits_for.remove(&self.id) else {
                 continue;
             };
             let error = "left before it had answered".to_owned();

@@ -55,6 +55,17 @@ Examples:
 
 Rates are those of all agents between two looks; P50 and P99 are within how long half of the requests, and 99 of 100, ended.";
 
+pub(super) const TRACE: &str = "\
+Examples:
+  novactl trace                                          The next request
+  novactl trace http://www.example.com/login
+  novactl trace '/api/*' --status 5xx --count 10         The next ten that fail
+  novactl trace --client 10.0.0.0/8 -H 'X-Debug: 1' -o json
+  novactl trace --route shop/cart --agent NODE --timeout 300
+
+A request is shown when it is over; its secrets are replaced, as in the access log.
+Exits with 1 when fewer have come in time.";
+
 pub(super) const EXPLAIN: &str = "\
 Examples:
   novactl explain http://www.example.com/login -f DIR     What a folder would do, without serving it

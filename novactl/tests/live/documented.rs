@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs, net::IpAddr, net::SocketAddr, process::Command};
 
-use super::system::{QUICKSTART_PORTS, System, novaedge, root};
+use super::{
+    system::{QUICKSTART_PORTS, System, novaedge, root},
+    traced::beside_traffic,
+};
 
 #[test]
 fn documented_commands_answer_as_documented() {
@@ -20,7 +23,7 @@ fn documented_commands_answer_as_documented() {
             asked = asked.replace(&format!(":{old}/"), &format!(":{new}/"));
         }
         let words: Vec<&str> = asked.split_whitespace().collect();
-        let found = system.ok(&words);
+        let found = beside_traffic(system.ports[0], || system.ok(&words));
         if !expect.is_empty() {
             let mut found = found;
             for (old, new) in QUICKSTART_PORTS.iter().zip(system.ports) {

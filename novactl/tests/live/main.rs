@@ -15,4 +15,5 @@ mod quickstart;
 mod rates;
 mod snapshots;
 mod system;
+mod traced;
 mod translated;

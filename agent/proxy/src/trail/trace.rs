@@ -5,7 +5,6 @@ use std::cell::{Cell, RefCell};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode};
-use novaedge_access_log::Redaction;
 use novaedge_router::{Host, RouteId};
 use novaedge_telemetry::{Kind, Parent, TraceSpan, Tracer};
 
@@ -168,12 +167,7 @@ fn tell_request(span: &TraceSpan, trail: &Trail) {
     span.set("url.scheme", from.scheme.as_str());
     span.set("url.path", asked.uri.path().to_owned());
     if let Some(query) = asked.uri.query() {
-        let log = trail.observers.log.as_deref();
-        let shown = match log {
-            Some(log) => log.settings().redaction.query(query),
-            None => Redaction::default().query(query),
-        };
-        span.set("url.query", shown);
+        span.set("url.query", trail.observers.redaction().query(query));
     }
     let host = asked.uri.host().map(str::to_owned);
     let field = asked.host.as_ref().and_then(|host| host.to_str().ok());

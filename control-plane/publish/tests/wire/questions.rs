@@ -45,6 +45,10 @@ impl Answering {
 
     async fn say(&self, question: u64, text: Option<&str>, last: bool) {
         let what = text.map(|text| answer::What::Metrics(v1::MetricsPart { text: text.into() }));
+        self.tell(question, what, last).await;
+    }
+
+    async fn tell(&self, question: u64, what: Option<answer::What>, last: bool) {
         let answer = v1::Answer {
             question,
             what,
@@ -59,15 +63,24 @@ impl Answering {
 
 type Client = SnapshotDiscoveryClient<Channel>;
 
-/// Asks once the agents are known, which is a moment after they have come.
+/// Asks for metrics.
 async fn ask(client: &mut Client, node: &str, agents: usize) -> Streaming<v1::AgentsAnswer> {
+    let question = ask_agents_request::Question::Metrics(v1::MetricsQuestion {});
+    ask_for(question, client, node, agents).await
+}
+
+/// Asks once the agents are known, which is a moment after they have come.
+async fn ask_for(
+    question: ask_agents_request::Question,
+    client: &mut Client,
+    node: &str,
+    agents: usize,
+) -> Streaming<v1::AgentsAnswer> {
     for _ in 0..100 {
         let request = v1::AskAgentsRequest {
             node_id: node.to_owned(),
             seconds: 5,
-            question: Some(ask_agents_request::Question::Metrics(
-                v1::MetricsQuestion {},
-            )),
+            question: Some(question.clone()),
         };
         match client.ask_agents(request).await {
             Ok(answers) => return answers.into_inner(),
@@ -87,6 +100,7 @@ async fn all(answers: Streaming<v1::AgentsAnswer>) -> Vec<(String, String)> {
             let text = match one.answer.unwrap() {
                 agents_answer::Answer::Metrics(part) => part.text,
                 agents_answer::Answer::Error(error) => format!("error: {error}"),
+                agents_answer::Answer::Traced(one) => format!("traced at {}", one.began_at_us),
             };
             (one.node_id, text)
         })
@@ -177,4 +191,45 @@ async fn what_is_no_question_and_what_is_too_many_is_refused() {
     for answers in &mut open {
         while let Ok(Some(_)) = answers.message().await {}
     }
+}
+
+#[tokio::test]
+async fn requests_are_passed_on_as_they_come_and_who_knows_no_traces_says_so() {
+    let running = start(ServerConfig::default()).await;
+    let mut client = running.client().await;
+    let mut agent = Answering::connect(&running, "a").await;
+    let wanted = v1::TraceQuestion {
+        host: "a.example".into(),
+        count: 2,
+        ..v1::TraceQuestion::default()
+    };
+    let question = ask_agents_request::Question::Trace(wanted.clone());
+    let answers = ask_for(question.clone(), &mut client, "a", 1).await;
+    let asked = agent.asked().await;
+    assert_eq!(asked.what, Some(question::What::Trace(wanted)));
+    let traced = |at| {
+        answer::What::Traced(v1::TracedRequest {
+            began_at_us: at,
+            steps: Vec::new(),
+        })
+    };
+    agent.tell(asked.id, Some(traced(1)), false).await;
+    agent.tell(asked.id, Some(traced(2)), false).await;
+    agent.tell(asked.id, None, true).await;
+    let expect = told(&[("a", "traced at 1"), ("a", "traced at 2")]);
+    assert_eq!(all(answers).await, expect);
+
+    let answers = ask_for(question.clone(), &mut client, "a", 1).await;
+    let asked = agent.asked().await;
+    let refused = answer::What::Error("no".into());
+    agent.tell(asked.id, Some(refused), true).await;
+    assert_eq!(all(answers).await, told(&[("a", "error: no")]));
+
+    // An agent that does not know the question ends it at once.
+    let answers = ask_for(question, &mut client, "a", 1).await;
+    let asked = agent.asked().await;
+    agent.tell(asked.id, None, true).await;
+    let older = "error: does not know this question: its version is older";
+    assert_eq!(all(answers).await, told(&[("a", older)]));
+    running.stop().await;
 }
