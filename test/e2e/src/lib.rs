@@ -7,6 +7,7 @@
 pub mod certificates;
 pub mod clients;
 pub mod cluster;
+pub mod dashboards;
 pub mod fixture;
 pub mod manifests;
 pub mod novactl;
@@ -14,4 +15,5 @@ pub mod origins;
 pub mod pages;
 pub mod programs;
 pub mod prometheus;
+pub mod scraped;
 pub mod system;

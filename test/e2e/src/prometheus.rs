@@ -23,6 +23,41 @@ pub struct Prometheus {
     _home: TempDir,
 }
 
+/// What one series of a query came to.
+#[derive(Clone, Debug)]
+pub struct Curve {
+    /// The values of its labels.
+    pub name: String,
+    /// Moments, in seconds since 1970, and values.
+    pub points: Vec<(f64, f64)>,
+}
+
+impl Curve {
+    /// Its largest value.
+    pub fn most(&self) -> f64 {
+        let values = self.points.iter().map(|(_, value)| *value);
+        values.fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    fn new(result: &Value) -> Self {
+        let labels = result["metric"].as_object();
+        let labels = labels.into_iter().flatten();
+        let labels =
+            labels.filter(|(name, _)| !["__name__", "job", "instance"].contains(&name.as_str()));
+        let labels: Vec<&str> = labels.filter_map(|(_, value)| value.as_str()).collect();
+        let points = result["values"].as_array();
+        let points = points.into_iter().flatten();
+        let points = points.filter_map(|point| {
+            let value: f64 = point[1].as_str()?.parse().ok()?;
+            Some((point[0].as_f64()?, value)).filter(|(_, value)| value.is_finite())
+        });
+        Self {
+            name: labels.join(" "),
+            points: points.collect(),
+        }
+    }
+}
+
 impl Prometheus {
     /// Starts one that scrapes these jobs each second, with these rules.
     ///
@@ -83,6 +118,23 @@ impl Prometheus {
             Some(result) if body["status"] == "success" => Ok(result.clone()),
             _ => Err(body["error"].as_str().unwrap_or("no answer").to_owned()),
         }
+    }
+
+    /// What a query came to between two moments, in seconds since 1970, each `step` seconds.
+    pub async fn range(
+        &self,
+        query: &str,
+        (from, to): (f64, f64),
+        step: f64,
+    ) -> Result<Vec<Curve>, String> {
+        let query = percent_encoded(query);
+        let path = format!("/api/v1/query_range?query={query}&start={from}&end={to}&step={step}");
+        let answer = get(self.address, "prometheus", &path).await;
+        let body: Value =
+            serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+        let curves = body["data"]["result"].as_array();
+        let curves = curves.ok_or_else(|| body["error"].to_string())?;
+        Ok(curves.iter().map(Curve::new).collect())
     }
 
     /// The one number that a query comes to.

@@ -1,15 +1,10 @@
 //! Dashboards and alerts, asked of a real Prometheus that scrapes a real run.
 #![allow(clippy::unwrap_used)] // a harness may panic
 
-mod metrics {
-    pub mod files;
-    pub mod run;
-}
-
 use std::collections::BTreeSet;
 
-use metrics::files::{Dashboard, alerts, dashboards, metric_names, runbook};
-use metrics::run::Run;
+use novaedge_e2e::dashboards::{Dashboard, alerts, dashboards, metric_names, root, runbook};
+use novaedge_e2e::scraped::Run;
 
 /// All names that queries may use.
 fn known() -> BTreeSet<String> {
@@ -117,7 +112,7 @@ fn each_alert_has_a_runbook_and_each_runbook_an_alert() {
         assert!(!alert.summary.is_empty(), "{}", alert.name);
         assert!(pages.insert(page.to_owned()), "{page}: two alerts");
     }
-    let folder = metrics::files::root().join("docs/runbooks");
+    let folder = root().join("docs/runbooks");
     for entry in std::fs::read_dir(folder).expect("the folder is there") {
         let name = entry.expect("an entry").file_name();
         let name = name.to_string_lossy().into_owned();

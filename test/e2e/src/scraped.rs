@@ -1,16 +1,9 @@
 //! A run with traffic of all kinds, scraped by a Prometheus.
+#![allow(clippy::unwrap_used)] // a harness may panic
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::Full;
-use novaedge_control_plane::{
-    Findings,
-    admin::{self, Admin},
-    metrics::{ClusterMetrics, Metrics},
-};
-use novaedge_e2e::{
+use crate::{
     certificates::Ca,
     clients::{
         GrpcStream, Http2, Http3, Tcp, Udp, WebSocket, connect_tls, eventually, get, get_tls, send,
@@ -19,6 +12,14 @@ use novaedge_e2e::{
     origins::{self, Origin},
     prometheus::Prometheus,
     system::System,
+};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use novaedge_control_plane::{
+    Findings,
+    admin::{self, Admin},
+    metrics::{ClusterMetrics, Metrics},
 };
 use novaedge_ports::free_port;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -29,7 +30,14 @@ const REQUESTS: u32 = 7;
 
 /// A system under traffic, with a Prometheus that looks at it.
 pub struct Run {
+    /// Scrapes each second.
     pub prometheus: Prometheus,
+    /// Where the listener of HTTP is.
+    pub http: SocketAddr,
+    /// Where that of TCP is, which echoes.
+    pub tcp: SocketAddr,
+    /// Where that of UDP is, which answers.
+    pub udp: SocketAddr,
     system: System,
     cluster: JoinHandle<()>,
     _origins: Vec<Origin>,
@@ -77,10 +85,13 @@ impl Run {
             ("novaedge", system.admin()),
             ("novaedge-control-plane", control_plane),
         ];
-        let rules = super::files::rules();
+        let rules = crate::dashboards::rules();
         let prometheus = Prometheus::start(&jobs, &rules).await;
         let run = Self {
             prometheus,
+            http,
+            tcp: System::local(ports.tcp),
+            udp: System::local(ports.udp),
             system,
             cluster,
             _origins: vec![web, secure, echo, names],
@@ -204,6 +215,7 @@ impl Run {
         assert!(scrape.await.is_some_and(|took| took < 1.0));
     }
 
+    /// Ends all of it.
     pub async fn stop(self) {
         self.cluster.abort();
         drop(self.prometheus);

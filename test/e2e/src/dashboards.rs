@@ -12,14 +12,19 @@ use serde_json::Value;
 pub struct Dashboard {
     /// Name of its file.
     pub name: String,
+    /// The whole file.
     pub json: Value,
+    /// Its panels.
     pub panels: Vec<Value>,
 }
 
 /// An alert of Prometheus.
 pub struct Alert {
+    /// Its name.
     pub name: String,
+    /// When it fires.
     pub expression: String,
+    /// For people.
     pub summary: String,
     /// Path of its runbook in the repository.
     pub runbook: String,
@@ -56,25 +61,37 @@ pub fn dashboards() -> Vec<Dashboard> {
 impl Dashboard {
     /// Each query, with the place where it stands. Variables stand for everything.
     pub fn queries(&self) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        for (panel, queries) in self.queries_by_panel() {
+            let title = panel["title"].as_str().unwrap_or_default();
+            let place = format!("{}: {title}", self.name);
+            all.extend(queries.into_iter().map(|query| (place.clone(), query)));
+        }
+        all
+    }
+
+    /// The same by panel.
+    pub fn queries_by_panel(&self) -> Vec<(&Value, Vec<String>)> {
         let variables = self.json["templating"]["list"].as_array();
         let variables = variables.into_iter().flatten();
         let variables: Vec<&str> = variables.filter_map(|v| v["name"].as_str()).collect();
-        let mut queries = Vec::new();
-        for panel in &self.panels {
-            let title = panel["title"].as_str().unwrap_or_default();
-            let targets = panel["targets"].as_array().cloned().unwrap_or_default();
-            for target in targets {
-                let query = target["expr"].as_str().expect("a target has a query");
-                let mut query = query.to_owned();
-                for variable in &variables {
-                    query = query.replace(&format!("${variable}"), ".*");
-                }
-                let rest = query.replace("$__rate_interval", "");
-                assert!(!rest.contains('$'), "{}: {title}: {query}", self.name);
-                queries.push((format!("{}: {title}", self.name), query));
+        let query = |target: &Value| {
+            let query = target["expr"].as_str().expect("a target has a query");
+            let mut query = query.to_owned();
+            for variable in &variables {
+                query = query.replace(&format!("${variable}"), ".*");
             }
-        }
-        queries
+            let rest = query.replace("$__rate_interval", "");
+            assert!(!rest.contains('$'), "{}: {query}", self.name);
+            query
+        };
+        let panels = self.panels.iter();
+        panels
+            .map(|panel| {
+                let targets = panel["targets"].as_array().into_iter().flatten();
+                (panel, targets.map(query).collect())
+            })
+            .collect()
     }
 }
 
