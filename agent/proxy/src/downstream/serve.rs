@@ -98,9 +98,13 @@ impl Worker {
             return;
         };
         let limit = self.config.downstream.handshake_timeout;
-        let accept = TlsAcceptor::from(config).accept(Rewound::new(received, stream));
+        // The key is used as soon as it begins, which takes long: one at a time, however many come at once.
+        let handshake = async {
+            let accept = TlsAcceptor::from(config).accept(Rewound::new(received, stream));
+            self.turns.next().await.begin(pin!(accept)).await
+        };
         let handshake = tokio::select! {
-            handshake = tokio::time::timeout(limit, accept) => handshake,
+            handshake = tokio::time::timeout(limit, handshake) => handshake,
             () = drain.idle_ended() => return,
         };
         let stream = match handshake.map_err(io::Error::from).flatten() {
