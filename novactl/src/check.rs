@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     findings::{Finding, Fleet, report},
     source::{SourceError, translated},
-    table::{Paint, Tone, harmless, painted},
+    table::{Paint, Tone, counted, harmless, painted},
 };
 
 /// Words of conditions that only a running system can make true.
@@ -122,7 +122,8 @@ impl Checked {
             let _ = writeln!(text, "{place}{word}: {rest}");
         }
         let (errors, warnings) = (self.count(Level::Error), self.count(Level::Warning));
-        text + &format!("{errors} errors, {warnings} warnings\n")
+        let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+        text + &format!("{errors}, {warnings}\n")
     }
 
     /// The same for programs.

@@ -237,6 +237,12 @@ impl Server {
         let answers = match self.client.ask_agents(request).await {
             Ok(answers) => answers.into_inner(),
             Err(status) if status.code() == tonic::Code::NotFound => return Ok(None),
+            // To an older one it is no question.
+            Err(status) if status.code() == tonic::Code::InvalidArgument => {
+                let message = "it knows no traces, because its version is older".to_owned();
+                let place = self.place.clone();
+                return Err(ServerError::Refused { place, message });
+            }
             Err(status) => return Err(self.refused(&status)),
         };
         let server = self.clone();

@@ -143,6 +143,12 @@ pub fn harmless(text: &str) -> String {
         .collect()
 }
 
+/// A number of things, of which one has no `s`.
+pub fn counted(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Cell, Paint, Table, harmless};

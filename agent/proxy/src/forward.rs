@@ -126,6 +126,7 @@ impl Route<'_> {
             }
             if !replayable {
                 self.worker.metrics.retries_without_body.increment();
+                self.gives_up("the body is too long to be sent again");
                 return result;
             }
             drop(retry.take());
@@ -133,12 +134,14 @@ impl Route<'_> {
             retry = self.state.admit_retry(limits);
             if retry.is_none() {
                 self.worker.metrics.retries_over_budget.increment();
+                self.gives_up("the backend has as many retries as it may have");
                 return result;
             }
             left -= 1;
             drop(result);
             tried.push(endpoint);
             self.state.metrics().retries.increment();
+            self.tells_retry();
             if !self.backoff().is_zero() {
                 tokio::time::sleep(self.backoff()).await;
             }
@@ -156,6 +159,18 @@ impl Route<'_> {
             Err(error) => {
                 error.is_retryable() && (!error.may_have_acted() || headers::is_idempotent(method))
             }
+        }
+    }
+
+    fn tells_retry(&self) {
+        if let Some(trail) = self.trail {
+            trail.retries(self.backoff());
+        }
+    }
+
+    fn gives_up(&self, why: &str) {
+        if let Some(trail) = self.trail {
+            trail.gives_up(why);
         }
     }
 
@@ -213,7 +228,7 @@ impl Route<'_> {
     ) -> Result<Forwarded, ForwardError> {
         let mut outgoing = outgoing;
         if let Some(trail) = self.trail {
-            trail.begin_try(endpoint.address(), &mut outgoing.headers);
+            trail.begin_try(endpoint.address(), &mut outgoing);
         }
         let result = self.attempt_in_time(endpoint, outgoing, body, replay).await;
         let ended = Instant::now();

@@ -20,6 +20,7 @@ use crate::body::Body;
 use crate::client::Client;
 use crate::downstream::{Connection, End};
 use crate::error::{BodyError, ForwardError};
+use crate::forward::Outgoing;
 use crate::headers::X_FORWARDED_FOR;
 use crate::judge::Found;
 use crate::reason::Reason;
@@ -208,7 +209,7 @@ impl Trail {
         known.listener = found.listener.cloned();
         known.rule = found.rule.cloned();
         if let Some(steps) = &self.steps {
-            steps.found(found);
+            steps.found(found, self.client(&known));
         }
     }
 
@@ -226,18 +227,18 @@ impl Trail {
     /// The gateway answers itself.
     pub(crate) fn refuses(&self, reason: Reason) {
         self.answers_itself(reason.code(), termination(reason));
+        if let Some(steps) = &self.steps {
+            steps.refused(reason.code());
+        }
     }
 
     /// The same, for what is no [`Reason`].
     pub(crate) fn answers_itself(&self, reason: &'static str, termination: Termination) {
         self.known.borrow_mut().reason = Some((reason, termination));
-        if let Some(steps) = &self.steps {
-            steps.refused(reason);
-        }
     }
 
-    /// A try begins; `headers` are those for the endpoint.
-    pub(crate) fn begin_try(&self, endpoint: (&Host, u16), headers: &mut HeaderMap) {
+    /// A try begins with this head.
+    pub(crate) fn begin_try(&self, endpoint: (&Host, u16), outgoing: &mut Outgoing) {
         let mut known = self.known.borrow_mut();
         known.tries += 1;
         let tries = known.tries;
@@ -245,10 +246,10 @@ impl Trail {
         known.endpoint = Some((endpoint.0.clone(), endpoint.1));
         drop(known);
         if let Some(trace) = &self.trace {
-            trace.begin_try(&self.known.borrow(), &self.asked, headers);
+            trace.begin_try(&self.known.borrow(), &self.asked, &mut outgoing.headers);
         }
         if let Some(steps) = &self.steps {
-            steps.begin_try(tries, endpoint, headers, self.observers.redaction());
+            steps.begin_try(tries, endpoint, outgoing, self.observers.redaction());
         }
     }
 
@@ -267,6 +268,27 @@ impl Trail {
         known.upstream = known.first_try.map(|first| first.elapsed());
     }
 
+    /// Another try follows after this time.
+    pub(crate) fn retries(&self, after: Duration) {
+        if let Some(steps) = &self.steps {
+            steps.retries(after);
+        }
+    }
+
+    /// The rule wants another try, which does not follow.
+    pub(crate) fn gives_up(&self, why: &str) {
+        if let Some(steps) = &self.steps {
+            steps.gives_up(why);
+        }
+    }
+
+    /// Both ends speak another protocol now.
+    pub(crate) fn upgraded(&self) {
+        if let Some(steps) = &self.steps {
+            steps.upgraded();
+        }
+    }
+
     /// The head of the answer is there. The exchange ends with the body.
     pub(crate) fn answered(self: &Rc<Self>, response: Box<Response<Body>>) -> Box<Response<Body>> {
         let mut response = response;
@@ -277,7 +299,8 @@ impl Trail {
         }
         drop(known);
         if let Some(steps) = &self.steps {
-            steps.answer(&response, self.observers.redaction());
+            let reason = self.known.borrow().reason.map(|(reason, _)| reason);
+            steps.answer(&response, reason, self.observers.redaction());
         }
         let is_bodiless = self.asked.method == Method::HEAD
             || response.status() == StatusCode::NOT_MODIFIED

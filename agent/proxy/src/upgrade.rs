@@ -94,6 +94,9 @@ pub(crate) async fn tunnel(
     trail: Option<Rc<Trail>>,
 ) -> io::Result<()> {
     let (client, backend) = futures_util::future::try_join(client.0, backend.0).await?;
+    if let Some(trail) = &trail {
+        trail.upgraded();
+    }
     let moved = Rc::new(Cell::new(Instant::now()));
     let mut client = Watched {
         io: client,

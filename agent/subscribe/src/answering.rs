@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 use novaedge_proto::v1::{self, agent_answer, answer, question};
 use tokio::{
     sync::mpsc,
-    task::{AbortHandle, JoinSet},
+    task::{AbortHandle, JoinError, JoinSet},
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status as GrpcStatus, Streaming, client::Grpc, transport::Channel};
@@ -83,7 +83,17 @@ async fn serve(
         .await?;
     let mut questions: Streaming<v1::Question> = opened.into_inner();
     let mut under_way = UnderWay::default();
-    while let Some(question) = questions.message().await? {
+    loop {
+        let question = tokio::select! {
+            question = questions.message() => question?,
+            Some(ended) = under_way.tasks.join_next() => {
+                under_way.ended(ended);
+                continue;
+            }
+        };
+        let Some(question) = question else {
+            return Ok(());
+        };
         let id = question.id;
         match question.what {
             Some(question::What::Cancelled(_)) => under_way.cancel(id),
@@ -95,7 +105,6 @@ async fn serve(
             return Ok(());
         }
     }
-    Ok(())
 }
 
 /// Questions that are being answered, side by side. They end with this.
@@ -113,8 +122,6 @@ impl UnderWay {
         answers: &Arc<dyn Answers>,
         outbound: &mpsc::Sender<v1::AgentAnswer>,
     ) {
-        while self.tasks.try_join_next().is_some() {}
-        self.handles.retain(|_, handle| !handle.is_finished());
         let (answers, outbound) = (Arc::clone(answers), outbound.clone());
         let is_crowded = self.handles.len() >= MAX_QUESTIONS;
         let handle = self.tasks.spawn(async move {
@@ -127,6 +134,14 @@ impl UnderWay {
             };
         });
         self.handles.insert(id, handle);
+    }
+
+    /// A panic is one of this thread.
+    fn ended(&mut self, result: Result<(), JoinError>) {
+        match result.map_err(JoinError::try_into_panic) {
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Ok(()) | Err(Err(_)) => self.handles.retain(|_, handle| !handle.is_finished()),
+        }
     }
 
     fn cancel(&mut self, id: u64) {

@@ -16,6 +16,8 @@ use crate::authenticate::Caller;
 
 /// Questions that are open at one time.
 const MAX_QUESTIONS: usize = 16;
+/// Of these, the traces: they wait long, and others ask in between.
+const MAX_TRACES: usize = 8;
 /// Questions that wait for an agent to take them.
 const UNTAKEN: usize = MAX_QUESTIONS * 2;
 /// Answers that wait for whoever asked.
@@ -48,6 +50,7 @@ struct Seat {
 /// A question that somebody waits for.
 #[derive(Debug)]
 struct Open {
+    is_trace: bool,
     answers: mpsc::Sender<Result<v1::AgentsAnswer, Status>>,
     /// The seats that have not given their last answer.
     waits_for: BTreeMap<u64, Waiting>,
@@ -124,6 +127,13 @@ impl Asking {
                 "{MAX_QUESTIONS} questions are open already: try again when one has ended"
             )));
         }
+        let is_trace = matches!(what, question::What::Trace(_));
+        let traces = state.questions.values().filter(|open| open.is_trace);
+        if is_trace && traces.count() >= MAX_TRACES {
+            return Err(Status::resource_exhausted(format!(
+                "{MAX_TRACES} traces are open already: try again when one has ended"
+            )));
+        }
         state.last_id += 1;
         let id = state.last_id;
         let question = v1::Question {
@@ -152,6 +162,7 @@ impl Asking {
             complete.cancel();
         }
         let open = Open {
+            is_trace,
             answers,
             waits_for,
             complete,

@@ -2,18 +2,24 @@
 
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
-use novaedge_proto::v1::agents_answer::Answer;
+use futures_util::{
+    StreamExt as _,
+    stream::{self, SelectAll},
+};
+use novaedge_proto::v1::{TraceQuestion, agents_answer::Answer};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Failure, Looking, Progress, Terminal, Verdict};
 use crate::{
     arguments,
     output::{SnapshotOutput, json, yaml},
-    server,
-    table::harmless,
+    server::{self, Answers, Server},
+    table::{counted, harmless},
     trace::{Traced, Words, question},
 };
+
+/// The wait before agents are asked again that took no question: they have just come, or gone.
+const AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) async fn trace(
     looking: &Looking<'_>,
@@ -47,40 +53,71 @@ pub(super) async fn trace(
         let seconds = arguments.timeout;
         writeln!(
             to.remarks,
-            "Waiting for requests on {asked} agents, for {seconds} s; Ctrl-C ends."
+            "Waiting for requests on {}, for {seconds} s; Ctrl-C ends.",
+            counted(asked, "agent")
         )?;
     }
+    wait(&mut servers, &question, arguments, to).await
+}
+
+/// Prints requests until there are enough, or the time is over.
+async fn wait(
+    servers: &mut [Server],
+    question: &TraceQuestion,
+    arguments: &arguments::Trace,
+    to: &mut Terminal<'_>,
+) -> Result<Verdict, Failure> {
     let until = Instant::now() + Duration::from_secs(arguments.timeout.into());
-    let mut answers = Vec::new();
-    for server in &mut servers {
-        let node = arguments.agent.as_deref().unwrap_or_default();
-        answers.extend(server.trace(node, &question, arguments.timeout).await?);
-    }
-    let mut answers = stream::select_all(answers);
-    let mut came = 0;
-    while came < arguments.count {
-        let Ok(Some(answer)) = timeout_at(until, answers.next()).await else {
-            let count = arguments.count;
-            writeln!(
-                to.remarks,
-                "{came} of {count} requests came in time: send one, or ask for fewer parts of it; \
-                 'novactl explain' tells what would become of one."
-            )?;
-            return Ok(Verdict::Wrong);
-        };
-        let (node, answer) = answer?;
-        match answer {
-            Answer::Traced(traced) => {
-                print(&Traced::new(&node, traced), arguments.output, to)?;
-                came += 1;
+    let (mut came, mut refused) = (0, false);
+    while !refused && Instant::now() < until {
+        let mut answers = ask(servers, question, arguments, until).await?;
+        while let Ok(Some(answer)) = timeout_at(until, answers.next()).await {
+            let (node, answer) = answer?;
+            match answer {
+                Answer::Traced(traced) => {
+                    print(&Traced::new(&node, traced), arguments.output, to)?;
+                    came += 1;
+                }
+                Answer::Error(why) => {
+                    refused = true;
+                    writeln!(to.remarks, "{}: {}", harmless(&node), harmless(&why))?;
+                }
+                Answer::Metrics(_) => {}
             }
-            Answer::Error(why) => {
-                writeln!(to.remarks, "{}: {}", harmless(&node), harmless(&why))?;
+            if came == arguments.count {
+                return Ok(Verdict::Well);
             }
-            Answer::Metrics(_) => {}
+        }
+        if !refused {
+            tokio::time::sleep(AGAIN).await;
         }
     }
-    Ok(Verdict::Well)
+    if refused {
+        return Ok(Verdict::Wrong);
+    }
+    let count = arguments.count;
+    writeln!(
+        to.remarks,
+        "{came} of {count} requests came in time: send one, or ask for fewer parts of it; 'novactl \
+         explain' tells what would become of one."
+    )?;
+    Ok(Verdict::Wrong)
+}
+
+async fn ask(
+    servers: &mut [Server],
+    question: &TraceQuestion,
+    arguments: &arguments::Trace,
+    until: Instant,
+) -> Result<SelectAll<Answers>, Failure> {
+    let left = until.saturating_duration_since(Instant::now()).as_secs() + 1;
+    let seconds = u32::try_from(left).unwrap_or(u32::MAX);
+    let node = arguments.agent.as_deref().unwrap_or_default();
+    let mut all = Vec::new();
+    for server in servers {
+        all.extend(server.trace(node, question, seconds).await?);
+    }
+    Ok(stream::select_all(all))
 }
 
 /// Prints a request when it comes.

@@ -1,10 +1,11 @@
 //! A trail as steps, for who wants to see the request.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use novaedge_access_log::Redaction;
 use novaedge_proto::v1;
 use novaedge_router::{Host, HttpRule};
@@ -12,7 +13,9 @@ use tokio::time::Instant;
 
 use super::{Source, Trail, told};
 use crate::error::ForwardError;
+use crate::forward::Outgoing;
 use crate::judge::Found;
+use crate::reason::Reason;
 use crate::taps::{Seen, Tap};
 
 /// Bytes of one request's steps.
@@ -106,12 +109,15 @@ impl Steps {
             fields.push(field("tls.protocol.version", version));
         }
         if let Some(sni) = &from.sni {
-            fields.push(field("tls.server.name", sni));
+            fields.push(field("tls.client.server_name", sni));
         }
         let uri = request.uri();
         fields.push(field("http.request.method", request.method().as_str()));
-        if let Some(authority) = uri.authority() {
-            fields.push(field("server.address", authority.as_str()));
+        let host = request.headers().get(header::HOST);
+        let host = host.map(|host| String::from_utf8_lossy(host.as_bytes()));
+        let authority = uri.authority().map(|one| one.as_str().into());
+        if let Some(host) = authority.or(host) {
+            fields.push(field("server.address", host));
         }
         fields.push(field("url.path", uri.path()));
         if let Some(query) = uri.query() {
@@ -128,8 +134,8 @@ impl Steps {
     }
 
     /// It is known who serves the request, or that nobody does.
-    pub(super) fn found(&self, found: &Found<'_>) {
-        let mut fields = Fields::new();
+    pub(super) fn found(&self, found: &Found<'_>, client: IpAddr) {
+        let mut fields = vec![field("client.address", client.to_string())];
         if let Some(listener) = found.listener {
             let info = &listener.info;
             fields.push(field("gateway", without_kind(&info.gateway)));
@@ -148,19 +154,24 @@ impl Steps {
         self.add("backend", vec![field("backend", without_kind(backend))]);
     }
 
-    /// A try begins with these fields.
+    /// A try begins with this head.
     pub(super) fn begin_try(
         &self,
         tries: u32,
         endpoint: (&Host, u16),
-        sent: &HeaderMap,
+        sent: &Outgoing,
         redaction: &Redaction,
     ) {
         let mut fields = vec![
             field("tries", tries.to_string()),
             field("endpoint", told::address(endpoint)),
+            field("url.path", sent.target.path()),
         ];
-        headers(&mut fields, "http.request.header.", sent, redaction);
+        if let Some(query) = sent.target.query() {
+            fields.push(field("url.query", redaction.query(query)));
+        }
+        let prefix = "http.request.header.";
+        headers(&mut fields, prefix, &sent.headers, redaction);
         self.add("try", fields);
     }
 
@@ -170,8 +181,28 @@ impl Steps {
                 let status = field("http.response.status_code", status.as_str());
                 self.add("answered", vec![status]);
             }
-            Err(error) => self.add("failed", vec![field("error", super::chain(error))]),
+            Err(error) => {
+                let reason = field("reason", Reason::from(error).code());
+                let failure = field("upstream.failure", super::chain(error));
+                self.add("failed", vec![reason, failure]);
+            }
         }
+    }
+
+    /// Another try follows after this time.
+    pub(super) fn retries(&self, after: Duration) {
+        let after = format!("{:.6}", after.as_secs_f64());
+        self.add("retry", vec![field("after", after)]);
+    }
+
+    /// The rule wants another try, which does not follow.
+    pub(super) fn gives_up(&self, why: &str) {
+        self.add("no retry", vec![field("because", why)]);
+    }
+
+    /// Both ends speak another protocol now.
+    pub(super) fn upgraded(&self) {
+        self.add("upgraded", Fields::new());
     }
 
     /// The gateway answers itself.
@@ -179,10 +210,18 @@ impl Steps {
         self.add("refused", vec![field("reason", reason)]);
     }
 
-    /// The head of the answer goes to the client.
-    pub(super) fn answer<B>(&self, response: &Response<B>, redaction: &Redaction) {
+    /// The head of the answer goes to the client; `reason`: why the gateway gives it itself.
+    pub(super) fn answer<B>(
+        &self,
+        response: &Response<B>,
+        reason: Option<&str>,
+        redaction: &Redaction,
+    ) {
         let status = response.status();
         let mut fields = vec![field("http.response.status_code", status.as_str())];
+        let by = reason.map_or("backend", |_| "gateway");
+        fields.push(field("by", by));
+        fields.extend(reason.map(|reason| field("reason", reason)));
         headers(
             &mut fields,
             "http.response.header.",
@@ -201,7 +240,7 @@ impl Steps {
             field("termination", trail.termination().as_str()),
         ];
         if let Some(failure) = &known.failure {
-            fields.push(field("error", failure));
+            fields.push(field("upstream.failure", failure));
         }
         let client = trail.client(&known);
         fields.push(field("client.address", client.to_string()));

@@ -174,7 +174,19 @@ async fn what_is_no_question_and_what_is_too_many_is_refused() {
     assert_eq!(none.unwrap_err().code(), Code::InvalidArgument);
     let mut agent = Answering::connect(&running, "a").await;
     let mut open = Vec::new();
-    for _ in 0..16 {
+    let trace = ask_agents_request::Question::Trace(v1::TraceQuestion::default());
+    for _ in 0..8 {
+        open.push(ask_for(trace.clone(), &mut client, "a", 1).await);
+        agent.asked().await;
+    }
+    let request = v1::AskAgentsRequest {
+        question: Some(trace),
+        ..v1::AskAgentsRequest::default()
+    };
+    let refused = client.ask_agents(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    // There is room for other questions.
+    for _ in 8..16 {
         open.push(ask(&mut client, "a", 1).await);
         agent.asked().await;
     }
