@@ -83,3 +83,37 @@ fn the_heads_under_way_on_a_connection_are_bounded_together() {
         assert_eq!(again.status, 200);
     });
 }
+
+#[test]
+fn requests_that_are_reset_at_once_reach_no_backend() {
+    run(async {
+        let origin = Origin::http1(|_| text("ok")).await;
+        let bed = Bed::new(|port| simple(port, &[origin.port])).await;
+        let address = bed.address;
+        let resetting = tokio::task::spawn_blocking(move || {
+            let mut sent = PREFACE.to_vec();
+            for stream in [1, 3, 5, 7] {
+                // GET http://a/ and its end (RFC 7541, appendix A), then RST_STREAM with CANCEL.
+                sent.extend([0, 0, 6, 1, 5, 0, 0, 0, stream]);
+                sent.extend([0x82, 0x86, 0x84, 0x41, 1, b'a']);
+                sent.extend([0, 0, 4, 3, 0, 0, 0, 0, stream, 0, 0, 0, 8]);
+            }
+            sent.extend(frame(6, 8));
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(&sent).unwrap();
+            // The answer to the ping, which comes behind them.
+            let mut answer = Vec::new();
+            let mut buffer = [0; 1024];
+            while !answer.windows(5).any(|header| header == [0, 0, 8, 6, 1]) {
+                let read = stream.read(&mut buffer).unwrap();
+                assert!(read > 0, "{answer:?}");
+                answer.extend_from_slice(&buffer[..read]);
+            }
+            stream
+        });
+        let _stream = resetting.await.unwrap();
+        assert_eq!(get(&bed, "/", "").await.status, 200);
+        assert_eq!(origin.connections.get(), 1);
+        assert_eq!(origin.seen.borrow().len(), 1);
+    });
+}
