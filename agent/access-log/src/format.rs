@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderName, HeaderValue};
 
 use crate::field::{FIELDS, Field, FieldInfo, Place, REQUEST_HEADER, RESPONSE_HEADER};
-use crate::record::{Endpoint, Record, Rule};
+use crate::record::{Endpoint, Record, Rule, without_kind};
 use crate::settings::Settings;
 use crate::template::{Part, Template};
 use crate::{clock, escape};
@@ -306,11 +306,6 @@ fn target<'a>(field: Field, record: &'a Record<'_>, settings: &Settings) -> Valu
         (Field::Target, Some(query)) => Value::Owned(format!("{}?{query}", http.path)),
         (_, query) => query.map_or(Value::Absent, Value::Owned),
     }
-}
-
-/// A resource name without its kind, which the field says already.
-fn without_kind(name: &str) -> &str {
-    name.split_once('/').map_or(name, |(_, rest)| rest)
 }
 
 #[cfg(test)]

@@ -164,3 +164,9 @@ impl Record<'_> {
         failed || broken || self.failure.is_some()
     }
 }
+
+/// A resource name without its kind, which what it stands behind says already.
+#[must_use]
+pub fn without_kind(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(_, rest)| rest)
+}

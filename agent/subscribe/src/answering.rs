@@ -97,6 +97,10 @@ async fn serve(
         let id = question.id;
         match question.what {
             Some(question::What::Cancelled(_)) => under_way.cancel(id),
+            Some(_) if under_way.handles.len() >= MAX_QUESTIONS => {
+                let why = format!("answers {MAX_QUESTIONS} questions already: try again");
+                drop(say(&outbound, last(id, Some(answer::What::Error(why)))).await);
+            }
             Some(what) => under_way.begin(id, what, answers, &outbound),
             // What is not known here may be known to a later version.
             None => drop(say(&outbound, last(id, None)).await),
@@ -123,15 +127,9 @@ impl UnderWay {
         outbound: &mpsc::Sender<v1::AgentAnswer>,
     ) {
         let (answers, outbound) = (Arc::clone(answers), outbound.clone());
-        let is_crowded = self.handles.len() >= MAX_QUESTIONS;
         let handle = self.tasks.spawn(async move {
             // Nobody waits for the answers if they cannot be said.
-            let _ = if is_crowded {
-                let why = format!("answers {MAX_QUESTIONS} questions already: try again");
-                say(&outbound, last(id, Some(answer::What::Error(why)))).await
-            } else {
-                tell(id, what, answers.as_ref(), &outbound).await
-            };
+            let _ = tell(id, what, answers.as_ref(), &outbound).await;
         });
         self.handles.insert(id, handle);
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
 use http::{Request, StatusCode};
+use novaedge_access_log::record::without_kind;
 use novaedge_proto::v1;
 use novaedge_router::{HttpRule, Network};
 
@@ -245,10 +246,6 @@ fn status(text: &str) -> Result<Option<Status>, FilterError> {
 fn wrong(field: &'static str, value: &str, fix: &'static str) -> FilterError {
     let value = value.chars().take(100).collect();
     FilterError { field, value, fix }
-}
-
-fn without_kind(name: &str) -> &str {
-    name.split_once('/').map_or(name, |(_, rest)| rest)
 }
 
 #[cfg(test)]

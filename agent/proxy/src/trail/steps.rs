@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use novaedge_access_log::Redaction;
+use novaedge_access_log::field::{REQUEST_HEADER, RESPONSE_HEADER};
+use novaedge_access_log::record::without_kind;
 use novaedge_proto::v1;
 use novaedge_router::{Host, HttpRule};
 use tokio::time::Instant;
@@ -65,17 +67,9 @@ fn headers(fields: &mut Fields, prefix: &str, headers: &HeaderMap, redaction: &R
     }
 }
 
-fn without_kind(name: &str) -> &str {
-    name.split_once('/').map_or(name, |(_, rest)| rest)
-}
-
 fn tell_rule(fields: &mut Fields, rule: &HttpRule) {
-    let id = &rule.id;
-    let route = format!("{}/{}/{}", id.kind.as_str(), id.namespace(), id.name());
-    fields.push(field("route", route));
-    let index = || id.rule_index.to_string();
-    let rule = id.rule_name().map_or_else(index, str::to_owned);
-    fields.push(field("rule", rule));
+    fields.push(field("route", told::route_name(&rule.id)));
+    fields.push(field("rule", told::rule_name(&rule.id)));
 }
 
 impl Steps {
@@ -123,12 +117,7 @@ impl Steps {
         if let Some(query) = uri.query() {
             fields.push(field("url.query", redaction.query(query)));
         }
-        headers(
-            &mut fields,
-            "http.request.header.",
-            request.headers(),
-            redaction,
-        );
+        headers(&mut fields, REQUEST_HEADER, request.headers(), redaction);
         steps.add("received", fields);
         Some(steps)
     }
@@ -170,8 +159,7 @@ impl Steps {
         if let Some(query) = sent.target.query() {
             fields.push(field("url.query", redaction.query(query)));
         }
-        let prefix = "http.request.header.";
-        headers(&mut fields, prefix, &sent.headers, redaction);
+        headers(&mut fields, REQUEST_HEADER, &sent.headers, redaction);
         self.add("try", fields);
     }
 
@@ -222,12 +210,7 @@ impl Steps {
         let by = reason.map_or("backend", |_| "gateway");
         fields.push(field("by", by));
         fields.extend(reason.map(|reason| field("reason", reason)));
-        headers(
-            &mut fields,
-            "http.response.header.",
-            response.headers(),
-            redaction,
-        );
+        headers(&mut fields, RESPONSE_HEADER, response.headers(), redaction);
         self.add("answer", fields);
     }
 

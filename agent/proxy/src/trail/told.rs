@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderValue, StatusCode, Version};
 use novaedge_access_log::record::{Endpoint, Http, Rule};
 use novaedge_access_log::{Record, Sink, Termination};
-use novaedge_router::{Host, HttpRule};
+use novaedge_router::{Host, HttpRule, RouteId};
 
 use super::{Known, Trace, Trail};
 use crate::client::{Client, requester};
@@ -129,6 +129,17 @@ fn rule(rule: &HttpRule) -> Rule<'_> {
         index: rule.id.rule_index,
         rule_name: rule.id.rule_name(),
     }
+}
+
+/// A route as `Kind/namespace/name`.
+pub(super) fn route_name(id: &RouteId) -> String {
+    format!("{}/{}/{}", id.kind.as_str(), id.namespace(), id.name())
+}
+
+/// A rule by its name, or by its position from 0.
+pub(super) fn rule_name(id: &RouteId) -> String {
+    let position = || id.rule_index.to_string();
+    id.rule_name().map_or_else(position, str::to_owned)
 }
 
 /// An endpoint as `address:port`.

@@ -5,7 +5,8 @@ use std::cell::{Cell, RefCell};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode};
-use novaedge_router::{Host, RouteId};
+use novaedge_access_log::record::without_kind;
+use novaedge_router::Host;
 use novaedge_telemetry::{Kind, Parent, TraceSpan, Tracer};
 
 use super::{Asked, Known, Trail, told};
@@ -198,22 +199,12 @@ fn tell_way(span: &TraceSpan, known: &Known) {
         span.set("novaedge.listener", info.section_name.to_string());
     }
     if let Some(rule) = &known.rule {
-        span.set("novaedge.route", route(&rule.id));
-        let name = rule.id.rule_name().map(str::to_owned);
-        let name = name.unwrap_or_else(|| rule.id.rule_index.to_string());
-        span.set("novaedge.rule", name);
+        span.set("novaedge.route", told::route_name(&rule.id));
+        span.set("novaedge.rule", told::rule_name(&rule.id));
     }
     if let Some(backend) = &known.backend {
         span.set("novaedge.backend", without_kind(backend).to_owned());
     }
-}
-
-fn route(id: &RouteId) -> String {
-    format!("{}/{}/{}", id.kind.as_str(), id.namespace(), id.name())
-}
-
-fn without_kind(name: &str) -> &str {
-    name.split_once('/').map_or(name, |(_, rest)| rest)
 }
 
 /// A method by a name of which there are few.

@@ -15,7 +15,7 @@ use std::{
 use anyhow::Context as _;
 use novaedge_e2e::{
     clients::{Tcp, Udp, get},
-    dashboards::dashboards,
+    dashboards::{Dashboard, dashboards},
     scraped::Run,
 };
 use tokio::{task::JoinSet, time::Instant};
@@ -69,6 +69,7 @@ async fn main() -> anyhow::Result<()> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);
     let folder = folder.context("the folder for the plots is missing: panels FOLDER")?;
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let dashboards = dashboards();
     let run = Run::start().await;
     let from = now();
     let mut rows = Vec::new();
@@ -79,11 +80,11 @@ async fn main() -> anyhow::Result<()> {
             PARTS.len()
         ));
         send(&run, part).await;
-        rows.extend(compare(&run, index + 1, part).await?);
+        rows.extend(compare(&run, &dashboards, index + 1, part).await?);
     }
     let window = (from, now());
     let mut names = Vec::new();
-    for dashboard in dashboards() {
+    for dashboard in &dashboards {
         let title = dashboard.json["title"].as_str().unwrap_or_default();
         let mut panels = Vec::new();
         for (panel, queries) in dashboard.queries_by_panel() {
@@ -161,7 +162,12 @@ async fn send(run: &Run, part: &Part) {
 }
 
 /// What panels of the overview and of the routes say at the end of a part.
-async fn compare(run: &Run, number: usize, part: &Part) -> anyhow::Result<Vec<Row>> {
+async fn compare(
+    run: &Run,
+    dashboards: &[Dashboard],
+    number: usize,
+    part: &Part,
+) -> anyhow::Result<Vec<Row>> {
     let all = f64::from(part.good + part.missed + part.failed);
     let mut rows = Vec::new();
     for (panel, sent) in [
@@ -171,7 +177,7 @@ async fn compare(run: &Run, number: usize, part: &Part) -> anyhow::Result<Vec<Ro
         ("Requests that no route took", f64::from(part.missed)),
         ("Connections begun", 1.0),
     ] {
-        let says = last(run, panel).await?;
+        let says = last(run, dashboards, panel).await?;
         rows.push(Row {
             part: number,
             panel,
@@ -183,8 +189,8 @@ async fn compare(run: &Run, number: usize, part: &Part) -> anyhow::Result<Vec<Ro
 }
 
 /// The largest value that a panel shows now; nothing is 0.
-async fn last(run: &Run, panel: &str) -> anyhow::Result<f64> {
-    for dashboard in dashboards() {
+async fn last(run: &Run, dashboards: &[Dashboard], panel: &str) -> anyhow::Result<f64> {
+    for dashboard in dashboards {
         for (one, queries) in dashboard.queries_by_panel() {
             if one["title"] != panel {
                 continue;
